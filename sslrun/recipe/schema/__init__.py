@@ -1,0 +1,79 @@
+"""The recipe, one section a file, in reading order: data, views, network, predictor, method, optimizer, training,
+evaluation, run. The descriptions of the fields are the manual; `sslrun schema` prints them as JSON Schema.
+"""
+
+from sslrun.recipe.schema.base import Section, option
+from sslrun.recipe.schema.data import Cifar, Data, Digits, Folder, Stl10
+from sslrun.recipe.schema.evaluation import AuthorsProbe, Evaluation, Knn, LinearProbe
+from sslrun.recipe.schema.method import Byol, ConstantEma, CosineEma, Ema, Method, NoEma, SimSiam
+from sslrun.recipe.schema.network import Backbone, Network, Projector
+from sslrun.recipe.schema.optimizer import Optimizer, Optimizers, Schedule
+from sslrun.recipe.schema.predictor import (
+    DirectPredictor,
+    LinearPredictor,
+    MlpPredictor,
+    NoPredictor,
+    Predictor,
+)
+from sslrun.recipe.schema.run import Run
+from sslrun.recipe.schema.training import Collapse, Training
+from sslrun.recipe.schema.views import Blur, Crop, Jitter, Normalize, Solarize, Views
+
+__all__ = [
+    "AuthorsProbe",
+    "Backbone",
+    "Blur",
+    "Byol",
+    "Cifar",
+    "Collapse",
+    "ConstantEma",
+    "CosineEma",
+    "Crop",
+    "Data",
+    "Digits",
+    "DirectPredictor",
+    "Ema",
+    "Evaluation",
+    "Folder",
+    "Jitter",
+    "Knn",
+    "LinearPredictor",
+    "LinearProbe",
+    "Method",
+    "MlpPredictor",
+    "Network",
+    "NoEma",
+    "NoPredictor",
+    "Normalize",
+    "Optimizer",
+    "Optimizers",
+    "Predictor",
+    "Projector",
+    "Recipe",
+    "Run",
+    "Schedule",
+    "SimSiam",
+    "Solarize",
+    "Stl10",
+    "Training",
+    "Views",
+]
+
+
+class Recipe(Section):
+    """Everything that a run is. Read one with `sslrun.recipe.read_recipe`."""
+
+    name: str = option(
+        description="What folders and tables call it; the file's name if left out.",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        operational=True,
+    )
+    seed: int = option(0, "Seeds the streams: initialisation, order, views, style, probe.", ge=0, le=2**31 - 1)
+    data: Data = option(description="The images.")
+    views: Views = option(Views(), "The views.")
+    network: Network = option(Network(), "Encoder and projector.")
+    method: Method = option(description="The objective.")
+    optimizer: Optimizers = option(Optimizers(), "The optimisers.")
+    training: Training = option(Training(), "The loop.")
+    evaluation: Evaluation = option(Evaluation(), "The judges.")
+    run: Run = option(Run(), "The machine.")

@@ -1,0 +1,70 @@
+"""Which images a run learns from. Where they lie on this machine is operational and stays out of its identity."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sslrun.recipe.schema.base import Section, option
+
+
+class DataSection(Section):
+    """What all sources share."""
+
+    limit: int | None = option(
+        None,
+        "Use only this many training images, drawn evenly over the classes by a fixed rule (the first of each "
+        "class in file order; unlabelled images count as a class of their own). All of them if null.",
+        ge=2,
+    )
+    stream: Literal["auto", "always", "never"] = option(
+        "auto",
+        "Read batches from the memory-mapped cache instead of keeping all images on the device. `auto` streams "
+        "when they would take more than half of the free memory. The numbers are the same either way.",
+        operational=True,
+    )
+
+
+class Digits(DataSection):
+    """scikit-learn's real 8×8 handwritten digits; the last 397 (other writers) are the test set. Needs no files."""
+
+    kind: Literal["digits"] = option(description="Built in: 1,797 grey images, 10 classes.")
+    size: int = option(16, "Side in pixels to which the 8×8 images are enlarged (bilinear).", ge=8, le=64)
+
+
+class Stl10(DataSection):
+    """STL-10 in torchvision's binary layout (`stl10_binary/`), 96×96."""
+
+    kind: Literal["stl10"] = option(description="113,000 images, 10 classes; 5,000 of them labelled for training.")
+    pretrain: Literal["train+unlabeled", "unlabeled", "train"] = option(
+        "train+unlabeled", "The images to pretrain on; evaluation always uses the labelled `train` and `test`."
+    )
+
+
+class Cifar(DataSection):
+    """CIFAR-10 or CIFAR-100 in the original Python layout, 32×32. The pickles are read without trusting them."""
+
+    kind: Literal["cifar10", "cifar100"] = option(description="50,000 training and 10,000 test images.")
+    verify: bool = option(
+        True,
+        "Compare the files with the published checksums. False for re-encoded copies. The fingerprint of the "
+        "files is part of the identity either way.",
+        operational=True,
+    )
+
+
+class Folder(DataSection):
+    """Class folders with pictures of any size: `<path>/<train>/<class>/*.jpg` and `<path>/<test>/<class>/*.jpg`."""
+
+    kind: Literal["folder"] = option(description="One folder a class; jpg, png, webp, bmp, tif, ppm.")
+    path: str = option(description="The folder, absolute or below the data folder.", operational=True)
+    train: str = option("train", "Name of the sub-folder with the training images.")
+    test: str = option("val", "Name of the sub-folder with the test images.")
+    store: int = option(
+        256,
+        "Pictures are stored once as squares of this side: short side scaled to it (antialiased), centre cut out.",
+        ge=16,
+        le=1024,
+    )
+
+
+Data = Annotated[Digits | Stl10 | Cifar | Folder, Field(discriminator="kind")]

@@ -1,0 +1,41 @@
+"""The encoder and its projector."""
+
+from typing import Literal
+
+from sslrun.recipe.schema.base import Section, option
+
+
+class Backbone(Section):
+    """The network whose pooled features are kept and judged."""
+
+    kind: Literal["resnet18", "resnet50", "densenet121", "small_resnet"] = option(
+        "resnet18",
+        "torchvision's networks with its parameter names, or a ResNet of three small stages for images of 16 px.",
+    )
+    stem: Literal["imagenet", "cifar"] = option(
+        "imagenet", "`cifar`: first convolution 3×3 with stride 1 and no max-pool (ResNets only)."
+    )
+    width: int = option(64, "Channels of the first stage (ResNets only; torchvision's networks have 64).", ge=4)
+
+
+class Projector(Section):
+    """Linear, batch norm, ReLU, Linear: from features to the space of the loss."""
+
+    kind: Literal["mlp", "linear", "none"] = option("mlp", "`linear` is one layer without bias; `none` the features.")
+    hidden: int = option(512, "Width of the hidden layer.", ge=1)
+    out: int = option(128, "Dimension d of the projector's output z.", ge=1)
+    layers: int = option(2, "Linear layers, each but the last followed by batch norm and ReLU.", ge=2, le=4)
+    affine: bool = option(False, "Whether its batch norms learn a scale and a shift (the DirectPred code: no).")
+
+
+class Network(Section):
+    """Encoder and projector; `weights` starts the encoder from a file."""
+
+    backbone: Backbone = option(Backbone(), "The encoder.")
+    projector: Projector = option(Projector(), "The projector.")
+    weights: str | None = option(
+        None,
+        "Start the encoder from this file (.safetensors or .pt state dict with torchvision's names). Its digest "
+        "is part of the identity, its place is not.",
+        operational=True,
+    )

@@ -1,0 +1,37 @@
+"""The optimisers of the network and of the predictor, and the course of the learning rate."""
+
+from typing import Literal
+
+from sslrun.recipe.schema.base import Section, option
+
+
+class Optimizer(Section):
+    """One optimiser. Coupled L2 decay for SGD and LARS, decoupled for AdamW, as their papers have it."""
+
+    kind: Literal["sgd", "adamw", "lars"] = option("sgd", "The rule.")
+    lr: float = option(0.03, "Learning rate at its height.", ge=0)
+    momentum: float = option(0.9, "Momentum (SGD, LARS), or the first beta of AdamW.", ge=0, lt=1)
+    nesterov: bool = option(False, "Nesterov momentum (SGD only).")
+    beta2: float = option(0.999, "Second beta (AdamW only).", ge=0, lt=1)
+    trust: float = option(1e-3, "Trust coefficient (LARS only).", gt=0)
+    weight_decay: float = option(4e-4, "Weight decay.", ge=0)
+    decay_norm_and_bias: bool = option(
+        True,
+        "Whether batch-norm parameters and biases are decayed too (the DirectPred code does; BYOL does not). "
+        "LARS also leaves those it does not decay unscaled.",
+    )
+
+
+class Schedule(Section):
+    """The learning rate over training, for both optimisers."""
+
+    kind: Literal["constant", "cosine"] = option("constant", "Shape after the warm-up; `cosine` falls to 0.")
+    warmup_epochs: float = option(0, "Epochs of linear rise from 0.", ge=0)
+
+
+class Optimizers(Section):
+    """Two optimisers, since the theory gives the predictor a rate and a decay of its own."""
+
+    network: Optimizer = option(Optimizer(), "For the encoder and projector.")
+    predictor: Optimizer | None = option(None, "For the predictor; as for the network if null.")
+    schedule: Schedule = option(Schedule(), "The learning rate's course.")

@@ -1,0 +1,41 @@
+"""How long and how exactly a run trains, and when its outcome counts as a collapse."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sslrun.recipe.schema.base import Section, option
+
+
+class Collapse(Section):
+    """Thresholds of the verdict; they are printed with it."""
+
+    std: float = option(
+        0.05, "Complete collapse: √d × mean std of normalised projector outputs below this (about 1 when spread).", ge=0
+    )
+    rank: float = option(
+        2.0,
+        "Dimensional collapse: effective rank of their covariance below this, or below the untrained encoder's.",
+        ge=0,
+    )
+
+
+class Training(Section):
+    """The loop."""
+
+    epochs: int = option(100, "Passes over the training images.", ge=1)
+    batch_size: int = option(128, "Images a step (each gives two views).", ge=2)
+    last_batch: Literal["drop", "keep"] = option(
+        "drop", "What to do with a smaller last batch. The DirectPred code keeps it."
+    )
+    precision: Literal["float32", "bf16"] = option("float32", "bf16 uses autocast; weights and losses stay float32.")
+    channels_last: bool = option(True, "Memory layout of images and convolutions; the faster one nearly everywhere.")
+    keep_encoder_at: tuple[Annotated[int, Field(ge=1)], ...] = option(
+        (), "Epochs after which a copy of the encoder is kept, to be evaluated on its own."
+    )
+    on_collapse: Literal["finish", "stop"] = option(
+        "finish",
+        "`finish` trains on and reports the collapse; `stop` ends a complete collapse that has lasted 3 epochs, "
+        "after 20 % of training.",
+    )
+    collapse: Collapse = option(Collapse(), "When an outcome counts as a collapse.")

@@ -1,0 +1,67 @@
+"""The random views of an image, in the order in which they are applied: geometry, colour, blur, normalisation."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sslrun.recipe.schema.base import Section, option
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Crop(Section):
+    """Random resized crop, as torchvision draws it, resized with antialiasing where it shrinks."""
+
+    scale: tuple[float, float] = option((0.08, 1.0), "Bounds of the crop's area relative to the image.")
+    ratio: tuple[float, float] = option((0.75, 4 / 3), "Bounds of width over height; drawn uniformly in its logarithm.")
+
+
+class Jitter(Section):
+    """Random changes of colour, in an order drawn per image. A strength b draws factors from [max(0, 1-b), 1+b]."""
+
+    probability: Probability = option(0.8, "Probability of jittering a view at all.")
+    brightness: float = option(0.4, "Strength for brightness.", ge=0)
+    contrast: float = option(0.4, "Strength for contrast.", ge=0)
+    saturation: float = option(0.4, "Strength for saturation.", ge=0)
+    hue: float = option(0.1, "The hue turns by at most this part of the circle.", ge=0, le=0.5)
+
+
+class Blur(Section):
+    """Gaussian blur with reflected borders."""
+
+    probability: tuple[Probability, Probability] = option(
+        (0.5, 0.5), "Probability for the first and for every further view."
+    )
+    kernel: int = option(9, "Taps of the kernel, an odd number.", ge=3)
+    sigma: tuple[float, float] = option((0.1, 2.0), "Bounds of the standard deviation in pixels, drawn uniformly.")
+
+
+class Solarize(Section):
+    """Inverts pixels above a threshold."""
+
+    probability: tuple[Probability, Probability] = option(
+        (0.0, 0.2), "Probability for the first and for every further view."
+    )
+    threshold: float = option(0.5, "Values at or above it are inverted (images are in [0, 1]).", ge=0, le=1)
+
+
+class Normalize(Section):
+    """Subtract a mean and divide by a standard deviation, per channel. One value serves all channels."""
+
+    mean: tuple[float, ...] = option(description="Mean of each channel, on [0, 1] images.")
+    std: tuple[Annotated[float, Field(gt=0)], ...] = option(description="Standard deviation of each channel.")
+
+
+class Views(Section):
+    """How two views of an image are drawn. A part set to null is left out."""
+
+    size: int | None = option(None, "Side of a view in pixels; the stored image's side if null.", ge=8)
+    crop: Crop | None = option(Crop(), "Random resized crop; null keeps the whole image (resized to `size`).")
+    flip: Probability = option(0.5, "Probability of a horizontal flip.")
+    jitter: Jitter | None = option(Jitter(), "Colour jitter.")
+    greyscale: Probability = option(0.2, "Probability of removing colour.")
+    blur: Blur | None = option(Blur(), "Gaussian blur.")
+    solarize: Solarize | None = option(None, "Solarisation, after the blur (BYOL's order).")
+    normalize: Normalize | None = option(
+        None, "Normalisation of all images, also of those that are evaluated; null leaves them in [0, 1]."
+    )
