@@ -1,0 +1,187 @@
+"""The encoders: images in, pooled features h_ND out, under torchvision's parameter names and without its last layer.
+
+A backbone's weights come from a seed of its own and leave the global generator as it was. The projector that stands
+on top is in heads.py; who trains both is in training/pretrain.py.
+
+Shapes: N images, C channels, H × W pixels, D features.
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import densenet121
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from sslrun.errors import InputError
+from sslrun.recipe.schema import Backbone
+
+_BLOCKS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "small_resnet": (BasicBlock, (1, 1, 1)),
+}
+_HEADS = ("fc.", "classifier.")
+
+
+class Encoder(nn.Module):
+    """A network from images x_NCHW to pooled features h_ND with D = `feature_dim`."""
+
+    feature_dim: int
+
+
+class ResNet(Encoder):
+    """A residual network of any width and number of stages (arXiv 1512.03385) from torchvision's blocks.
+
+    The first stage has `width` channels, each further one twice as many at half the side. With `width` 64 and four
+    stages it is torchvision's, whose `fc` is the identity.
+    """
+
+    def __init__(self, block: Any, depths: tuple[int, ...], *, channels: int, width: int, cifar_stem: bool) -> None:
+        super().__init__()
+        self.conv1 = (
+            nn.Conv2d(channels, width, 3, stride=1, padding=1, bias=False)
+            if cifar_stem
+            else nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
+        )
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.Identity() if cifar_stem else nn.MaxPool2d(3, stride=2, padding=1)
+        inplanes, names = width, []
+        for stage, depth in enumerate(depths):
+            names.append(f"layer{stage + 1}")
+            self.add_module(names[-1], _stage(block, inplanes, width * 2**stage, depth, stride=2 if stage else 1))
+            inplanes = width * 2**stage * block.expansion
+        self._stages = tuple(names)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Identity()
+        self.feature_dim = inplanes
+        _initialise(self)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x_NCHW))))
+        for name in self._stages:
+            x = self.get_submodule(name)(x)
+        h_ND: Tensor = self.fc(self.avgpool(x).flatten(1))
+        return h_ND
+
+
+class DenseNet(Encoder):
+    """torchvision's DenseNet-121 (arXiv 1608.06993); its `classifier` is the identity."""
+
+    feature_dim = 1024
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        self.features = densenet121(weights=None).features
+        if channels != 3:
+            self.features.conv0 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+            nn.init.kaiming_normal_(self.features.conv0.weight)
+        self.classifier = nn.Identity()
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        x = self.features(x_NCHW).relu()
+        h_ND: Tensor = self.classifier(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
+        return h_ND
+
+
+def build_backbone(section: Backbone, channels: int, seed: int) -> Encoder:
+    """The recipe's encoder for images of `channels` channels, with weights drawn from `seed`.
+
+    Weights start as torchvision starts them. Raises `InputError` for a stem or width that DenseNet does not have.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if section.kind == "densenet121":
+            if section.stem != "imagenet" or section.width != 64:
+                raise InputError(
+                    "densenet121 has one stem and one width",
+                    where="network.backbone",
+                    remedy="Leave out stem and width, or choose a ResNet.",
+                )
+            return DenseNet(channels=channels)
+        block, depths = _BLOCKS[section.kind]
+        cifar_stem = section.kind == "small_resnet" or section.stem == "cifar"
+        return ResNet(block, depths, channels=channels, width=section.width, cifar_stem=cifar_stem)
+
+
+def load_weights(backbone: nn.Module, path: Path) -> None:
+    """Fill `backbone` from a file of torchvision's parameter names: .safetensors, or a state dict saved by torch.
+
+    A classification head (`fc.*`, `classifier.*`) in the file and a `module.` before every name are passed over.
+    Raises `InputError`, naming file and keys, if anything else is missing, left over, or of another shape; the
+    backbone is then as it was.
+    """
+    given = _read_state(path)
+    if given and all(name.startswith("module.") for name in given):
+        given = {name.removeprefix("module."): value for name, value in given.items()}
+    own = backbone.state_dict()
+    given = {name: value for name, value in given.items() if name in own or not name.startswith(_HEADS)}
+    # Batch norms counted their batches only from torch 0.4.1 on; older files lack the counters, and nothing needs them.
+    missing = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in given if name not in own]
+    reshaped = [
+        f"{name} ({_shape(value)} in the file, {_shape(own[name])} here)"
+        for name, value in given.items()
+        if name in own and value.shape != own[name].shape
+    ]
+    troubles = [
+        f"{what}: {_listed(names)}"
+        for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+        if names
+    ]
+    if troubles:
+        raise InputError(
+            "these weights are of another network; " + "; ".join(troubles),
+            where=str(path),
+            remedy="Names are torchvision's. Check network.backbone (kind, stem, width) against the file.",
+        )
+    backbone.load_state_dict(given, strict=False)
+
+
+def _stage(block: Any, inplanes: int, planes: int, depth: int, *, stride: int) -> nn.Sequential:
+    outplanes = planes * block.expansion
+    downsample = None
+    if stride != 1 or inplanes != outplanes:
+        downsample = nn.Sequential(
+            nn.Conv2d(inplanes, outplanes, 1, stride=stride, bias=False), nn.BatchNorm2d(outplanes)
+        )
+    first = block(inplanes, planes, stride, downsample)
+    return nn.Sequential(first, *(block(outplanes, planes) for _ in range(depth - 1)))
+
+
+def _initialise(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    try:
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"can't be read as weights: {reason}", where=str(path)) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(
+            "is not a state dict (names to tensors)",
+            where=str(path),
+            remedy="Save the encoder alone: torch.save(encoder.state_dict(), file).",
+        )
+    return state
+
+
+def _shape(value: Tensor) -> str:
+    return "×".join(map(str, value.shape)) or "scalar"
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
