@@ -25,6 +25,7 @@ class MlpPredictor(Section):
 
     kind: Literal["mlp"] = option(description="A trained two-layer network.")
     hidden: int = option(512, "Width of the hidden layer.", ge=1)
+    bias: bool = option(True, "Whether its two linear layers have a bias.")
     affine: bool = option(False, "Whether its batch norm learns a scale and a shift (the DirectPred code: no).")
 
 

@@ -1,0 +1,85 @@
+"""What every predictor is to a training step: it observes, predicts, and acts on itself after the optimisers.
+
+Predictors here need only torch. The rules that set or constrain W_p are in the files beside this one, one a concept.
+Shapes: N samples, D projector outputs (the predictor's inputs, and its outputs), I inputs and O outputs of a layer.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Predictor(nn.Module):
+    """W_p of the theory (arXiv 2102.06810, section 2): from the online output of one view to the target of the other.
+
+    A step calls, in this order: `observe`, the predictor itself, the optimisers, `after_step`. So what is observed in
+    an iteration reaches W_p only at its end, unless a predictor says otherwise. All state is in `state_dict()`.
+    """
+
+    def observe(self, inputs_ND: Sequence[Tensor], targets_ND: Sequence[Tensor]) -> None:
+        """Take in one batch: the detached input of each prediction, and the target output that it is to match."""
+
+    def forward(self, z_ND: Tensor) -> Tensor:
+        """The predictions for online outputs `z_ND`."""
+        raise NotImplementedError
+
+    def after_step(self, iteration: int) -> None:
+        """Act on the weights, in place, at the end of `iteration` (counted from 0)."""
+
+    @property
+    def matrix_DD(self) -> Tensor | None:
+        """W_p, detached, where the predictor is one linear layer; else None."""
+        return None
+
+
+class NoPredictor(Predictor):
+    """W_p = I."""
+
+    def forward(self, z_ND: Tensor) -> Tensor:
+        """`z_ND` itself."""
+        return z_ND
+
+
+def linear_layer(inputs: int, outputs: int, bias: bool, generator: torch.Generator) -> nn.Linear:
+    """A linear layer initialised as PyTorch's own, U(−1/√inputs, 1/√inputs), but drawn from `generator` (CPU)."""
+    layer = nn.Linear(inputs, outputs, bias=bias, device="meta")  # draws nothing from the global generator
+    layer.to_empty(device="cpu")
+    bound = inputs**-0.5
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+class MatrixRule(Predictor):
+    """A linear predictor without bias whose W_p a rule sets after iterations 0, freq, 2·freq, ...
+
+    In between, the optimiser's steps stand. W_p is overwritten in place and the optimiser never hears of it: its
+    momentum is kept (the authors' code), which with freq 1 has no effect.
+    """
+
+    def __init__(self, dim: int, freq: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.freq = freq
+        self.layer = linear_layer(dim, dim, bias=False, generator=generator)
+
+    def compute_matrix(self) -> Tensor:
+        """The rule: W_p (D, D) from what has been observed."""
+        raise NotImplementedError
+
+    def forward(self, z_ND: Tensor) -> Tensor:
+        """W_p z for each row."""
+        p_ND: Tensor = self.layer(z_ND)
+        return p_ND
+
+    @torch.no_grad()
+    def after_step(self, iteration: int) -> None:
+        """Overwrite W_p if `iteration` is a multiple of `freq`."""
+        if iteration % self.freq == 0:
+            self.layer.weight.copy_(self.compute_matrix())
+
+    @property
+    def matrix_DD(self) -> Tensor | None:
+        """W_p, detached."""
+        return self.layer.weight.detach()
