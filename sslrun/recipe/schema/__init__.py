@@ -2,7 +2,11 @@
 evaluation, run. The descriptions of the fields are the manual; `sslrun schema` prints them as JSON Schema.
 """
 
-from sslrun.recipe.schema.base import Section, option
+from typing import Self
+
+from pydantic import model_validator
+
+from sslrun.recipe.schema.base import Misfit, Section, option
 from sslrun.recipe.schema.data import Cifar, Data, Digits, Folder, Stl10
 from sslrun.recipe.schema.evaluation import AuthorsProbe, Evaluation, Knn, LinearProbe
 from sslrun.recipe.schema.method import Byol, ConstantEma, CosineEma, Ema, Method, NoEma, SimSiam
@@ -77,3 +81,28 @@ class Recipe(Section):
     training: Training = option(Training(), "The loop.")
     evaluation: Evaluation = option(Evaluation(), "The judges.")
     run: Run = option(Run(), "The machine.")
+
+    @model_validator(mode="after")
+    def _sections_fit_together(self) -> Self:
+        epochs, every, warmup = self.training.epochs, self.evaluation.every, self.optimizer.schedule.warmup_epochs
+        if warmup > epochs:
+            raise Misfit(
+                f"a warm-up of {warmup:g} epochs does not fit into {epochs}",
+                "optimizer.schedule.warmup_epochs",
+                "training.epochs",
+            )
+        if every is not None and every > epochs:
+            raise Misfit(f"every {every} epochs is never: training has {epochs}", "evaluation.every", "training.epochs")
+        if self.method.predictor.kind == "none" and self.optimizer.predictor is not None:
+            raise Misfit(
+                "there is no predictor to optimise: method.predictor.kind is none",
+                "optimizer.predictor",
+                "method.predictor",
+            )
+        if self.data.limit is not None and self.training.batch_size > self.data.limit:
+            raise Misfit(
+                f"a batch of {self.training.batch_size} is larger than the {self.data.limit} images of data.limit",
+                "training.batch_size",
+                "data.limit",
+            )
+        return self

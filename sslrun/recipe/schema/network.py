@@ -1,8 +1,10 @@
 """The encoder and its projector."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from sslrun.recipe.schema.base import Section, option
+from pydantic import model_validator
+
+from sslrun.recipe.schema.base import Misfit, Section, option
 
 
 class Backbone(Section):
@@ -16,6 +18,14 @@ class Backbone(Section):
         "imagenet", "`cifar`: first convolution 3×3 with stride 1 and no max-pool (ResNets only)."
     )
     width: int = option(64, "Channels of the first stage (ResNets only; torchvision's networks have 64).", ge=4)
+
+    @model_validator(mode="after")
+    def _resnet_options(self) -> Self:
+        if self.kind == "densenet121" and self.stem != "imagenet":
+            raise Misfit(f"stem '{self.stem}' is for ResNets, not for densenet121", "stem")
+        if self.kind == "densenet121" and self.width != 64:
+            raise Misfit("width is for ResNets; densenet121 has a width of its own", "width")
+        return self
 
 
 class Projector(Section):

@@ -1,8 +1,10 @@
 """The optimisers of the network and of the predictor, and the course of the learning rate."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from sslrun.recipe.schema.base import Section, option
+from pydantic import model_validator
+
+from sslrun.recipe.schema.base import Misfit, Section, option
 
 
 class Optimizer(Section):
@@ -20,6 +22,15 @@ class Optimizer(Section):
         "Whether batch-norm parameters and biases are decayed too (the DirectPred code does; BYOL does not). "
         "LARS also leaves those it does not decay unscaled.",
     )
+
+    @model_validator(mode="after")
+    def _options_of_its_kind(self) -> Self:
+        for name, kind in (("nesterov", "sgd"), ("beta2", "adamw"), ("trust", "lars")):
+            if self.kind != kind and getattr(self, name) != type(self).model_fields[name].default:
+                raise Misfit(f"{name} is an option of {kind}; {self.kind} has none", name)
+        if self.nesterov and self.momentum == 0:
+            raise Misfit("nesterov needs a momentum above 0", "nesterov", "momentum")
+        return self
 
 
 class Schedule(Section):

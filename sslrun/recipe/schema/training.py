@@ -1,10 +1,10 @@
 """How long and how exactly a run trains, and when its outcome counts as a collapse."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sslrun.recipe.schema.base import Section, option
+from sslrun.recipe.schema.base import Misfit, Section, option
 
 
 class Collapse(Section):
@@ -39,3 +39,12 @@ class Training(Section):
         "after 20 % of training.",
     )
     collapse: Collapse = option(Collapse(), "When an outcome counts as a collapse.")
+
+    @model_validator(mode="after")
+    def _keeps_encoders_of_epochs_it_has(self) -> Self:
+        kept = self.keep_encoder_at
+        if list(kept) != sorted(set(kept)):
+            raise Misfit("epochs must ascend, each once", "keep_encoder_at")
+        if kept and kept[-1] > self.epochs:
+            raise Misfit(f"epoch {kept[-1]} never comes: training has {self.epochs}", "keep_encoder_at", "epochs")
+        return self

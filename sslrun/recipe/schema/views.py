@@ -1,12 +1,19 @@
 """The random views of an image, in the order in which they are applied: geometry, colour, blur, normalisation."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from sslrun.recipe.schema.base import Section, option
+from sslrun.recipe.schema.base import Misfit, Section, option
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def bounds(values: tuple[float, float]) -> tuple[float, float]:
+    """The two bounds of a range; `ValueError` unless 0 < first ≤ second."""
+    if not 0 < values[0] <= values[1]:
+        raise ValueError(f"the bounds must be positive and in order, not {values[0]:g} and {values[1]:g}")
+    return values
 
 
 class Crop(Section):
@@ -14,6 +21,15 @@ class Crop(Section):
 
     scale: tuple[float, float] = option((0.08, 1.0), "Bounds of the crop's area relative to the image.")
     ratio: tuple[float, float] = option((0.75, 4 / 3), "Bounds of width over height; drawn uniformly in its logarithm.")
+
+    _bounds = field_validator("scale", "ratio")(bounds)
+
+    @field_validator("scale")
+    @classmethod
+    def _within_the_image(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if scale[1] > 1:
+            raise ValueError(f"a crop can't be larger than the image: {scale[1]:g} is above 1")
+        return scale
 
 
 class Jitter(Section):
@@ -35,6 +51,15 @@ class Blur(Section):
     kernel: int = option(9, "Taps of the kernel, an odd number.", ge=3)
     sigma: tuple[float, float] = option((0.1, 2.0), "Bounds of the standard deviation in pixels, drawn uniformly.")
 
+    _bounds = field_validator("sigma")(bounds)
+
+    @field_validator("kernel")
+    @classmethod
+    def _odd(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError(f"a blur kernel has an odd number of taps, not {kernel}")
+        return kernel
+
 
 class Solarize(Section):
     """Inverts pixels above a threshold."""
@@ -50,6 +75,14 @@ class Normalize(Section):
 
     mean: tuple[float, ...] = option(description="Mean of each channel, on [0, 1] images.")
     std: tuple[Annotated[float, Field(gt=0)], ...] = option(description="Standard deviation of each channel.")
+
+    @model_validator(mode="after")
+    def _as_many_as_channels(self) -> Self:
+        if len(self.mean) != len(self.std):
+            raise Misfit(f"mean has {len(self.mean)} values and std has {len(self.std)}: give as many of each", "std")
+        if len(self.mean) not in (1, 3):
+            raise Misfit(f"one value for all channels or one for each of three, not {len(self.mean)}", "mean")
+        return self
 
 
 class Views(Section):

@@ -1,0 +1,95 @@
+"""Partial recipes laid over a recipe: `--set key=value`, and the entries of a grid's axes.
+
+A partial is a mapping with nested or dotted keys. It goes over the base option by option, with one exception: where
+each kind has options of its own (`data`, `method`, `method.predictor`, `method.ema`), another kind starts afresh and
+nothing of the old kind's section stays. Where the kinds share one set of options (`optimizer.network`,
+`network.backbone`) the others stay as they are. Lists are replaced whole; null sets null.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sslrun.errors import RecipeError
+from sslrun.recipe.positions import Document, KeyPath, Spot, parse
+from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema.base import Section
+from sslrun.recipe.structure import chosen, sections
+
+_KEY = re.compile(r"\w+(\.\w+)*")
+
+
+def merge(base: Mapping[str, Any], partial: Mapping[str, Any], model: type[Section] = Recipe) -> dict[str, Any]:
+    """`base` with `partial` over it, by the rule above; neither is changed. `model` is the schema of both."""
+    return _merge(base, _expanded(partial, model), model)
+
+
+def combine(base: Document, *partials: Document, model: type[Section] = Recipe) -> Document:
+    """`base` with partials over it, each value with its spot. The partials are merged with each other first, so their
+    order matters only where two set the same option (the later wins).
+
+    Raises `RecipeError` where a partial is not a mapping.
+    """
+    together: dict[str, Any] = {}
+    spots: dict[KeyPath, Spot] = dict(base.spots)
+    around: dict[KeyPath, Spot] = {}
+    for partial in partials:
+        if not isinstance(partial.values, dict):
+            place = partial.spot(()).value
+            raise RecipeError("must be a section of options", where=place.where, remedy=place.excerpt() or None)
+        together = merge(together, partial.values, model)
+        for written, spot in partial.spots.items():
+            path = tuple(word for part in written for word in (part.split(".") if isinstance(part, str) else [part]))
+            if path:
+                spots[path] = spot
+            around |= {path[:end]: spot for end in range(1, len(path))}
+    values = _merge(base.values, together, model)
+    return Document(values, {path: spot for path, spot in (around | spots).items() if _holds(values, path)})
+
+
+def override(text: str) -> Document:
+    """The partial that `--set key=value` means; the value is read as in a file (`{kind: linear}`, `null`, `1e-4`).
+
+    Raises `RecipeError` where it is not of that form.
+    """
+    source = "--set " + " ".join(text.split())
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not _KEY.fullmatch(key):
+        raise RecipeError("must be key=value", where=source, remedy="for example --set training.epochs=3")
+    document = parse(value, source, lines=False)
+    return Document({key: document.values}, {(key, *path): spot for path, spot in document.spots.items()})
+
+
+def _merge(base: Mapping[str, Any], partial: Mapping[str, Any], annotation: Any) -> dict[str, Any]:
+    section = chosen(annotation, {**base, **partial})
+    if "kind" in base and "kind" in partial and len(sections(annotation)) > 1 and chosen(annotation, base) != section:
+        return dict(partial)
+    result = dict(base)
+    for key, value in partial.items():
+        field = section.model_fields.get(key) if section else None
+        old = base.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            value = _merge(old, value, field.annotation if field else None)
+        result[key] = value
+    return result
+
+
+def _expanded(partial: Mapping[str, Any], annotation: Any) -> dict[str, Any]:
+    """Dotted keys as nested ones."""
+    result: dict[str, Any] = {}
+    for key, value in partial.items():
+        nested: Any = _expanded(value, None) if isinstance(value, dict) else value
+        for word in reversed(key.split(".")):
+            nested = {word: nested}
+        result = _merge(result, nested, annotation)
+    return result
+
+
+def _holds(values: Any, path: KeyPath) -> bool:
+    for part in path:
+        keys = values if isinstance(values, dict) else range(len(values)) if isinstance(values, list) else ()
+        if part not in keys:
+            return False
+        values = values[part]
+    return True

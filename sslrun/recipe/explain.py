@@ -1,0 +1,65 @@
+"""Why two recipes are, or are not, the same science: every option in which they differ, and what hangs on it.
+
+It reads the schema's marks as `identity.py` does; `sslrun explain A B` prints what it finds.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema.base import Section
+from sslrun.recipe.structure import operational
+
+Part = Literal["science", "evaluation", "operational"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One option in which two recipes differ: its dotted path, both values (a section of another kind, or one that is
+    null in the other, as the options that it sets away from their defaults), and what it belongs to."""
+
+    path: str
+    a: Any
+    b: Any
+    part: Part
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All differences between two recipes, in the order of the schema."""
+
+    differences: tuple[Difference, ...]
+
+    @property
+    def same_science(self) -> bool:
+        """Whether both describe the same pretraining (given the same data and starting weights)."""
+        return all(difference.part != "science" for difference in self.differences)
+
+
+def explain(a: Recipe, b: Recipe) -> Comparison:
+    """Compare two recipes option by option."""
+    return Comparison(tuple(_differences(a, b, "", "science")))
+
+
+def _differences(a: Section, b: Section, above: str, part: Part) -> list[Difference]:
+    found = []
+    for name, field in type(a).model_fields.items():
+        left, right = getattr(a, name), getattr(b, name)
+        path = f"{above}.{name}" if above else name
+        inner: Part = "operational" if operational(field) else "evaluation" if path == "evaluation" else part
+        if path == "network.weights" and (left is None) != (right is None):
+            inner = "science"  # where the file lies is operational, whether there is one is not
+        if isinstance(left, Section) and type(left) is type(right):
+            found += _differences(left, right, path, inner)
+        elif left != right:
+            found.append(Difference(path, _set_options(left), _set_options(right), inner))
+    return found
+
+
+def _set_options(value: Any) -> Any:
+    """A section as its kind and the options away from their defaults; anything else as JSON has it."""
+    if isinstance(value, Section):
+        options = value.model_dump(mode="json")
+        away = value.model_dump(mode="json", exclude_defaults=True)
+        return {name: away.get(name, options[name]) for name in options if name == "kind" or name in away}
+    return list(value) if isinstance(value, tuple) else value

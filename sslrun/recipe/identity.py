@@ -1,0 +1,77 @@
+"""What makes a run this run and no other: a hash of everything that decides its numbers, and of nothing else.
+
+Names, folders, devices and other operational options stay out, and so does `evaluation`, which has identities of its
+own. An option left at its default stays out too, so that later options don't disturb old results. `explain.py`
+compares two recipes in these terms.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema.base import Section
+from sslrun.recipe.structure import operational
+
+NUMERICS = 1
+"""Raised by hand when a fix, or a changed default, changes what the same recipe computes."""
+
+
+def science(section: Section) -> dict[str, Any]:
+    """The options that decide the numbers: not operational, not at their default; a `kind` always.
+
+    Of a recipe, `evaluation` is left out; `science(recipe.evaluation.knn)` gives that part of an evaluation.
+    """
+    result = {}
+    for name, field in type(section).model_fields.items():
+        if operational(field) or (isinstance(section, Recipe) and name == "evaluation"):
+            continue
+        value = _canonical(getattr(section, name))
+        if name == "kind" or field.is_required() or value != _canonical(field.default):
+            result[name] = value
+    return result
+
+
+def identity(recipe: Recipe, data_fingerprint: str, weights_digest: str | None = None) -> str:
+    """The identity of a pretraining, 64 hex digits: of the recipe's science, the data, the starting weights and
+    `NUMERICS`.
+
+    Raises `ValueError` if the recipe starts from a file of weights and its digest is not given, or the reverse.
+    """
+    if (recipe.network.weights is None) != (weights_digest is None):
+        raise ValueError("weights_digest belongs to recipes that start from network.weights, and to those alone")
+    return _digest(
+        {"numerics": NUMERICS, "science": science(recipe), "data": data_fingerprint, "weights": weights_digest}
+    )
+
+
+def evaluation_identity(run_identity: str, kind: str, section: Mapping[str, Any]) -> str:
+    """The identity of an evaluation of a run, 64 hex digits; `section` is the `science` of its part of the recipe."""
+    return _digest({"run": run_identity, "evaluation": kind, "section": _canonical(dict(section))})
+
+
+def short(identity: str) -> str:
+    """The 16 hex digits by which folders are found."""
+    return identity[:16]
+
+
+def run_name(recipe: Recipe, identity: str) -> str:
+    """The name of the run's folder: `<name>-<16 hex>`."""
+    return f"{recipe.name}-{short(identity)}"
+
+
+def _canonical(value: Any) -> Any:
+    """As JSON has it, sections by their science; −0.0 is 0.0."""
+    if isinstance(value, Section):
+        return science(value)
+    if isinstance(value, Mapping):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_canonical(inner) for inner in value]
+    return value + 0.0 if isinstance(value, float) else value
+
+
+def _digest(payload: dict[str, Any]) -> str:
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

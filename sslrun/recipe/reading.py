@@ -1,0 +1,99 @@
+"""A recipe from a file: found, read with the place of every value, overridden, and checked against the schema.
+
+`positions.py` reads the YAML, `combining.py` lays `--set` over it, `messages.py` says what is wrong with it.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from sslrun.errors import RecipeError
+from sslrun.recipe.combining import combine, override
+from sslrun.recipe.messages import nearest, recipe_error
+from sslrun.recipe.positions import Document, parse
+from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema.base import Section
+from sslrun.recipe.shipped import shipped
+
+MOST_BYTES = 1_000_000
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def read_recipe(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe, with `key=value` overrides over it. A bare name (`quickstart`) means a shipped recipe.
+
+    A recipe without `name` takes that of its file. Raises `RecipeError`, whose text says file:line:column, the key,
+    its value, what is allowed and the nearest match, for all mistakes of the schema at once.
+    """
+    file = locate(path)
+    document = load(file)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-")[:64] or "recipe"
+    named = Document({"name": name, **document.values}, document.spots)
+    return check(Recipe, combine(named, *(override(text) for text in overrides)))
+
+
+def check(model: type[AnySection], document: Document) -> AnySection:
+    """The section that `document` describes. Raises `RecipeError` with all its mistakes (the first five)."""
+    try:
+        return model.model_validate_json(json.dumps(document.values))
+    except ValidationError as error:
+        raise recipe_error(error, model, document) from None
+
+
+def locate(path: str | PathLike[str]) -> Path:
+    """The file that `path` means: itself, or the shipped recipe of that name if it has no suffix.
+
+    Raises `RecipeError`, naming the nearest file, if there is none.
+    """
+    file = Path(path)
+    try:
+        if file.is_file():
+            return file
+        if file.is_dir():
+            inside = file / "recipe.yaml"
+            remedy = f"did you mean {inside}?" if inside.is_file() else "a recipe is a YAML file"
+            if file.as_posix() not in shipped():
+                raise RecipeError("is a folder, not a recipe", where=str(file), remedy=remedy)
+        beside = sorted(other.name for other in file.parent.iterdir()) if file.parent.is_dir() else []
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise RecipeError(f"can't be read: {error}", where=str(file)) from None
+    names = shipped()
+    if file.as_posix() in names:
+        return names[file.as_posix()]
+    if close := nearest(file.name, [name for name in beside if name.endswith((".yaml", ".yml"))]):
+        remedy = f"in {file.parent}: {close}"
+    elif close := nearest(file.with_suffix("").name, names):
+        remedy = f"among the shipped recipes: {close}"
+    else:
+        remedy = f"shipped recipes: {', '.join(names) or 'none'}"
+    raise RecipeError("no such file", where=str(file), remedy=remedy)
+
+
+def load(path: Path) -> Document:
+    """The mapping in a YAML file, with spots. Raises `RecipeError` if it can't be read or holds something else."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise RecipeError(f"can't be read: {error.strerror}", where=str(path)) from None
+    if len(raw) > MOST_BYTES:
+        raise RecipeError(f"is longer than {MOST_BYTES:,} bytes: not a recipe", where=str(path))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].split(b"\n")
+        column = len(before[-1].decode("utf-8", "replace")) + 1
+        where = f"{path}:{len(before)}:{column}"
+        raise RecipeError("is not UTF-8 text", where=where, remedy="a recipe is YAML, saved as UTF-8") from None
+    document = parse(text, str(path))
+    if not isinstance(document.values, dict):
+        place = document.spot(()).value
+        what = "must be sections with options (key: value), not " + ("a list" if document.values == [] else "this")
+        raise RecipeError(what, where=place.where, remedy=place.excerpt())
+    return document
