@@ -1,0 +1,158 @@
+"""Pretrain one run: find its folder, hold it, train what is left, judge it, and compute its evaluations."""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import nn
+
+from sslrun.data.images import ImageSet
+from sslrun.data.sources import load
+from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
+from sslrun.files import write_json
+from sslrun.jobs.evaluating import Judge, asked_for, evaluation_job
+from sslrun.jobs.places import Places, choose_device, identify
+from sslrun.jobs.starting import encoder_metadata, starting_encoder
+from sslrun.jobs.stopping import StopSignals
+from sslrun.recipe import to_yaml
+from sslrun.recipe.schema import Recipe
+from sslrun.runs.environment import environment
+from sslrun.runs.folder import RunFolder, create
+from sslrun.runs.lease import hold
+from sslrun.runs.status import utc_now
+from sslrun.training.diagnostics import verdict
+from sslrun.training.pretrain import Observer, assemble, pretrain
+
+Watch = Callable[[dict[str, Any]], None]
+Begin = Callable[[RunFolder, ImageSet | None], None]
+
+
+def pretrain_job(
+    recipe: Recipe,
+    where: Places,
+    *,
+    fresh: bool = False,
+    watch: Watch = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+    begin: Begin = lambda *_: None,
+) -> tuple[RunFolder, list[dict[str, Any]]]:
+    """Pretrain the recipe's run unless that is done, compute the evaluations that are missing; its folder, and these.
+
+    `begin` is called once the folder is held, with the images if there is training to do; `watch` is shown where
+    training stands. `fresh` renames an old folder of the run and starts anew. Raises `RunHeld` if another process
+    works on the run, `Interrupted`, and `RunFailed`; the run's status then tells why.
+    """
+    device = choose_device(recipe.run.device)
+    name = identify(recipe, where.data)
+    folder = create(where.results, recipe.name, name, to_yaml(recipe))
+    if fresh and folder.status.state != "queued":
+        with hold(folder):
+            say(f"the old run is kept as {folder.set_aside().name}")
+        folder = create(where.results, recipe.name, name, to_yaml(recipe))
+    with StopSignals() as signals, hold(folder) as lease:
+
+        def seen(row: dict[str, Any]) -> None:
+            lease.beat()
+            watch(row)
+
+        if folder.status.finished_well:
+            begin(folder, None)
+        else:
+            with _failures_recorded(folder):
+                _train(recipe, where, folder, device, signals, begin, seen)
+        return folder, evaluation_job(folder, recipe, where, asked_for(recipe), beat=lease.beat)
+
+
+def _train(
+    recipe: Recipe,
+    where: Places,
+    folder: RunFolder,
+    device: torch.device,
+    signals: StopSignals,
+    begin: Begin,
+    watch: Watch,
+) -> None:
+    """Train the run in `folder`, which this process holds, and write its verdict."""
+    status = folder.status
+    threads = status.threads or recipe.run.threads or torch.get_num_threads()
+    torch.set_num_threads(threads)
+    images = load(recipe.data, where.data, "pretrain")
+    begin(folder, images)
+    started = status.started or utc_now()
+    folder.update_status(state="running", started=started, threads=threads, epochs=recipe.training.epochs, reason=None)
+    write_json(folder.environment, environment(threads))
+    trainer = assemble(recipe, starting_encoder(recipe, images.images.shape[1]), images, device)
+    begun = time.perf_counter()
+    try:
+        with signals.deferred():
+            pretrain(
+                recipe,
+                trainer,
+                images,
+                folder,
+                encoder_metadata=encoder_metadata(recipe, images),
+                observers=[_probes(recipe, where)] if recipe.evaluation.every else [],
+                watch=watch,
+                stop_asked=lambda: signals.asked,
+            )
+    except torch.linalg.LinAlgError:
+        trainer.updates.raise_if_not_finite()  # the usual cause: a predictor can't be set from NaN
+        raise
+    finally:
+        last = folder.history.last()
+        seconds = status.seconds + time.perf_counter() - begun
+        folder.update_status(epoch=last["epoch"] if last else 0, seconds=round(seconds, 3))
+    rows = folder.history.read()
+    judged = verdict(rows[-1], rows[0], recipe.training.collapse)
+    folder.update_status(
+        state="collapsed" if judged.collapsed else "done",
+        finished=utc_now(),
+        verdict=judged.kind,
+        evidence=judged.evidence,
+    )
+
+
+def _probes(recipe: Recipe, where: Places) -> Observer:
+    """The recipe's evaluations after every `evaluation.every` epochs, as `probe.<kind>.<metric>` in the history."""
+    judge = Judge(recipe, where)
+
+    def observe(epoch: int, encoder: nn.Module) -> dict[str, float]:
+        if epoch == 0 or epoch % (recipe.evaluation.every or 1):
+            return {}
+        features = judge.features(encoder)
+        found = {kind: judge.metrics(kind, section, features) for kind, section in asked_for(recipe).items()}
+        return {
+            f"probe.{kind}.{key}": value
+            for kind, metrics in found.items()
+            for key, value in metrics.items()
+            if isinstance(value, float)
+        }
+
+    return observe
+
+
+@contextmanager
+def _failures_recorded(folder: RunFolder) -> Iterator[None]:
+    """Write what went wrong into the run's status, and the stack trace of a bug into its log; then let it rise."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt, RunHeld):
+        raise
+    except OSError as error:
+        failure = RunFailed(
+            f"a file can't be read or written: {error.strerror or error}",
+            where=str(error.filename or folder.path),
+            remedy="Make room or mend it, then run the same command: it goes on from the last checkpoint.",
+        )
+        with suppress(OSError):  # the disk that is full may be the one that holds the status
+            folder.update_status(state="failed", finished=utc_now(), reason=str(failure))
+        raise failure from error
+    except Exception as error:
+        reason = str(error) if isinstance(error, SslrunError) else f"{type(error).__name__}: {error}"
+        folder.update_status(state="failed", finished=utc_now(), reason=reason)
+        with folder.log.open("a", encoding="utf-8") as log:
+            log.write(traceback.format_exc())
+        raise

@@ -1,0 +1,35 @@
+"""The encoder as training finds it, and what must be said of it wherever it is kept."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from sslrun import __version__
+from sslrun.data.images import ImageSet
+from sslrun.methods import build_encoder
+from sslrun.networks.backbones import load_weights
+from sslrun.recipe.schema import Recipe
+
+
+def starting_encoder(recipe: Recipe, channels: int) -> nn.Module:
+    """The recipe's untrained encoder: drawn from the seed, then filled from `network.weights` if given."""
+    encoder = build_encoder(recipe, channels)
+    if recipe.network.weights is not None:
+        load_weights(encoder, Path(recipe.network.weights))
+    return encoder
+
+
+def encoder_metadata(recipe: Recipe, images: ImageSet) -> dict[str, Any]:
+    """What a user of the encoder's file must know: what it is, and how to feed it."""
+    normalize = recipe.views.normalize
+    return {
+        "format": f"sslrun {__version__}",
+        "architecture": recipe.network.backbone.kind,
+        "stem": recipe.network.backbone.stem,
+        "width": recipe.network.backbone.width,
+        "channels": images.images.shape[1],
+        "size": recipe.views.size or images.images.shape[-1],
+        "mean": list(normalize.mean) if normalize else None,
+        "std": list(normalize.std) if normalize else None,
+    }

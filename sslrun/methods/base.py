@@ -1,0 +1,38 @@
+"""What the training loop knows of a method: modules, and one step.
+
+A method is the online network and whatever its objective needs beside it. `step` is the whole of training one
+batch, written out in the method's own file from top to bottom; the loop adds nothing to its numerics.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from sslrun.networks.predictors import Predictor
+
+
+class Updater(Protocol):
+    """The optimisers, as a step sees them (see `sslrun.training.optimizers`)."""
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of the step before."""
+
+    def step(self, iteration: int, loss: Tensor) -> None:
+        """Update the network, then the predictor; leave both alone if `loss` or a gradient is not finite."""
+
+
+class Method(nn.Module):
+    """The `online` network (an encoder, then a projector), its `predictor`, and the step that trains them."""
+
+    online: nn.Sequential
+    predictor: Predictor
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The part that is kept and judged."""
+        return self.online[0]
+
+    def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
+        """Train on one batch, given as one tensor a view. Returns the loss, detached and still on the device."""
+        raise NotImplementedError

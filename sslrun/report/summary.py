@@ -1,0 +1,119 @@
+"""One run in a few lines: what it is when it starts, what became of it at the end, and why to believe that."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sslrun.recipe.schema import Byol, DirectPredictor, Folder, NoEma, Recipe
+from sslrun.runs.folder import RunFolder
+
+_BACKBONES = {
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "densenet121": "DenseNet-121",
+    "small_resnet": "small ResNet",
+}
+_COLUMNS = {"knn": "kNN", "linear": "linear", "authors_probe": "authors' probe"}
+_ROWS = {"": "this run", "untrained.": "untrained encoder", "pixels.": "raw pixels"}
+
+
+def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: str) -> str:
+    """The first line of a run: its folder's name, then its science in the field's words."""
+    parts = [
+        f"{_data(recipe)} {size} px",
+        f"{images:,} images",
+        _BACKBONES[recipe.network.backbone.kind],
+        _method(recipe),
+        f"{device} {recipe.training.precision}",
+    ]
+    line = f"{folder.path.name}   " + " · ".join(parts)
+    if not recipe.method.stop_gradient:
+        line += "\nwithout stop-gradient: the online network is its own target, and ema is ignored"
+    return line
+
+
+def _data(recipe: Recipe) -> str:
+    data = recipe.data
+    if isinstance(data, Folder):
+        return data.path.rstrip("/").rsplit("/", 1)[-1]
+    return {"digits": "digits", "stl10": "STL-10", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}[data.kind]
+
+
+def _method(recipe: Recipe) -> str:
+    method = recipe.method
+    predictor = method.predictor
+    name = "BYOL" if isinstance(method, Byol) else "SimSiam"
+    if isinstance(method, Byol) and isinstance(method.ema, NoEma) and method.stop_gradient:
+        name += " without EMA"
+    if isinstance(predictor, DirectPredictor):
+        return f"{name} + DirectPred (rho {predictor.rho}, epsilon {predictor.epsilon})"
+    return f"{name}, {'no' if predictor.kind == 'none' else predictor.kind} predictor"
+
+
+def scores(cells: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """The closing table: a header, then a row for this run, its untrained encoder and raw pixels."""
+    columns: list[tuple[str, str, str]] = []
+    for cell in cells:
+        kind = cell["kind"]
+        if kind == "authors_probe":
+            columns += [(kind, "authors' probe, last", "last"), (kind, "best on test", "best_on_test")]
+        else:
+            columns.append((kind, _COLUMNS[kind], "accuracy"))
+    by_kind = {cell["kind"]: cell["metrics"] for cell in cells}
+    rows = [["", *(title for _, title, _ in columns)]]
+    for prefix, label in _ROWS.items():
+        values = [by_kind[kind].get(prefix + key) for kind, _, key in columns]
+        if any(value is not None for value in values):
+            rows.append([label, *("–" if value is None else f"{value:.3f}" for value in values)])
+    return rows
+
+
+def verdict_line(folder: RunFolder, dimension: int) -> str:
+    """The verdict and the numbers and thresholds it rests on."""
+    status = folder.status
+    seen = status.evidence
+    std = f"std {seen['std']:.2f} (collapsed below {seen['std_threshold']:g})"
+    rank = f"effective rank {seen['rank']:.1f} of {dimension} (untrained {seen['untrained_rank']:.1f})"
+    if status.verdict == "complete":
+        return f"complete collapse   {std}: all images give nearly the same output; {rank}"
+    if status.verdict == "dimensional":
+        bound = max(seen["rank_threshold"] or 0.0, seen["untrained_rank"] or 0.0)
+        return f"dimensional collapse   {rank}, below {bound:.1f}; {std}"
+    return f"healthy   {std}, {rank}"
+
+
+def selected_on_test(history: Sequence[dict[str, Any]]) -> str | None:
+    """The best number of the authors' probe over all epochs that were probed: chosen on the test set, and said so."""
+    key = "probe.authors_probe.best_on_test"
+    rows = [row for row in history if row.get(key) is not None]
+    if not rows:
+        return None
+    best = max(rows, key=lambda row: float(row[key]))
+    return (
+        f"best of {len(rows)} epochs   {best[key]:.3f} after epoch {best['epoch']}, by the authors' probe: "
+        "chosen on the test set, as in their code"
+    )
+
+
+def closing(folder: RunFolder, cells: Sequence[dict[str, Any]]) -> list[str]:
+    """What follows the table at the end of a run: verdict, where it is kept, what to try next."""
+    history = folder.history.read()
+    lines = [verdict_line(folder, len(history[-1]["spectrum"]))]
+    best = selected_on_test(history)
+    if best:
+        lines.append(best)
+    return [*lines, f"kept in   {folder.path}        next   sslrun plot {folder.path}"]
+
+
+def as_json(folder: RunFolder, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The same for programs."""
+    status = folder.status
+    return {
+        "run": folder.path.name,
+        "folder": str(folder.path),
+        "identity": folder.identity,
+        "status": status.state,
+        "verdict": status.verdict,
+        "evidence": status.evidence,
+        "seconds": status.seconds,
+        "evaluations": list(cells),
+    }

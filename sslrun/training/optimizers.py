@@ -1,0 +1,93 @@
+"""The two optimisers of a run, network and predictor, under one schedule, and the guard against non-finite values.
+
+The guard never waits for the device: a flag there masks every update from the first non-finite loss or gradient
+on, and the host reads it now and then (`raise_if_not_finite`). So no weight is ever spoilt before it is noticed.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW
+from torch.optim.optimizer import Optimizer as TorchOptimizer
+
+from sslrun.errors import RunFailed
+from sslrun.methods import Method
+from sslrun.recipe.schema import Optimizer, Optimizers
+from sslrun.training.lars import Lars
+
+NEVER = torch.iinfo(torch.int64).max
+
+
+class Updates:
+    """Implements `sslrun.methods.Updater` for a method: gradients in, weights changed.
+
+    `rates` gives the factor of each optimiser's own peak learning rate at every iteration.
+    """
+
+    def __init__(self, method: Method, section: Optimizers, rates: Sequence[float], device: torch.device) -> None:
+        self.rates, self.device = rates, device
+        pairs = [(section.network, list(method.online.parameters()))]
+        pairs.append((section.predictor or section.network, list(method.predictor.parameters())))
+        self.optimizers = [_build(options, parameters) for options, parameters in pairs if parameters]
+        self.peaks = [options.lr for options, parameters in pairs if parameters]
+        self.spoilt = torch.zeros((), device=device)
+        self.first_bad = torch.full((), NEVER, dtype=torch.int64, device=device)
+        for optimizer in self.optimizers:
+            optimizer.found_inf = self.spoilt  # type: ignore[attr-defined]  # read by torch's fused kernels and by Lars
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of the step before."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def step(self, iteration: int, loss: Tensor) -> None:
+        """Step the network's optimiser, then the predictor's, unless this or an earlier step was not finite."""
+        gradients = [p.grad for o in self.optimizers for g in o.param_groups for p in g["params"] if p.grad is not None]
+        size = torch.stack([*torch._foreach_norm(gradients), loss]).sum()
+        bad = ~torch.isfinite(size)
+        torch.minimum(self.first_bad, torch.where(bad, iteration, NEVER), out=self.first_bad)
+        self.spoilt.copy_(torch.maximum(self.spoilt, bad.to(self.spoilt)))
+        for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * float(self.rates[iteration])
+            optimizer.step()
+
+    def raise_if_not_finite(self) -> None:
+        """Wait for the device and raise `RunFailed` naming the first step whose loss or gradient was not finite."""
+        first = int(self.first_bad)
+        if first != NEVER:
+            raise RunFailed(
+                f"the loss or a gradient became infinite or NaN at step {first}",
+                remedy="The weights of the step before are safe. Try a lower optimizer.network.lr, a warm-up "
+                "(optimizer.schedule.warmup_epochs), or training.precision: float32.",
+            )
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """The optimisers' states, in order."""
+        return [optimizer.state_dict() for optimizer in self.optimizers]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Take up the states that `state_dict` gave."""
+        for optimizer, state in zip(self.optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
+def _build(section: Optimizer, parameters: Iterable[nn.Parameter]) -> TorchOptimizer:
+    """torch's fused optimisers, or LARS; decay (and LARS's scaling) left off vectors if the recipe says so."""
+    matrices, vectors = [], []
+    for parameter in parameters:
+        plain = section.decay_norm_and_bias or parameter.ndim > 1
+        (matrices if plain else vectors).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": section.weight_decay}]
+    if vectors:
+        groups.append({"params": vectors, "weight_decay": 0.0})
+    if section.kind == "sgd":
+        return SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov, fused=True)
+    if section.kind == "adamw":
+        return AdamW(groups, lr=section.lr, betas=(section.momentum, section.beta2), fused=True)
+    for group, scale in zip(groups, (True, False), strict=False):
+        group["scale"] = scale
+    return Lars(groups, lr=section.lr, momentum=section.momentum, trust=section.trust)

@@ -1,0 +1,206 @@
+"""The loop: batches, views, the method's step; and, between steps, what is recorded, saved and watched.
+
+Nothing here changes the numerics of a step (that is the method's file: `sslrun.methods.noncontrastive`). The loop
+never waits for the device inside an epoch but to read the non-finite flag, every 50 steps and before a checkpoint.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sslrun.data.batches import Batches, choose_stream
+from sslrun.data.images import ImageSet
+from sslrun.errors import Interrupted
+from sslrun.methods import Method, build_method
+from sslrun.recipe.schema import Recipe
+from sslrun.runs.folder import RunFolder
+from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint, save_encoder
+from sslrun.training.diagnostics import fixed_images, signals
+from sslrun.training.optimizers import Updates
+from sslrun.training.schedules import learning_rates
+from sslrun.views.pipeline import Views
+
+Observer = Callable[[int, nn.Module], dict[str, float]]
+
+_GUARD_EVERY = 50  # steps between two readings of the non-finite flag
+_SAVING_SHARE = 0.02  # an epoch's end is saved if saving takes at most this part of the time since the last save
+_STOP_AFTER, _STOP_IN_A_ROW = 0.2, 3  # on_collapse: stop
+
+
+@dataclass
+class Trainer:
+    """All that trains one run: the method on its device, its optimisers, its batches and its views."""
+
+    method: Method
+    updates: Updates
+    batches: Batches
+    views: Views
+    seed: int
+
+    def step(self, images_NCHW: Tensor, iteration: int) -> Tensor:
+        """Draw the views of a batch of uint8 images and train on them. Returns the loss, still on the device."""
+        draws = self.views.draw(len(images_NCHW), self.seed, iteration)
+        return self.method.step(self.views(images_NCHW, draws), iteration, self.updates)
+
+    def plain(self, images_NCHW: Tensor) -> Tensor:
+        """The unaugmented view of uint8 images, on the device, as the encoder wants it."""
+        return self.views.plain(images_NCHW.to(self.updates.device))
+
+
+def assemble(recipe: Recipe, encoder: nn.Module, images: ImageSet, device: torch.device) -> Trainer:
+    """Everything that `recipe` trains with on `images`, around an `encoder` in its starting state."""
+    training, channels = recipe.training, images.images.shape[1]
+    batches = Batches(
+        images,
+        batch_size=training.batch_size,
+        seed=recipe.seed,
+        last_batch=training.last_batch,
+        device=device,
+        stream=choose_stream(recipe.data.stream, images, device),
+    )
+    method = build_method(recipe, encoder, channels, batches.steps_per_epoch * training.epochs, device)
+    layout = torch.channels_last if training.channels_last else torch.contiguous_format
+    method.to(memory_format=layout)
+    rates = learning_rates(recipe.optimizer.schedule, batches.steps_per_epoch, training.epochs)
+    stored = images.images.shape[-1]
+    views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
+    return Trainer(method, Updates(method, recipe.optimizer, rates, device), batches, views, recipe.seed)
+
+
+def pretrain(
+    recipe: Recipe,
+    trainer: Trainer,
+    images: ImageSet,
+    folder: RunFolder,
+    *,
+    encoder_metadata: dict[str, Any],
+    observers: Sequence[Observer] = (),
+    watch: Callable[[dict[str, Any]], None] = lambda _: None,
+    stop_asked: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train to the end, from the folder's checkpoint if it has one; history, checkpoints and encoders go there.
+
+    `observers` see each epoch's encoder and add to its row. `watch` is shown where training stands: every few steps,
+    and each epoch's row. `stop_asked` ends training after the running step. Raises `Interrupted` once the state is
+    saved, and `RunFailed` for non-finite values or a damaged checkpoint.
+    """
+    course = _Course(recipe, trainer, folder, images, encoder_metadata, observers, watch, stop_asked)
+    course.resume()
+    while course.position.epoch < recipe.training.epochs and not course.ends_early():
+        course.train_epoch()
+        course.finish_epoch()
+    save_encoder(folder.encoder, trainer.method.encoder, encoder_metadata | {"epochs": course.position.epoch})
+
+
+@dataclass
+class _Course:
+    """One session of training a run: where it stands, and what it does between steps."""
+
+    recipe: Recipe
+    trainer: Trainer
+    folder: RunFolder
+    images: ImageSet
+    encoder_metadata: dict[str, Any]
+    observers: Sequence[Observer]
+    watch: Callable[[dict[str, Any]], None]
+    stop_asked: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        self.shown_NCHW = fixed_images(self.images.images)
+        self.loss_sum = torch.zeros((), device=self.trainer.updates.device)
+        self.position = Position()
+        self.saved_at, self.saving_takes = time.perf_counter(), 0.0
+
+    def resume(self) -> None:
+        """Take up the checkpoint if there is one, else record the untrained network as epoch 0."""
+        trainer = self.trainer
+        self.position = load_checkpoint(
+            self.folder.checkpoint, self.folder.identity, trainer.method, trainer.updates, trainer.updates.device
+        )
+        self.loss_sum.fill_(self.position.loss_sum)
+        started = self.position.epoch > 0 or self.position.step > 0
+        self.folder.history.truncate_after(self.position.epoch if started else -1)
+        if not started:
+            self.record(loss=None, lr=None, images_per_second=None)
+        trainer.method.train()
+
+    def train_epoch(self) -> None:
+        """The rest of the current epoch, step by step."""
+        trainer, position = self.trainer, self.position
+        begun = time.perf_counter() - position.epoch_seconds
+        for batch_NCHW in trainer.batches.epoch(position.epoch, first_step=position.step):
+            self.loss_sum += trainer.step(batch_NCHW, self.iteration)
+            position.step += 1
+            position.epoch_seconds = time.perf_counter() - begun
+            if position.step % _GUARD_EVERY == 0:
+                self.check()
+                self.watch({"epoch": position.epoch, "step": position.step, "steps": trainer.batches.steps_per_epoch})
+            if self.stop_asked():
+                self.save()
+                raise Interrupted("stopped; the state is saved", remedy="The same command goes on from here.")
+            if time.perf_counter() - self.saved_at > 60 * self.recipe.run.checkpoint_minutes:
+                self.save()
+        self.check()  # also waits for the device, so that the epoch's time is the time it took
+        position.epoch_seconds = time.perf_counter() - begun
+
+    def finish_epoch(self) -> None:
+        """Write the epoch's row, keep its encoder if asked to, and save where that is cheap."""
+        position, steps = self.position, self.trainer.batches.steps_per_epoch
+        loss = float(self.loss_sum) / steps
+        rate = self.recipe.optimizer.network.lr * float(self.trainer.updates.rates[self.iteration - 1])
+        images = min(steps * self.recipe.training.batch_size, len(self.images))
+        speed = images / position.epoch_seconds
+        position.seconds += position.epoch_seconds
+        position.epoch, position.step, position.epoch_seconds = position.epoch + 1, 0, 0.0
+        self.loss_sum.zero_()
+        self.record(loss=loss, lr=rate, images_per_second=speed)
+        if position.epoch in self.recipe.training.keep_encoder_at:
+            path = self.folder.encoder_at(position.epoch)
+            save_encoder(path, self.trainer.method.encoder, self.encoder_metadata | {"epochs": position.epoch})
+        last = position.epoch == self.recipe.training.epochs
+        if last or self.saving_takes < _SAVING_SHARE * (time.perf_counter() - self.saved_at):
+            self.save()
+
+    def record(self, **row: Any) -> None:
+        """Append the row of the epochs done so far, with its signals and what the observers see, to the history."""
+        epoch = self.position.epoch
+        row = {"epoch": epoch, "step": epoch * self.trainer.batches.steps_per_epoch, **row}
+        row |= signals(self.trainer.method, self.shown_NCHW, self.trainer.plain)
+        for observer in self.observers:
+            row |= observer(epoch, self.trainer.method.encoder)
+        row["seconds"] = self.position.seconds
+        self.folder.history.append(row)
+        self.watch(row)
+
+    def check(self) -> None:
+        """Read the non-finite flag; waits for the device."""
+        self.trainer.updates.raise_if_not_finite()
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment, never one with non-finite weights."""
+        self.check()
+        begun = time.perf_counter()
+        self.position.loss_sum = float(self.loss_sum)
+        save_checkpoint(
+            self.folder.checkpoint, self.folder.identity, self.position, self.trainer.method, self.trainer.updates
+        )
+        self.saved_at = time.perf_counter()
+        self.saving_takes = self.saved_at - begun
+
+    def ends_early(self) -> bool:
+        """Whether the recipe stops collapsed runs and this one has been collapsed for long enough."""
+        training = self.recipe.training
+        if training.on_collapse != "stop" or self.position.epoch < _STOP_AFTER * training.epochs:
+            return False
+        recent = self.folder.history.read()[1:][-_STOP_IN_A_ROW:]
+        collapsed = [row["std"] < training.collapse.std for row in recent]
+        return len(collapsed) == _STOP_IN_A_ROW and all(collapsed)
+
+    @property
+    def iteration(self) -> int:
+        """Steps done since training began."""
+        return self.position.epoch * self.trainer.batches.steps_per_epoch + self.position.step
