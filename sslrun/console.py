@@ -1,0 +1,184 @@
+"""What the user sees: lines, small tables and one live line; plain text where there is no terminal.
+
+rich is imported only when a terminal is there to draw on. Errors go to stderr, unadorned. Inside `logging_to(path)`
+everything said is kept in that file as well.
+"""
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+REFRESH_SECONDS = 0.1
+"""The live line is redrawn at most this often."""
+PLAIN_SECONDS = 5.0
+"""Without a terminal, and in logs, a progress line is written at most this often."""
+
+_logs: list[TextIO] = []
+
+
+def on_terminal(stream: TextIO | None = None) -> bool:
+    """Whether `stream` (stdout if none) is a terminal that can redraw a line."""
+    return (stream or sys.stdout).isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+
+
+def say(text: str = "", style: str = "") -> None:
+    """Print `text` as it is, in `style` (rich's words: "bold", "green", ...) on a terminal."""
+    _log(text)
+    if style and on_terminal():
+        from rich.console import Console
+
+        Console(highlight=False).print(text, style=style, markup=False, soft_wrap=True)
+    else:
+        print(text, flush=True)
+
+
+def error(text: str) -> None:
+    """Print `text` to stderr, plain everywhere so that it can be copied and searched for."""
+    _log(text)
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
+    """Print rows of text as columns: the first to the left, the others to the right; the header in bold."""
+    every = [*([header] if header else []), *rows]
+    widths = [max(_width(row[column]) for row in every) for column in range(len(every[0]))] if every else []
+    for number, row in enumerate(every):
+        cells = [
+            cell + " " * (width - _width(cell)) if column == 0 else " " * (width - _width(cell)) + cell
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        say("   ".join(cells).rstrip(), style="bold" if header and number == 0 else "")
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Append everything said within to `path`, each line with its time (local, with its offset from UTC)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", buffering=1) as file:
+        _logs.append(file)
+        try:
+            yield
+        finally:
+            _logs.remove(file)
+
+
+class Live:
+    """One line about work under way; `progress` makes it.
+
+    epoch 37/60 ━━━━━━━━━╸━━━━━  loss 0.31  std 0.87  rank 9.1 of 64  1,234 img/s  0:19 left
+    """
+
+    def __init__(self, unit: str, total: int, start: float) -> None:
+        self._unit, self._total, self._start, self._done, self._text = unit, total, start, start, ""
+        self._began = time.monotonic()
+        self._drawn = self._noted = -float("inf")
+        self._noted_line = ""
+        self._bar: Progress | None = None
+        if on_terminal():
+            self._bar = _bar(len(f"{unit} {total}/{total}"))
+            self._task = self._bar.add_task(self._head(), total=total, text="")
+            self._bar.update(self._task, completed=start)
+
+    def update(self, done: float, text: str = "") -> None:
+        """Show that `done` of the total is done, with `text` beside it. Cheap: call it every step."""
+        self._done, self._text = done, text
+        now = time.monotonic()
+        if self._bar is not None and now - self._drawn >= REFRESH_SECONDS:
+            self._draw()
+            self._drawn = now
+        if now - self._noted >= PLAIN_SECONDS:
+            self._note()
+            self._noted = now
+
+    def left(self) -> str:
+        """Time left at the pace so far, as `0:19` or `2:03:07`; empty before there is a pace."""
+        gone = self._done - self._start
+        if gone <= 0 or self._done >= self._total:
+            return ""
+        seconds = round((time.monotonic() - self._began) / gone * (self._total - self._done))
+        hours, minutes = divmod(seconds // 60, 60)
+        return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+
+    def _head(self) -> str:
+        return f"{self._unit} {max(1, math.ceil(self._done))}/{self._total}"
+
+    def _tail(self) -> str:
+        left = self.left()
+        return "  ".join(part for part in (self._text, f"{left} left" if left else "") if part)
+
+    def _draw(self) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description=self._head(), completed=self._done, text=self._tail())
+            self._bar.refresh()
+
+    def _note(self) -> None:
+        line = f"{self._head()}  {self._tail()}".rstrip()
+        if line == self._noted_line:
+            return
+        self._noted_line = line
+        _log(line)
+        if self._bar is None:
+            print(line, flush=True)
+
+    @contextmanager
+    def drawn(self) -> Iterator[None]:
+        """Keep the line on the screen; leave its last state there at the end."""
+        with self._bar or nullcontext():
+            try:
+                yield
+            finally:
+                if self._done > self._start:
+                    self._draw()
+                    self._note()
+
+
+@contextmanager
+def progress(unit: str, total: int, start: float = 0) -> Iterator[Live]:
+    """A live line counting `unit` ("epoch") up to `total`, of which `start` were done before (a resumed run).
+
+    On a terminal one line that is redrawn and keeps its last state; elsewhere a plain line every few seconds and
+    at the end. What is said meanwhile appears above it.
+    """
+    live = Live(unit, total, start)
+    with live.drawn():
+        yield live
+
+
+def _bar(head: int) -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
+
+    # Drawn by `update` alone: a thread that redraws would take turns from the training loop.
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=head)),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True)),
+        console=Console(highlight=False),
+        auto_refresh=False,
+    )
+
+
+def _width(text: str) -> int:
+    """Columns that `text` takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _log(text: str) -> None:
+    stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+    for file in _logs:
+        for line in text.splitlines() or [""]:
+            file.write(f"{stamp} {line}".rstrip() + "\n")

@@ -1,0 +1,101 @@
+"""What a run ran on: versions, processor, devices. Kept in the run's folder so that its numbers can be judged.
+
+Nothing heavy is imported: versions come from the packages' metadata, devices from NVIDIA's library or `nvidia-smi`.
+"""
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import sslrun
+
+_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
+
+
+def environment(threads: int | None = None) -> dict[str, Any]:
+    """What this process runs on, as JSON values; `threads` are the CPU threads that the run uses, if it says so."""
+    import psutil
+
+    return {
+        "sslrun": sslrun.__version__,
+        "commit": _commit(Path(sslrun.__file__).parent.parent),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in _PACKAGES},
+        "os": platform.platform(),
+        "host": socket.gethostname(),
+        "cpu": _cpu(),
+        "cores": psutil.cpu_count(logical=False),
+        "logical_cores": os.cpu_count(),
+        "usable_cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else None,
+        "threads": threads,
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        **_gpus(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit(checkout: Path) -> dict[str, Any] | None:
+    """Commit of the checkout that sslrun is run from, and whether tracked files differ from it; none if installed."""
+    top = _output("git", "-C", str(checkout), "rev-parse", "--show-toplevel", "HEAD").splitlines()
+    # An installed copy may lie inside somebody else's repository (a virtual environment in a project).
+    if len(top) != 2 or Path(top[0]) != checkout.resolve():
+        return None
+    changes = _output("git", "--no-optional-locks", "-C", str(checkout), "status", "--porcelain", "-uno")
+    return {"hash": top[1], "changed": bool(changes.strip())}
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
+
+
+def _gpus() -> dict[str, Any]:
+    """`gpus`: their names; `driver`: its version or none. Asks NVIDIA's library, else `nvidia-smi`."""
+    try:
+        nvml: Any = import_module("pynvml")
+        nvml.nvmlInit()
+    except Exception:  # not installed, no driver, no permission: the tool may still answer
+        return _gpus_by_tool()
+    try:
+        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+        return {
+            "gpus": [nvml.nvmlDeviceGetName(handle) for handle in handles],
+            "driver": nvml.nvmlSystemGetDriverVersion(),
+        }
+    except nvml.NVMLError:
+        return _gpus_by_tool()
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _gpus_by_tool() -> dict[str, Any]:
+    lines = _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader").strip().splitlines()
+    rows = [line.rpartition(", ") for line in lines]
+    return {"gpus": [name for name, _, _ in rows], "driver": rows[0][2] if rows else None}
+
+
+def _output(*command: str) -> str:
+    """What a command prints, or nothing if it is missing, slow or fails."""
+    if shutil.which(command[0]) is None:
+        return ""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout

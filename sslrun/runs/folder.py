@@ -1,0 +1,201 @@
+"""A run's folder, `<results>/<name>-<16 hex>`: what lies where, and how it is made, found and set aside.
+
+The 16 digits begin the run's identity; a folder is found by them whatever its name, and the full identity inside is
+compared before anything is reused. Who may write into it is the lease's to say; many runs in one table: `table`.
+"""
+
+import re
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sslrun.errors import InputError
+from sslrun.files import locked, read_json, write_json, write_text
+from sslrun.runs.history import History
+from sslrun.runs.status import Status, utc_now
+
+HEX_DIGITS = 16
+_NAME = re.compile(rf"(?:(?P<name>.+)-)?(?P<hex>[0-9a-f]{{{HEX_DIGITS}}})")
+_IDENTITY = re.compile(r"[0-9a-f]{32,128}")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder. Every file in it is written whole or not at all (the history line by line).
+
+    `identity.json` holds the full identity and, for programs, the same resolved recipe as `recipe.yaml`; it is
+    written last, so a folder that has it is a whole run.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The name before the 16 digits."""
+        return split_name(self.path.name)[0]
+
+    @cached_property
+    def identity(self) -> str:
+        """The full identity, in hex. Raises `InputError` if the folder holds none."""
+        try:
+            return str(read_json(self.path / "identity.json")["identity"])
+        except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                "not a run: no readable identity.json",
+                where=str(self.path),
+                remedy="Give the folder of a run, or its name: `sslrun status` lists them.",
+            ) from error
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """What it ran on."""
+        return self.path / "environment.json"
+
+    @property
+    def history(self) -> History:
+        """Its epochs, one row each."""
+        return History(self.path / "history.jsonl")
+
+    @property
+    def checkpoint(self) -> Path:
+        """Everything that resuming needs."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def encoder(self) -> Path:
+        """The trained encoder."""
+        return self.path / "encoder.safetensors"
+
+    def encoder_at(self, epoch: int) -> Path:
+        """The encoder kept after `epoch` epochs."""
+        return self.path / f"encoder-epoch{epoch}.safetensors"
+
+    def kept_epochs(self) -> list[int]:
+        """The epochs whose encoders are kept, in order."""
+        names = (
+            re.fullmatch(r"encoder-epoch(\d+)", path.stem) for path in self.path.glob("encoder-epoch*.safetensors")
+        )
+        return sorted(int(match[1]) for match in names if match)
+
+    @property
+    def log(self) -> Path:
+        """What was said while it ran."""
+        return self.path / "log.txt"
+
+    @property
+    def status(self) -> Status:
+        """Its state, read anew. Raises `InputError` if status.json is missing or foreign."""
+        path = self.path / "status.json"
+        try:
+            return Status.from_json(read_json(path))
+        except (FileNotFoundError, ValueError) as error:
+            raise InputError(
+                f"can't tell the state of this run: {error}",
+                where=str(path),
+                remedy="Start it again with --fresh, or remove the folder.",
+            ) from error
+
+    def write_status(self, status: Status) -> None:
+        """Replace status.json."""
+        write_json(self.path / "status.json", asdict(status))
+
+    def update_status(self, **changes: Any) -> Status:
+        """Change some fields of the status; the holder of the run's lease calls this. Gives the new status."""
+        status = replace(self.status, **changes)
+        self.write_status(status)
+        return status
+
+    def evaluation_path(self, kind: str, identity: str, at: int | None = None) -> Path:
+        """Where the cell of evaluation `kind` with this identity lies; `at` is the epoch of a kept encoder."""
+        epoch = "" if at is None else f"-epoch{at}"
+        return self.path / "evaluations" / f"{kind}{epoch}-{identity[:HEX_DIGITS]}.json"
+
+    def read_evaluation(self, kind: str, identity: str, at: int | None = None) -> dict[str, Any] | None:
+        """The finished cell with this identity, or none. Raises `InputError` if the full identity differs."""
+        path = self.evaluation_path(kind, identity, at)
+        try:
+            cell: dict[str, Any] = read_json(path)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise InputError(str(error), remedy="Remove the file; it will be computed again.") from error
+        if cell.get("identity") != identity:
+            raise _other_identity(path, str(cell.get("identity")), identity)
+        return cell
+
+    def write_evaluation(self, cell: dict[str, Any]) -> Path:
+        """Keep a finished cell: `kind`, `identity`, `at` (an epoch or None), `settings`, `metrics`, `seconds`."""
+        path = self.evaluation_path(cell["kind"], cell["identity"], cell["at"])
+        write_json(path, cell)
+        return path
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """All finished cells, by file name. Raises `ValueError` naming the file that is not JSON."""
+        return [read_json(path) for path in sorted((self.path / "evaluations").glob("*.json"))]
+
+    def set_aside(self) -> Path:
+        """Rename the folder to `…-old-<time>`, where no look-up finds it, and give its new path.
+
+        The caller holds the lease; it is left behind with the old folder and dies with its process.
+        """
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        return self.path.rename(self.path.with_name(f"{self.path.name}-old-{stamp}"))
+
+
+def split_name(folder_name: str) -> tuple[str, str]:
+    """(name, 16 hex digits) of a run folder's name; the digits are empty for any other folder's name."""
+    match = _NAME.fullmatch(folder_name)
+    return (match["name"] or "", match["hex"]) if match else (folder_name, "")
+
+
+def find(results: Path, identity: str) -> RunFolder | None:
+    """The folder of the run with this full identity, whatever its name, or none.
+
+    Raises `InputError` where a folder has the same 16 digits but another identity inside.
+    """
+    other: RunFolder | None = None
+    for path in sorted(results.glob(f"*{identity[:HEX_DIGITS]}")):
+        if split_name(path.name)[1] and (path / "identity.json").exists():
+            folder = RunFolder(path)
+            if folder.identity == identity:
+                return folder
+            other = folder
+    if other is not None:
+        raise _other_identity(other.path, other.identity, identity)
+    return None
+
+
+def create(results: Path, name: str, identity: str, recipe_yaml: str) -> RunFolder:
+    """The folder of this run, made now (state `queued`) unless it is there. Processes that race get the same one.
+
+    `identity` is the full hash in hex; `recipe_yaml` the resolved recipe. Raises `InputError` as `find` does.
+    """
+    from sslrun.recipe.positions import parse  # here, since the recipe's models take a while to import
+
+    if not _IDENTITY.fullmatch(identity):
+        raise ValueError(f"not a full identity in hex: {identity!r}")
+    results.mkdir(parents=True, exist_ok=True)
+    with locked(results / ".lock"):
+        folder = find(results, identity)
+        if folder is None:
+            folder = RunFolder(results / f"{name}-{identity[:HEX_DIGITS]}")
+            write_text(folder.recipe, recipe_yaml)
+            folder.write_status(Status(created=utc_now()))
+            recipe = parse(recipe_yaml, str(folder.recipe)).values
+            write_json(folder.path / "identity.json", {"identity": identity, "recipe": recipe})
+    return folder
+
+
+def _other_identity(path: Path, there: str, wanted: str) -> InputError:
+    return InputError(
+        f"holds {there}, not the {wanted} that its name stands for; nothing of it is reused",
+        where=str(path),
+        remedy="Move it out of the results folder, or use another results folder.",
+    )

@@ -1,0 +1,177 @@
+"""Who works on a run, alive or dead: one holder at a time, and a dead one never stands in the way.
+
+A lease names a process by pid, start time, boot and pid namespace. Seen from the same boot and namespace it is dead
+at once when that process is gone; seen from anywhere else it dies when its heartbeat (the file's time of change)
+has been silent for `timeout`. `lease.lock` guards the moment of taking; where a shared file system does not honour
+it between hosts, the next `beat` of the holder that lost tells it so.
+"""
+
+import errno
+import json
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from sslrun.errors import RunHeld
+from sslrun.files import locked, write_json
+from sslrun.runs.folder import RunFolder
+from sslrun.runs.status import utc_now
+
+TIMEOUT_SECONDS = 30 * 60.0
+BEAT_SECONDS = 1.0
+"""`beat` may be called every step; it touches the disk at most this often."""
+
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lease, as it wrote itself down."""
+
+    pid: int
+    born: str
+    """Start time of the process: with the pid and the boot it names a process for good."""
+    boot: str
+    machine: str
+    namespace: str
+    host: str
+    command: str
+    since: str
+    token: str
+    beaten: float = 0.0
+    """Time of the last heartbeat, in seconds since 1970."""
+
+    def __str__(self) -> str:
+        beat = datetime.fromtimestamp(self.beaten, UTC).strftime("%H:%M:%S")
+        return f"process {self.pid} on {self.host} since {self.since} (last heartbeat {beat} UTC): {self.command}"
+
+    def alive(self, timeout: float = TIMEOUT_SECONDS) -> bool:
+        """Whether it still holds: looked up where its processes can be seen from here, else by its heartbeat."""
+        boot, machine, namespace = _here()
+        if (self.boot, self.namespace) == (boot, namespace):
+            return _born(self.pid) == self.born
+        rebooted = self.boot != boot and machine != "" and (self.machine, self.host) == (machine, socket.gethostname())
+        return not rebooted and time.time() - self.beaten < timeout
+
+
+class Lease:
+    """A lease that this process holds; `hold` makes it. Call `beat` every step or so, wherever work goes on."""
+
+    def __init__(self, path: Path, token: str) -> None:
+        self._path, self._token, self._beaten = path, token, time.monotonic()
+
+    def beat(self) -> None:
+        """Say that work goes on. Raises `RunHeld` if another process has taken the run meanwhile."""
+        if time.monotonic() - self._beaten < BEAT_SECONDS:
+            return
+        self._beaten = time.monotonic()
+        holder = _read(self._path)
+        if holder is None or holder.token != self._token:
+            raise RunHeld(f"lost to {holder or 'a removed lease'}", where=str(self._path.parent))
+        os.utime(self._path)
+
+
+@contextmanager
+def hold(folder: RunFolder, command: str | None = None, timeout: float = TIMEOUT_SECONDS) -> Iterator[Lease]:
+    """Hold the lease of a run. Raises `RunHeld`, saying who, since when and by what command, if a live one has it.
+
+    `command` is shown to others; this process's command line if none is given.
+    """
+    path = folder.path / "lease.json"
+    token = os.urandom(16).hex()
+    with _alone(folder.path):
+        held_by = holder(folder, timeout)
+        if held_by is not None:
+            raise RunHeld(
+                f"held by {held_by}",
+                where=str(folder.path),
+                remedy=f"Wait for it, or stop it (`kill {held_by.pid}` on {held_by.host}): the run then resumes.",
+            )
+        boot, machine, namespace = _here()
+        shown = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        host = socket.gethostname()
+        ours = Holder(os.getpid(), _born(os.getpid()), boot, machine, namespace, host, shown, utc_now(), token)
+        write_json(path, {key: value for key, value in asdict(ours).items() if key != "beaten"})
+    try:
+        yield Lease(path, token)
+    finally:
+        with suppress(FileNotFoundError), _alone(folder.path):
+            now = _read(path)
+            if now is not None and now.token == token:
+                path.unlink()
+
+
+def holder(folder: RunFolder, timeout: float = TIMEOUT_SECONDS) -> Holder | None:
+    """The live holder of a run's lease, or none."""
+    found = _read(folder.path / "lease.json")
+    return found if found is not None and found.alive(timeout) else None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out for a moment; without locks, where the file system has none."""
+    with ExitStack() as stack:
+        if not folder.is_dir():
+            raise FileNotFoundError(folder)
+        try:
+            stack.enter_context(locked(folder / "lease.lock"))
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return Holder(**json.load(file), beaten=os.fstat(file.fileno()).st_mtime)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+@cache
+def _here() -> tuple[str, str, str]:
+    """(boot, machine, pid namespace) of this process; each empty where the system does not tell."""
+    ids = []
+    for path in ("/proc/sys/kernel/random/boot_id", "/etc/machine-id"):
+        try:
+            ids.append(Path(path).read_text().strip())
+        except OSError:
+            ids.append("")
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = socket.gethostname()
+    return ids[0], ids[1], namespace
+
+
+def _born(pid: int) -> str:
+    """When process `pid` started, or nothing if it is gone (or dead and not yet reaped)."""
+    try:
+        # The command's name, in brackets, may hold anything; the state is field 3, the start time field 22.
+        after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return ""
+        return _born_without_proc(pid)
+    except ProcessLookupError:
+        return ""
+    return "" if after_name[0] in "ZX" else after_name[19]
+
+
+def _born_without_proc(pid: int) -> str:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except psutil.Error:
+        return ""

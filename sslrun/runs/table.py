@@ -1,0 +1,166 @@
+"""One table of all runs in a results folder: recipes, states, last signals and evaluations, side by side.
+
+Read from the folders each time; nothing is cached, so nothing can be stale. `sslrun.report` builds on it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sslrun.errors import InputError
+from sslrun.runs.folder import RunFolder, split_name
+from sslrun.runs.lease import holder
+from sslrun.runs.status import Status
+
+if TYPE_CHECKING:
+    import pandas
+
+Columns = dict[str, Any]
+LeftOut = list[tuple[str, str]]
+
+BASELINES = ("untrained", "pixels")
+_NOT_RUNS = ("tables",)
+_TIMES = ("created", "started", "finished", "seconds", "images_per_second")
+
+
+def load_runs(folder: str | Path) -> "pandas.DataFrame":
+    """One row a run of the results folder `folder`, sorted by folder name.
+
+    Columns: `identity`, `name`, `folder`, `status` (a run whose process was killed is `interrupted`), `verdict` with
+    its evidence as `verdict.std` etc., times; the recipe's fields, dotted; the last epoch's signals; evaluations:
+    the accuracy of a kind as `knn`, `untrained.knn`, `pixels.knn`, its other metrics as `knn.<metric>`, of an
+    encoder kept on the way as `knn@100`, and where settings differ from the recipe's as `knn[k=20]`.
+
+    `.attrs["left_out"]` lists (path, why) of what could not be read; `.attrs["timing"]` the columns that say when
+    and how fast, which differ between equal runs. Raises `InputError` if there is no such folder.
+    """
+    import pandas
+
+    results = Path(folder)
+    if not results.is_dir():
+        raise InputError("no such results folder", where=str(results), remedy="Name one with --results DIR.")
+    left_out: LeftOut = []
+    rows = [row for path in _folders(results) if (row := _row(path, left_out))]
+    # Parts of a row keep their order whatever the first run lacks: all of the recipe before any signal, and so on.
+    names = [list(dict.fromkeys(name for row in rows for name in row[part])) for part in range(4)]
+    merged = [{**row[2], **row[3], **row[1], **row[0]} for row in rows]
+    columns = list(dict.fromkeys(name for part in names for name in part))
+    table = pandas.DataFrame({name: [row.get(name) for row in merged] for name in columns})
+    table.attrs["left_out"] = left_out
+    table.attrs["timing"] = [name for name in columns if name in _TIMES or name.endswith(".seconds")]
+    return table
+
+
+def _folders(results: Path) -> list[Path]:
+    return sorted(
+        path for path in results.iterdir() if path.name[0] != "." and path.name not in _NOT_RUNS and path.is_dir()
+    )
+
+
+def _row(path: Path, left_out: LeftOut) -> tuple[Columns, Columns, Columns, Columns] | None:
+    """(state, recipe, signals, evaluations) of one run, or none if it has to be left out."""
+    try:
+        if "-old-" in path.name and not split_name(path.name)[1]:
+            raise ValueError("set aside by --fresh")
+        about = _read(path / "identity.json")
+        folder = RunFolder(path)
+        status = Status.from_json(_read(path / "status.json"))
+        recipe = about["recipe"]
+        state = {"identity": about["identity"], "name": folder.name, "folder": path.name, **_state(folder, status)}
+    except (OSError, ValueError, KeyError, TypeError, InputError) as error:
+        left_out.append((str(path), _why(error)))
+        return None
+    signals: Columns = {}
+    try:
+        signals = _flat(folder.history.last() or {})
+    except (OSError, ValueError) as error:
+        left_out.append((str(folder.history.path), _why(error)))
+    cells = list(_cells(path / "evaluations", left_out))
+    return state, _flat(recipe), signals, _evaluations(cells, recipe.get("evaluation") or {})
+
+
+def _state(folder: RunFolder, status: Status) -> Columns:
+    dead = status.state == "running" and holder(folder) is None
+    return {
+        "status": "interrupted" if dead else status.state,
+        "verdict": status.verdict,
+        **{f"verdict.{name}": value for name, value in status.evidence.items()},
+        "reason": status.reason,
+        "created": status.created,
+        "started": status.started,
+        "finished": status.finished,
+        "seconds": status.seconds,
+        "threads": status.threads,
+        "epoch": status.epoch,
+    }
+
+
+def _cells(folder: Path, left_out: LeftOut) -> Iterator[dict[str, Any]]:
+    """The readable evaluation cells of a run, by file name."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.glob("*.json")):
+        try:
+            cell = _read(path)
+            if not all(isinstance(cell[key], dict) for key in ("settings", "metrics")):
+                raise TypeError
+            yield {**cell, "kind": str(cell["kind"])}
+        except (OSError, ValueError) as error:
+            left_out.append((str(path), _why(error)))
+        except (KeyError, TypeError):
+            left_out.append((str(path), "not an evaluation: kind, settings or metrics missing"))
+
+
+def _evaluations(cells: list[dict[str, Any]], asked: Mapping[str, Any]) -> Columns:
+    """The columns of all cells of one run; `asked` is the recipe's section, whose settings get the plain names."""
+    columns: Columns = {}
+    for cell in cells:
+        kind, at = cell["kind"], cell.get("at")
+        like = [other["settings"] for other in cells if (other["kind"], other.get("at")) == (kind, at)]
+        agreed = {key: like[0][key] for key in like[0] if all(key in one and one[key] == like[0][key] for one in like)}
+        plain = agreed | (asked.get(kind) or {})
+        own = [f"{k}={_short(v)}" for k, v in cell["settings"].items() if k not in plain or plain[k] != v]
+        column = kind + (f"[{','.join(own)}]" if own else "") + ("" if at is None else f"@{at}")
+        for metric, value in _flat(cell["metrics"]).items():
+            baseline, dot, rest = metric.partition(".")
+            prefix, what = (baseline + dot, rest) if baseline in BASELINES else ("", metric)
+            columns[prefix + column + ("" if what == "accuracy" else f".{what}")] = value
+        columns[f"{column}.seconds"] = cell.get("seconds")
+    return columns
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Columns:
+    """Nested sections as dotted names; lists as tuples, so that rows can be grouped by them."""
+    columns: Columns = {}
+    for key, entry in value.items():
+        if isinstance(entry, dict):
+            columns.update(_flat(entry, f"{prefix}{key}."))
+        else:
+            columns[prefix + key] = _tuple(entry) if isinstance(entry, list) else entry
+    return columns
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
+
+
+def _short(value: Any) -> str:
+    return re.sub(r'[\s"]', "", json.dumps(value, ensure_ascii=False))
+
+
+def _read(path: Path) -> Any:
+    with path.open("rb") as file:
+        return json.load(file)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        name = Path(error.filename).name
+        return f"not a run: no {name}" if name == "identity.json" else f"half-written: no {name}"
+    if isinstance(error, ValueError) and isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"damaged: {error}"
+    if isinstance(error, KeyError | TypeError):
+        return "foreign: its identity.json or status.json is not one of ours"
+    return str(error)

@@ -1,0 +1,100 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sslrun.errors import RunFailed
+from sslrun.runs.history import History
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return None if math.isnan(value) or math.isinf(value) else value
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    return [without_nan(entry) for entry in value] if isinstance(value, list) else value
+
+
+@given(rows=st.lists(st.dictionaries(st.text(min_size=1, max_size=5), values, max_size=4), min_size=1, max_size=4))
+def test_rows_come_back_with_null_for_what_json_has_not(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    history = History(tmp_path_factory.mktemp("run") / "history.jsonl")
+    rows = [{**row, "epoch": number} for number, row in enumerate(rows, 1)]
+    for row in rows:
+        history.append(row)
+        assert history.last() == without_nan(row)
+    assert history.read() == [without_nan(row) for row in rows]
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_half_a_line_is_passed_over_and_then_cut_off(tmp_path: Path, cut: int) -> None:
+    history = History(tmp_path / "history.jsonl")
+    for epoch in (1, 2, 3):
+        history.append({"epoch": epoch, "loss": 1 / epoch})
+    history.path.write_bytes(history.path.read_bytes()[:-cut])
+    assert [row["epoch"] for row in history.read()] == [1, 2]
+    last = history.last()
+    assert last is not None
+    assert last["epoch"] == 2
+    history.append({"epoch": 3, "loss": 7.0})
+    assert [row["epoch"] for row in history.read()] == [1, 2, 3]
+    assert len(history.path.read_text().splitlines()) == 3
+
+
+def test_no_epoch_is_doubled_after_a_resume(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    history.truncate_after(3)
+    assert history.read() == []
+    assert history.last() is None
+    for epoch in range(1, 6):
+        history.append({"epoch": epoch, "spectrum": [0.5, 0.25]})
+    with history.path.open("a") as file:
+        file.write('{"epoch": 6, "spec')
+    history.truncate_after(5)
+    assert history.path.read_text().count("\n") == 5 == len(history.path.read_text().splitlines())
+    history.truncate_after(3)
+    history.append({"epoch": 4})
+    assert [row["epoch"] for row in history.read()] == [1, 2, 3, 4]
+    history.truncate_after(0)
+    assert history.read() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["history.jsonl"]
+
+
+def test_the_last_row_is_found_however_long(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    long = {"epoch": 2, "spectrum": [1 / number for number in range(1, 20_000)]}
+    for row in ({"epoch": 1}, long):
+        history.append(row)
+        assert history.last() == row
+    history.append({"epoch": 3})
+    assert history.last() == {"epoch": 3}
+
+
+def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    history.path.write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
+    with pytest.raises(RunFailed, match=r"history\.jsonl:2: not JSON"):
+        history.read()
+
+
+def test_a_row_needs_its_epoch_and_plain_values(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    with pytest.raises(KeyError):
+        history.append({"loss": 1.0})
+    with pytest.raises(TypeError):
+        history.append({"epoch": 1.5})
+    with pytest.raises(TypeError):
+        history.append({"epoch": 1, "loss": object()})
+    assert not history.path.exists()
+    assert json.dumps(history.read()) == "[]"

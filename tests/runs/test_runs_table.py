@@ -1,0 +1,180 @@
+import json
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sslrun.errors import InputError
+from sslrun.runs import load_runs
+from sslrun.runs.folder import RunFolder, create
+from sslrun.runs.lease import hold
+from sslrun.runs.status import Status
+
+RECIPE = """
+seed: {seed}
+views:
+  crop:
+    scale: [0.08, 1.0]
+  jitter: null
+method:
+  kind: byol
+  predictor: {{kind: directpred, rho: 0.3, epsilon: 1e-1}}
+evaluation:
+  knn: {{k: 5, temperature: 0.07}}
+  authors_probe: null
+"""
+
+
+def identity_of(number: int) -> str:
+    return f"{number:016x}" * 4
+
+
+def run(results: Path, seed: int, name: str = "quick") -> RunFolder:
+    folder = create(results, name, identity_of(seed), RECIPE.format(seed=seed))
+    folder.update_status(state="done", verdict="healthy", evidence={"std": 0.9, "rank": 9.0}, seconds=60.0, epoch=2)
+    for epoch in (1, 2):
+        folder.history.append({"epoch": epoch, "loss": -3.5 + epoch + seed, "std": 0.8, "spectrum": [0.9, 0.1]})
+    return folder
+
+
+def cell(kind: str, number: int, metrics: dict[str, float], at: int | None = None, **settings: Any) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "at": at,
+        "settings": settings,
+        "metrics": metrics,
+        "identity": identity_of(number),
+        "seconds": 1.2,
+    }
+
+
+def test_one_row_a_run_with_recipe_signals_and_evaluations(tmp_path: Path) -> None:
+    for seed in (1, 0):
+        folder = run(tmp_path, seed)
+        metrics = {"accuracy": 0.97, "untrained.accuracy": 0.85, "pixels.accuracy": 0.96, "top5": 1.0}
+        folder.write_evaluation(cell("knn", 1, metrics, k=5, temperature=0.07))
+        folder.write_evaluation(cell("knn", 2, {"accuracy": 0.5}, at=100, k=5, temperature=0.07))
+        folder.write_evaluation(cell("authors_probe", 3, {"last": 0.7, "best_on_test": 0.8}, epochs=50))
+        folder.write_evaluation(cell("linear", 4, {"accuracy": 0.98, "untrained.accuracy": 0.9, "untrained.x": 2.0}))
+    table = load_runs(tmp_path)
+    assert table.attrs["left_out"] == []
+    assert list(table["seed"]) == [0, 1]
+    row = table.iloc[1].to_dict()
+    expected = {
+        "identity": identity_of(1),
+        "name": "quick",
+        "folder": f"quick-{identity_of(1)[:16]}",
+        "status": "done",
+        "verdict": "healthy",
+        "verdict.std": 0.9,
+        "views.crop.scale": (0.08, 1.0),
+        "method.predictor.kind": "directpred",
+        "method.predictor.epsilon": 0.1,
+        "loss": -0.5,
+        "spectrum": (0.9, 0.1),
+        "epoch": 2,
+        "knn": 0.97,
+        "untrained.knn": 0.85,
+        "pixels.knn": 0.96,
+        "knn.top5": 1.0,
+        "knn@100": 0.5,
+        "authors_probe.last": 0.7,
+        "authors_probe.best_on_test": 0.8,
+        "linear": 0.98,
+        "untrained.linear": 0.9,
+        "untrained.linear.x": 2.0,
+    }
+    assert {name: row[name] for name in expected} == expected
+    assert table["views.jitter"].isna().all()
+    columns = list(table.columns)
+    assert columns[:5] == ["identity", "name", "folder", "status", "verdict"]
+    assert columns.index("seed") < columns.index("loss") < columns.index("knn")
+    assert set(table.attrs["timing"]) >= {"created", "seconds", "knn.seconds", "linear.seconds", "knn@100.seconds"}
+    assert table.groupby("views.crop.scale").size().tolist() == [2]
+
+
+def test_settings_unlike_the_recipes_are_in_the_columns_name(tmp_path: Path) -> None:
+    folder = run(tmp_path, 0)
+    folder.write_evaluation(cell("knn", 1, {"accuracy": 0.1, "untrained.accuracy": 0.2}, k=20, temperature=0.07))
+    folder.write_evaluation(cell("knn", 2, {"accuracy": 0.3}, k=5, temperature=0.07))
+    folder.write_evaluation(cell("domains", 3, {"accuracy": 0.4}, target="sketch", decays=[0.1, 0.2]))
+    folder.write_evaluation(cell("domains", 4, {"accuracy": 0.5}, target="photo", decays=[0.1, 0.2]))
+    folder.write_evaluation(cell("finetune", 5, {"accuracy": 0.6}, fraction=0.01))
+    row = load_runs(tmp_path).iloc[0]
+    assert (row["knn"], row["knn[k=20]"], row["untrained.knn[k=20]"]) == (0.3, 0.1, 0.2)
+    assert (row["domains[target=sketch]"], row["domains[target=photo]"]) == (0.4, 0.5)
+    assert row["finetune"] == 0.6
+    assert "domains" not in row
+
+
+def test_foreign_and_half_written_folders_are_left_out_and_named(tmp_path: Path) -> None:
+    kept = run(tmp_path, 0)
+    kept.write_evaluation(cell("knn", 1, {"accuracy": 0.9}))
+    broken_cell = kept.path / "evaluations" / "linear-0000000000000000.json"
+    broken_cell.write_text('{"kind": "linear"')
+    (kept.path / "evaluations" / "foreign.json").write_text("{}")
+    run(tmp_path, 1).set_aside()
+    no_status, bad_status, bad_identity, no_history = (run(tmp_path, number) for number in (2, 3, 4, 5))
+    (no_status.path / "status.json").unlink()
+    (bad_status.path / "status.json").write_text('{"state":')
+    (bad_identity.path / "identity.json").write_text("[1, 2]")
+    no_history.history.path.unlink()
+    with kept.history.path.open("a") as file:
+        file.write('{"epoch": 3, "lo')
+    for name in ("tables", ".hidden", "notes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "grid.yaml").write_text("axes: {}\n")
+    table = load_runs(tmp_path)
+    assert list(table["seed"]) == [0, 5]
+    assert table["loss"].iloc[0] == -1.5
+    assert math.isnan(table["loss"].iloc[1])
+    assert table["knn"].iloc[0] == 0.9
+    left_out = {Path(path).name: why for path, why in table.attrs["left_out"]}
+    assert len(left_out) == len(table.attrs["left_out"]) == 7
+    assert left_out["notes"] == "not a run: no identity.json"
+    assert left_out[no_status.path.name] == "half-written: no status.json"
+    assert left_out[bad_status.path.name].startswith("damaged")
+    assert left_out[bad_identity.path.name].startswith("foreign")
+    assert left_out[broken_cell.name].startswith("damaged")
+    assert "not an evaluation" in left_out["foreign.json"]
+    assert "set aside by --fresh" in left_out.values()
+
+
+def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
+    folder = run(tmp_path, 0)
+    folder.update_status(state="running")
+    assert list(load_runs(tmp_path)["status"]) == ["interrupted"]
+    with hold(folder):
+        assert list(load_runs(tmp_path)["status"]) == ["running"]
+
+
+def test_an_empty_and_an_absent_folder(tmp_path: Path) -> None:
+    assert len(load_runs(tmp_path)) == 0
+    with pytest.raises(InputError, match="no such results folder"):
+        load_runs(tmp_path / "absent")
+
+
+def test_a_thousand_runs_are_read_in_time(tmp_path: Path) -> None:
+    settings = {f"section{i}": {f"option{j}": i + j / 7 for j in range(10)} for i in range(10)}
+    history = json.dumps({"epoch": 60, "loss": -3.2, "spectrum": [1 / (i + 1) for i in range(64)]}) + "\n"
+    for number in range(1000):
+        path = tmp_path / f"quick-{identity_of(number)[:16]}"
+        path.mkdir()
+        (path / "evaluations").mkdir()
+        metrics = {"accuracy": 0.9, "untrained.accuracy": 0.8, "pixels.accuracy": 0.7}
+        for name, content in {
+            "identity": {"identity": identity_of(number), "recipe": {"seed": number, **settings}},
+            "status": asdict(Status(state="done", verdict="healthy", evidence={"std": 0.9})),
+            "evaluations/knn-0": cell("knn", number, metrics),
+            "evaluations/linear-0": cell("linear", number, metrics),
+        }.items():
+            (path / f"{name}.json").write_text(json.dumps(content))
+        (path / "history.jsonl").write_text(history * 60)
+    began = time.process_time()
+    table = load_runs(tmp_path)
+    assert time.process_time() - began < 3
+    assert table.shape[0] == 1000
+    assert table["seed"].tolist() == list(range(1000))
