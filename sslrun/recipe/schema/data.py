@@ -12,8 +12,9 @@ class DataSection(Section):
 
     limit: int | None = option(
         None,
-        "Use only this many training images, drawn evenly over the classes by a fixed rule (the first of each "
-        "class in file order; unlabelled images count as a class of their own). All of them if null.",
+        "Use only this many training images, drawn evenly over the classes by a fixed rule: the classes take "
+        "turns, each giving its next image in file order (unlabelled images are one class, the last in turn). "
+        "All of them if null.",
         ge=2,
     )
     stream: Literal["auto", "always", "never"] = option(

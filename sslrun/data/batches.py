@@ -1,0 +1,109 @@
+"""Seeded batches of uint8 images on the device, from memory or streamed from the cache: the same bits either way.
+
+The order of epoch e is the permutation of the stream ("order", e), so a resumed run needs no saved sampler.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Literal
+
+import psutil
+import torch
+from torch import Tensor
+
+from sslrun.data.images import ImageSet
+from sslrun.errors import InputError
+from sslrun.seeds import stream_seed
+
+AHEAD = 3  # batches that wait while one is used
+
+
+class Batches:
+    """Batches of `images`, epoch by epoch. Raises `InputError` if dropping the last batch would leave none.
+
+    Resident (`stream=False`): all images move to the device once and are gathered there. Streamed: a thread copies
+    the coming batches from the memory map, into pinned memory for CUDA.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        *,
+        batch_size: int,
+        seed: int,
+        last_batch: Literal["drop", "keep"],
+        device: torch.device,
+        stream: bool,
+    ) -> None:
+        count = len(images)
+        self.batch_size, self.seed, self.device, self.stream = batch_size, seed, device, stream
+        self.steps_per_epoch = count // batch_size if last_batch == "drop" else -(-count // batch_size)
+        if self.steps_per_epoch == 0:
+            raise InputError(
+                f"{count:,} images don't fill one batch of {batch_size:,}",
+                where="training.batch_size",
+                remedy="Use smaller batches, more images, or training.last_batch: keep",
+            )
+        self._count = count
+        self._images = images.images if stream else images.images.to(device)
+
+    def order(self, epoch: int) -> Tensor:
+        """The permutation (N,) of the images in `epoch`, int64 on the CPU."""
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, "order", epoch))
+        return torch.randperm(self._count, generator=generator)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Tensor]:
+        """The epoch's batches from `first_step` on: uint8 (n, C, H, W) on the device.
+
+        What goes wrong while reading ahead is raised here; closing the iterator early ends the thread.
+        """
+        order = self.order(epoch)
+        return self._streamed(order, first_step) if self.stream else self._resident(order, first_step)
+
+    def _resident(self, order: Tensor, first_step: int) -> Iterator[Tensor]:
+        order = _to(order.pin_memory() if self.device.type == "cuda" else order, self.device)
+        for step in range(first_step, self.steps_per_epoch):
+            yield self._images.index_select(0, self._at(order, step))
+
+    def _streamed(self, order: Tensor, first_step: int) -> Iterator[Tensor]:
+        steps = iter(range(first_step, self.steps_per_epoch))
+        waiting: deque[Future[Tensor]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="sslrun-batches") as reader:
+            try:
+                for step in steps:
+                    waiting.append(reader.submit(self._gather, self._at(order, step)))
+                    if len(waiting) > AHEAD:
+                        yield _to(waiting.popleft().result(), self.device)
+                while waiting:
+                    yield _to(waiting.popleft().result(), self.device)
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _at(self, order: Tensor, step: int) -> Tensor:
+        return order[step * self.batch_size : (step + 1) * self.batch_size]
+
+    def _gather(self, index: Tensor) -> Tensor:
+        """The images at `index` in host memory, read in the order of the file, laid in the order of the batch."""
+        # Pinned blocks come from torch's host allocator, which gives one out again only after its copy is done.
+        batch = torch.empty(
+            (len(index), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=self.device.type == "cuda"
+        )
+        # NumPy copies without holding Python's lock and, unlike torch, without waking its thread pool.
+        target, source = batch.numpy(), self._images.numpy()
+        for image, place in sorted(zip(index.tolist(), range(len(index)), strict=True)):
+            target[place] = source[image]
+        return batch
+
+
+def _to(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.to(device, non_blocking=True)
+
+
+def choose_stream(wish: Literal["auto", "always", "never"], images: ImageSet, device: torch.device) -> bool:
+    """Whether to stream: as the recipe wishes; `auto` if the images would take over half of the free memory."""
+    if wish != "auto":
+        return wish == "always"
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return images.images.nbytes > free / 2

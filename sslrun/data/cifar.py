@@ -1,0 +1,165 @@
+"""CIFAR-10 and CIFAR-100 in their original Python layout: pickles, which are read without trusting them.
+
+The unpickler builds NumPy arrays and Python's own containers and refuses everything else before it is called.
+"""
+
+import hashlib
+import io
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sslrun.data.source import Source, Split, in_memory, require
+from sslrun.errors import DataError
+from sslrun.recipe.schema import Cifar
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names, keys and published md5 sums of one of the two sets."""
+
+    title: str
+    folder: str
+    train: dict[str, str]
+    test: dict[str, str]
+    meta: dict[str, str]
+    labels: str
+    names: str
+    classes: int
+
+
+LAYOUTS = {
+    "cifar10": Layout(
+        "CIFAR-10",
+        "cifar-10-batches-py",
+        {
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        },
+        {"test_batch": "40351d587109b95175f43aff81a1287e"},
+        {"batches.meta": "5ff9c542aee3614f3951f8cda6e48888"},
+        "labels",
+        "label_names",
+        10,
+    ),
+    "cifar100": Layout(
+        "CIFAR-100",
+        "cifar-100-python",
+        {"train": "16019d7e3df5f24257cddd939b257f8d"},
+        {"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+        {"meta": "7973b15100ade9c7d40fb424638fde48"},
+        "fine_labels",
+        "fine_label_names",
+        100,
+    ),
+}
+
+
+def files(data: Cifar, root: Path) -> list[Path]:
+    """The files of the set, whichever split is read."""
+    layout = LAYOUTS[data.kind]
+    return [root / layout.folder / name for name in (*layout.train, *layout.test, *layout.meta)]
+
+
+def read(data: Cifar, root: Path, split: Split) -> Source:
+    """Colour images (N, 3, 32, 32) with fine labels. Raises `DataError` for a file that is missing or foreign."""
+    layout = LAYOUTS[data.kind]
+    require(files(data, root), f"{layout.folder}/ with {', '.join(p.name for p in files(data, root))}", layout.title)
+
+    def content(name: str, md5: str) -> dict[str, Any]:
+        return unpickle(root / layout.folder / name, md5 if data.verify else None)
+
+    [(meta_name, meta_md5)] = layout.meta.items()
+    meta = content(meta_name, meta_md5)
+    names = meta.get(layout.names)
+    if not isinstance(names, list) or len(names) != layout.classes:
+        raise _foreign(root / layout.folder / meta_name, f"expected '{layout.names}', {layout.classes} names")
+
+    images, labels = [], []
+    for name, md5 in (layout.test if split == "test" else layout.train).items():
+        path = root / layout.folder / name
+        batch = content(name, md5)
+        pixels, numbers = batch.get("data"), batch.get(layout.labels)
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (3 * 32 * 32,):
+            raise _foreign(path, "expected 'data', bytes of N rows of 3,072")
+        if not _are_labels(numbers, len(pixels), layout.classes):
+            raise _foreign(path, f"expected '{layout.labels}', {len(pixels):,} numbers from 0 to {layout.classes - 1}")
+        images.append(pixels.reshape(-1, 3, 32, 32))
+        labels.append(np.array(numbers, dtype=np.int64))
+    return in_memory(np.concatenate(images), np.concatenate(labels), tuple(map(str, names)))
+
+
+def _are_labels(numbers: Any, count: int, classes: int) -> bool:
+    return (
+        isinstance(numbers, list)
+        and len(numbers) == count
+        and all(type(number) is int and 0 <= number < classes for number in numbers)
+    )
+
+
+def unpickle(path: Path, md5: str | None = None) -> dict[str, Any]:
+    """The dictionary pickled in `path`, if it holds only NumPy arrays and Python's own containers.
+
+    Raises `DataError` for anything else, and where `md5` is given and differs.
+    """
+    content = path.read_bytes()
+    if md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+        raise DataError(
+            f"its {len(content):,} bytes are not those that were published (md5 {md5}): cut off, or another file",
+            where=str(path),
+            remedy="Delete it and fetch it again: sslrun data check RECIPE --download\n"
+            "If it is a re-encoded copy on purpose, set data.verify: false",
+        )
+    try:
+        value = _Unpickler(io.BytesIO(content), encoding="latin1").load()
+    except _Refused as error:
+        raise _foreign(path, f"refused to read it: it asks for {error}, which no CIFAR file needs") from error
+    except Exception as error:  # damaged pickles raise nearly anything
+        raise _foreign(path, f"cut off or not a pickle ({error or type(error).__name__})") from error
+    if not isinstance(value, dict):
+        raise _foreign(path, f"expected a dictionary, found {type(value).__name__}")
+    return value
+
+
+def _foreign(path: Path, what: str) -> DataError:
+    return DataError(what, where=str(path), remedy="Delete it and fetch it again: sslrun data check RECIPE --download")
+
+
+class _Refused(pickle.UnpicklingError):
+    """The pickle asks for something that reading images does not need."""
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """What `_codecs.encode` does in pickles of arrays written by Python 3 with protocol 2; other codecs refused."""
+    if encoding != "latin1":
+        raise _Refused(f"the codec {encoding!r}")
+    return text.encode("latin1")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows how arrays are rebuilt, under their NumPy 1 and NumPy 2 names, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("numpy", "ndarray"):
+            return np.ndarray
+        if (module, name) == ("numpy", "dtype"):
+            return np.dtype
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        old_module = module.replace("numpy._core.", "numpy.core.", 1)
+        if (old_module, name) == ("numpy.core.multiarray", "_reconstruct"):
+            return _RECONSTRUCT
+        if (old_module, name) == ("numpy.core.numeric", "_frombuffer"):
+            return _FROMBUFFER
+        raise _Refused(f"{module}.{name}")
+
+
+# NumPy keeps these two private and moves them; its own pickling names them.
+_RECONSTRUCT = np.zeros(0).__reduce__()[0]
+_FROMBUFFER = np.zeros(1).__reduce_ex__(5)[0]

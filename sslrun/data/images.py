@@ -1,0 +1,50 @@
+"""The images of one split with what is known about them: uint8 on the host, in memory or mapped from the cache.
+
+`sources.load` makes one; `batches` hands its images out; evaluation reads its labels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """N images. `images` may be a read-only map of a file: never write into it.
+
+    Raises `ValueError` where shapes, types or names don't fit together.
+    """
+
+    images: Tensor  # uint8 (N, C, H, W)
+    labels: Tensor  # int64 (N,), -1 for none
+    domains: Tensor | None = None  # int64 (N,)
+    class_names: tuple[str, ...] = ()
+    domain_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise ValueError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}")
+        _check("labels", self.labels, len(self), self.class_names)
+        if self.domains is not None:
+            _check("domains", self.domains, len(self), self.domain_names)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, index: Tensor) -> "ImageSet":
+        """The images at `index`, an int64 vector (n,), in its order; copied into memory."""
+        return ImageSet(
+            self.images[index],
+            self.labels[index],
+            None if self.domains is None else self.domains[index],
+            self.class_names,
+            self.domain_names,
+        )
+
+
+def _check(what: str, numbers: Tensor, count: int, names: tuple[str, ...]) -> None:
+    if numbers.dtype != torch.int64 or numbers.shape != (count,):
+        raise ValueError(f"{what} must be int64 ({count},), not {numbers.dtype} {tuple(numbers.shape)}")
+    if count and (int(numbers.min()) < -1 or int(numbers.max()) >= len(names)):
+        raise ValueError(f"{what} run from {int(numbers.min())} to {int(numbers.max())}, with {len(names)} names")

@@ -1,0 +1,79 @@
+"""STL-10 in its binary layout: `stl10_binary/{train,test,unlabeled}_X.bin` and `{train,test}_y.bin`.
+
+Each image is 3 × 96 × 96 bytes, every channel in column-major order; labels are bytes 1..10.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from sslrun.data.source import Labels, Pixels, Source, Split, require
+from sslrun.errors import DataError
+from sslrun.recipe.schema import Stl10
+
+FOLDER = "stl10_binary"
+SHAPE = (3, 96, 96)
+IMAGE_BYTES = 3 * 96 * 96
+CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+LAYOUT = f"{FOLDER}/ with train_X.bin, train_y.bin, test_X.bin, test_y.bin, unlabeled_X.bin"
+BLOCK = 256  # images read at once
+
+
+def part(data: Stl10, split: Split) -> str:
+    """Which images a split is: `train`, `test`, `unlabeled` or `train+unlabeled`."""
+    return data.pretrain if split == "pretrain" else split
+
+
+def files(data: Stl10, root: Path) -> list[Path]:
+    """The files that a recipe needs; those of the unlabelled images only if it pretrains on them."""
+    names = ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"]
+    if data.pretrain != "train":
+        names.append("unlabeled_X.bin")
+    return [root / FOLDER / name for name in names]
+
+
+def read(data: Stl10, root: Path, split: Split) -> Source:
+    """Colour images (N, 3, 96, 96). Raises `DataError` for a file that is missing or has the wrong length."""
+    require(files(data, root), LAYOUT, "STL-10")
+    maps, labels = [], []
+    for name in part(data, split).split("+"):
+        images = _map(root / FOLDER / f"{name}_X.bin")
+        maps.append(images)
+        labels.append(_labels(root / FOLDER / f"{name}_y.bin", len(images)) if name != "unlabeled" else _none(images))
+
+    def blocks(index: Labels) -> Iterator[Pixels]:
+        start = 0
+        for images in maps:
+            here = index[(index >= start) & (index < start + len(images))] - start
+            for at in range(0, len(here), BLOCK):
+                yield np.ascontiguousarray(images[here[at : at + BLOCK]].transpose(0, 1, 3, 2))
+            start += len(images)
+
+    return Source(np.concatenate(labels), CLASSES, SHAPE, blocks)
+
+
+def _map(path: Path) -> Pixels:
+    size = path.stat().st_size
+    if size == 0 or size % IMAGE_BYTES:
+        raise DataError(
+            f"{size:,} bytes are not a whole number of images of {IMAGE_BYTES:,} bytes: cut off, or another file",
+            where=str(path),
+            remedy="Delete it and fetch it again: sslrun data check RECIPE --download",
+        )
+    return np.memmap(path, np.uint8, "r").reshape(-1, *SHAPE)
+
+
+def _labels(path: Path, count: int) -> Labels:
+    labels = np.fromfile(path, np.uint8).astype(np.int64)
+    if len(labels) != count or labels.min() < 1 or labels.max() > len(CLASSES):
+        raise DataError(
+            f"expected {count:,} bytes from 1 to {len(CLASSES)}, one label for each image of the _X.bin file beside it",
+            where=str(path),
+            remedy="Delete both files and fetch them again: sslrun data check RECIPE --download",
+        )
+    return labels - 1
+
+
+def _none(images: Pixels) -> Labels:
+    return np.full(len(images), -1, dtype=np.int64)
