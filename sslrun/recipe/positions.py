@@ -160,10 +160,13 @@ class _Reader:
             self.refuse(place, f"the character U+{ord(self.text[error.position]):04X} does not belong in YAML")
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            problem = (error.problem or error.context or "not YAML").replace("found character '\\t'", "a tab")
-            hint = "indent with spaces, not tabs" if "a tab" in problem else ""
-            if problem.startswith("but found another document"):
+            problem, hint = error.problem or error.context or "not YAML", ""
+            if "'\\t'" in problem:
+                problem, hint = "a tab can't stand here", "indent with spaces"
+            elif problem == "but found another document":
                 problem, hint = "a second document begins", "one recipe a file"
+            elif self.lines and error.context and error.context_mark:
+                hint = f"{error.context} that begins in line {error.context_mark.line + 1}"
             self.refuse(self.place(mark.line, mark.column, 1) if mark else self.place(0, 0, 1), problem, hint)
         except (ValueError, OverflowError):  # from inside PyYAML: an escape beyond Unicode, an absurd %YAML version
             mark = loader.get_mark() if loader else None
