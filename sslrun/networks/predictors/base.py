@@ -68,6 +68,9 @@ class MatrixRule(Predictor):
         """The rule: W_p (D, D) from what has been observed."""
         raise NotImplementedError
 
+    def between_settings(self) -> None:
+        """What is done to the trained W_p after the other iterations."""
+
     def forward(self, z_ND: Tensor) -> Tensor:
         """W_p z for each row."""
         p_ND: Tensor = self.layer(z_ND)
@@ -75,11 +78,30 @@ class MatrixRule(Predictor):
 
     @torch.no_grad()
     def after_step(self, iteration: int) -> None:
-        """Overwrite W_p if `iteration` is a multiple of `freq`."""
+        """Overwrite W_p if `iteration` is a multiple of `freq`; else leave it to `between_settings`."""
         if iteration % self.freq == 0:
             self.layer.weight.copy_(self.compute_matrix())
+        else:
+            self.between_settings()
 
     @property
     def matrix_DD(self) -> Tensor | None:
         """W_p, detached."""
         return self.layer.weight.detach()
+
+
+class RandomStream(nn.Module):
+    """Random numbers for a rule that draws while training; their state is part of `state_dict()`."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = torch.Generator()
+        self.generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+
+    def get_extra_state(self) -> Tensor:
+        """The generator's state."""
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Continue from `state`."""
+        self.generator.set_state(state.cpu())

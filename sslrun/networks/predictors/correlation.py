@@ -19,38 +19,48 @@ class MovingAverage(nn.Module):
 
     Count and value live in buffers and are only ever used on their device, so an update never waits for it, and a
     checkpoint continues bit for bit. Without a `shape` the value is allocated by the first update, too late for
-    `load_state_dict`.
+    `load_state_dict`. With `several`, the first dimension counts averages that go on independently.
     """
 
-    value: Tensor | None
+    stored: Tensor | None
     updates: Tensor
 
-    def __init__(self, rho: float | None, shape: Sequence[int] | None = None) -> None:
+    def __init__(self, rho: float | None, shape: Sequence[int] | None = None, *, several: bool = False) -> None:
         super().__init__()
         if rho is not None and not 0 <= rho < 1:
             raise InputError(f"rho is {rho}", remedy="rho is the weight of the past, in [0, 1), or None.")
         self.rho = rho
-        self.register_buffer("value", None if shape is None else torch.zeros(*shape))
-        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("stored", None if shape is None else torch.zeros(*shape))
+        self.register_buffer("updates", torch.zeros(shape[:1] if several and shape else (), dtype=torch.int64))
 
     @torch.no_grad()
     def update(self, new: Tensor, valid: Tensor | None = None) -> None:
-        """Take in `new`, unless it has a non-finite entry or the scalar `valid` (bool, on its device) is false."""
-        if self.value is None:
-            self.value, self.updates = torch.zeros_like(new), self.updates.to(new.device)
-        taken = new.isfinite().all() if valid is None else new.isfinite().all() & valid
+        """Take in `new`, unless it has a non-finite entry or `valid` (a bool each average, on its device) is false."""
+        if self.stored is None:
+            self.stored, self.updates = torch.zeros_like(new), self.updates.to(new.device)
+        taken = new.isfinite().flatten(self.updates.ndim).all(dim=-1)
+        if valid is not None:
+            taken = taken & valid
         self.updates += taken
         if self.rho is None:
             weight = 1 / self.updates.clamp(min=1).to(new.dtype)
         else:
             weight = (self.updates <= 1).to(new.dtype).clamp(min=1 - self.rho)
-        self.value.lerp_(torch.where(taken, new, self.value), weight)
+        one_each = taken.shape + (1,) * (new.ndim - taken.ndim)
+        self.stored.lerp_(torch.where(taken.view(one_each), new, self.stored), weight.view(one_each))
 
     def reset(self) -> None:
         """Forget everything."""
         self.updates.zero_()
-        if self.value is not None:
-            self.value.zero_()
+        if self.stored is not None:
+            self.stored.zero_()
+
+    @property
+    def value(self) -> Tensor:
+        """The average; zeros before the first update. Raises InputError if it is not allocated yet."""
+        if self.stored is None:
+            raise InputError("no batch has been observed yet", remedy="Call update, or give the shape.")
+        return self.stored
 
 
 class CorrelationEstimate(nn.Module):
@@ -70,10 +80,8 @@ class CorrelationEstimate(nn.Module):
     def update(self, *views_ND: Tensor) -> None:
         """Take in one batch, given as the outputs (N, D) of each view. A batch that is not finite is left out."""
         z_ND = torch.cat([view.detach() for view in views_ND])
-        stored = (
-            torch.promote_types(z_ND.dtype, torch.float32) if self.second.value is None else self.second.value.dtype
-        )
-        z_ND = z_ND.to(stored)
+        stored = self.second.stored
+        z_ND = z_ND.to(torch.promote_types(z_ND.dtype, torch.float32) if stored is None else stored.dtype)
         self.second.update(z_ND.T @ z_ND / z_ND.shape[0])
         if self.mean is not None:
             self.mean.update(z_ND.mean(dim=0))
@@ -86,12 +94,9 @@ class CorrelationEstimate(nn.Module):
 
     @property
     def value(self) -> Tensor:
-        """F (D, D), less the mean's outer product if `center`. Raises InputError if there is none yet."""
-        if self.second.value is None:
-            raise InputError("no batch has been observed yet", remedy="Call update, or give dim.")
-        if self.mean is None or self.mean.value is None:
-            return self.second.value
-        return self.second.value - torch.outer(self.mean.value, self.mean.value)
+        """A copy of F (D, D), less the mean's outer product if `center`. Raises InputError if there is none yet."""
+        F_DD = self.second.value
+        return F_DD.clone() if self.mean is None else F_DD - torch.outer(self.mean.value, self.mean.value)
 
 
 def eigenpairs(F_XDD: Tensor) -> tuple[Tensor, Tensor]:

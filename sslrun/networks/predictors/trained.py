@@ -4,29 +4,90 @@ Initial weights come from the caller's generator. `projections.py` has the const
 `base.py` what a step asks of a predictor.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from sslrun.networks.predictors.base import Predictor, linear_layer
+from sslrun.networks.predictors.base import Predictor, RandomStream, linear_layer
+
+
+class Restarts(nn.Module):
+    """Linear layers drawn anew, as in the authors' code: weights Xavier-uniform, biases 0.
+
+    Due before iterations 0, every, 2·every, ...; restarts by the epoch are restarts by its number of steps.
+    """
+
+    def __init__(self, every: int, layers: slice, generator: torch.Generator) -> None:
+        super().__init__()
+        self.every, self.layers = every, layers
+        self.stream = RandomStream(generator)
+
+    @torch.no_grad()
+    def redraw(self, linears: list[nn.Linear]) -> None:
+        """Overwrite the chosen ones of `linears`."""
+        for linear in linears[self.layers]:
+            bound = (6 / (linear.in_features + linear.out_features)) ** 0.5
+            drawn = torch.empty(linear.weight.shape).uniform_(-bound, bound, generator=self.stream.generator)
+            linear.weight.copy_(drawn)
+            if linear.bias is not None:
+                linear.bias.zero_()
 
 
 class TrainedPredictor(Predictor):
-    """Layers that the optimiser trains; nothing is observed."""
+    """Layers that the optimiser trains, and what is done to them after each of its steps; nothing is observed.
 
-    def __init__(self, layers: nn.Sequential) -> None:
+    `project` puts the weights of the linear layers back under a constraint, then `decay` takes its fraction off
+    them (the authors' code forgets it where there is no constraint). Restarted layers are treated likewise.
+    """
+
+    def __init__(
+        self,
+        layers: nn.Sequential,
+        *,
+        project: Callable[..., None] | None = None,
+        decay: float = 0.0,
+        restarts: Restarts | None = None,
+    ) -> None:
         super().__init__()
-        self.layers = layers
+        self.layers, self.restarts = layers, restarts
+        self.project, self.decay = project, decay
+        self._restart_before(0)
+
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """The linear layers, in order."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
     def forward(self, z_ND: Tensor) -> Tensor:
         """The layers, one after the other."""
         p_ND: Tensor = self.layers(z_ND)
         return p_ND
 
+    def after_step(self, iteration: int) -> None:
+        """Project and decay; then restart if the next iteration is to begin with new weights."""
+        self._treat()
+        self._restart_before(iteration + 1)
+
+    def _restart_before(self, iteration: int) -> None:
+        if self.restarts is not None and iteration % self.restarts.every == 0:
+            self.restarts.redraw(self.linears)
+            self._treat()
+
+    @torch.no_grad()
+    def _treat(self) -> None:
+        weights = [linear.weight for linear in self.linears]
+        if self.project is not None:
+            self.project(*weights)
+        if self.decay:
+            for weight in weights:
+                weight.mul_(1 - self.decay)
+
     @property
     def matrix_DD(self) -> Tensor | None:
         """The weight of the one linear layer, detached; None if there are two."""
-        first = self.layers[0]
-        return first.weight.detach() if len(self.layers) == 1 and isinstance(first, nn.Linear) else None
+        linears = self.linears
+        return linears[0].weight.detach() if len(linears) == 1 else None
 
 
 def one_layer(dim: int, bias: bool, generator: torch.Generator) -> nn.Sequential:
