@@ -18,10 +18,12 @@ class LinearProbe(Section):
     """Logistic regression on standardised features, to convergence; its decay chosen on held-out training images."""
 
     decays: tuple[Annotated[float, Field(ge=0)], ...] = option(
-        (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), "Weight decays to choose from (L2 on the weights, loss averaged over images)."
+        (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+        "Weight decays to choose from (L2 on the weights, loss averaged over images).",
+        min_length=1,
     )
     held_out: float = option(0.2, "Part of each class of the training set that chooses the decay.", gt=0, lt=1)
-    iterations: int = option(200, "Most L-BFGS iterations a fit.", ge=1)
+    iterations: int = option(500, "Most L-BFGS iterations a fit.", ge=1)
 
 
 class AuthorsProbe(Section):

@@ -1,0 +1,67 @@
+"""The probe of the DirectPred code (arXiv 2102.06810): fifty epochs of Adam on one linear layer.
+
+It is kept to compare with that paper's numbers: it ends before convergence, and its authors report the best epoch on
+the *test* set, which is labelled so here. linear.py is the judge to believe.
+
+Shapes: N images, D features, C classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sslrun.evaluation.problem import problem, standardised
+from sslrun.seeds import stream_seed
+
+
+@dataclass(frozen=True)
+class AuthorsProbeResult:
+    """Test accuracies, parts of 1."""
+
+    last: float
+    """After the last epoch."""
+    best_on_test: float
+    """The best of all epochs, chosen on the test set itself: too good by that choice."""
+    per_epoch: tuple[float, ...]
+
+
+def authors_probe(
+    train_ND: Tensor,
+    train_labels_N: Tensor,
+    test_ND: Tensor,
+    test_labels_N: Tensor,
+    *,
+    classes: int,
+    epochs: int = 50,
+    lr: float = 3e-4,
+    weight_decay: float = 1e-3,
+    batch_size: int = 128,
+    seed: int,
+) -> AuthorsProbeResult:
+    """Train on standardised features in batches shuffled anew each epoch; test after each.
+
+    Cross-entropy, coupled L2 decay on weights and bias, the last smaller batch kept. Images without label (−1) are
+    left out. Raises as `problem` does.
+    """
+    p = problem(train_ND, train_labels_N, test_ND, test_labels_N, classes)
+    x_ND, test_ND = standardised(p.train, p.test)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(seed, "probe", 0))
+        layer = nn.Linear(x_ND.shape[1], classes).to(x_ND.device)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=lr, weight_decay=weight_decay)
+    correct = []
+    for epoch in range(1, epochs + 1):
+        generator = torch.Generator().manual_seed(stream_seed(seed, "probe", epoch))
+        order_N = torch.randperm(len(x_ND), generator=generator).to(x_ND.device)
+        shuffled_ND, shuffled_labels_N = x_ND[order_N], p.train_labels[order_N]
+        for start in range(0, len(x_ND), batch_size):
+            batch = slice(start, start + batch_size)
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(layer(shuffled_ND[batch]), shuffled_labels_N[batch])
+            torch.autograd.backward(loss)
+            optimizer.step()
+        with torch.no_grad():
+            correct.append((layer(test_ND).argmax(1) == p.test_labels).sum())
+    per_epoch = tuple(count / len(test_ND) for count in torch.stack(correct).tolist())
+    return AuthorsProbeResult(last=per_epoch[-1], best_on_test=max(per_epoch), per_epoch=per_epoch)

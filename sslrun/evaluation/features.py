@@ -1,0 +1,70 @@
+"""Frozen features: images through an encoder in evaluation mode, in order, or the raw pixels as they are.
+
+What is done with them is in knn.py, linear.py and authors_probe.py. Views of training are not used here: `transform`
+is only what evaluation images need (resizing, normalisation).
+
+Shapes: N images, C channels, H × W pixels, D features.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sslrun.data.images import ImageSet
+from sslrun.errors import InputError, RunFailed
+
+
+@torch.no_grad()
+def extract(
+    encoder: nn.Module,
+    images: ImageSet,
+    transform: Callable[[Tensor], Tensor],
+    *,
+    device: torch.device,
+    batch_size: int = 512,
+    precision: Literal["float32", "bf16"] = "float32",
+    channels_last: bool = False,
+) -> Tensor:
+    """The features h_ND, float32 on `device`, of all images in their order.
+
+    `transform` takes uint8 images on the device to what the encoder sees. Batch norms use their running statistics;
+    every module's training mode is afterwards as it was. Raises `InputError` without images, `RunFailed` where
+    features are not finite.
+    """
+    if len(images) == 0:
+        raise InputError("there are no images to extract features from")
+    chunks = []
+    with _evaluation_mode(encoder), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        for start in range(0, len(images), batch_size):
+            x_NCHW = transform(images.images[start : start + batch_size].to(device, non_blocking=True))
+            if channels_last:
+                x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
+            chunks.append(encoder(x_NCHW).float())
+    h_ND = torch.cat(chunks)
+    bad_N = ~h_ND.isfinite().all(1)
+    if bool(bad_N.any()):
+        raise RunFailed(
+            f"the encoder ({type(encoder).__name__}) gives features that are not finite for {int(bad_N.sum())} of "
+            f"{len(h_ND)} images, the first of them image {int(bad_N.int().argmax())}",
+            remedy="Its weights have most likely diverged; look at the loss in the run's history.",
+        )
+    return h_ND
+
+
+def pixels(images: ImageSet) -> Tensor:
+    """The raw pixels of all images as features h_ND in [0, 1], float32, D = C·H·W, where the images are."""
+    return images.images.flatten(1).float() / 255
+
+
+@contextmanager
+def _evaluation_mode(encoder: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in encoder.modules()]
+    encoder.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,101 @@
+"""The linear probe: logistic regression on standardised features, fitted to convergence.
+
+Its weight decay is chosen on a held-out part of the training images, never on the test images. The fit itself is in
+logistic.py; the probe of the DirectPred code, which is neither converged nor chosen so, is in authors_probe.py.
+
+Shapes: N images, D features, K classes that occur in training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sslrun.errors import InputError
+from sslrun.evaluation.logistic import Weights, fit, in_principal_axes, zero_weights
+from sslrun.evaluation.problem import problem, standardised
+from sslrun.seeds import stream_seed
+
+
+@dataclass(frozen=True)
+class LinearProbeResult:
+    """What the probe found; accuracies are parts of 1."""
+
+    accuracy: float
+    """On the test images, fitted with `decay` on all training images."""
+    train_accuracy: float
+    """On the training images, of the same fit."""
+    decay: float
+    """The chosen weight decay."""
+    held_out: dict[float, float]
+    """Accuracy on the held-out training images by decay; empty where there was only one to choose from."""
+    converged: bool
+    """Whether the last fit ended before its last allowed iteration."""
+
+
+@torch.no_grad()
+def linear_probe(
+    train_ND: Tensor,
+    train_labels_N: Tensor,
+    test_ND: Tensor,
+    test_labels_N: Tensor,
+    *,
+    classes: int,
+    decays: Sequence[float],
+    held_out: float,
+    iterations: int,
+    seed: int,
+) -> LinearProbeResult:
+    """Choose the decay with `held_out` of each class of the training images, refit on all of them, and test.
+
+    Of equally good decays the largest is taken. Images without label (−1) are left out; a test image of a class that
+    never occurs in training counts as wrong. Raises `InputError` where every class has a single training image, so
+    that none can be held out to choose among several decays, and as `problem` does.
+    """
+    p = problem(train_ND, train_labels_N, test_ND, test_labels_N, classes)
+    x_ND, test_ND, variance_D = in_principal_axes(*standardised(p.train, p.test))
+    present_K, y_N = torch.unique(p.train_labels, return_inverse=True)
+    candidates = sorted(set(decays), reverse=True)
+    decay, start, accuracies = candidates[0], zero_weights(x_ND, len(present_K)), {}
+    if len(candidates) > 1:
+        fitted, held = _split(y_N, held_out, seed)
+        path: dict[float, Weights] = {}
+        for candidate in candidates:  # each fit starts from that of the stronger decay
+            start = fit(x_ND[fitted], y_N[fitted], variance_D, candidate, start, iterations)
+            path[candidate] = start
+            accuracies[candidate] = _accuracy(start.classify(x_ND[held]), y_N[held])
+        decay = max(candidates, key=accuracies.__getitem__)
+        start = path[decay]
+    weights = fit(x_ND, y_N, variance_D, decay, start, iterations)
+    return LinearProbeResult(
+        accuracy=_accuracy(present_K[weights.classify(test_ND)], p.test_labels),
+        train_accuracy=_accuracy(weights.classify(x_ND), y_N),
+        decay=decay,
+        held_out=accuracies,
+        converged=weights.converged,
+    )
+
+
+def _split(y_N: Tensor, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of the images to fit and of those held out: of each class the part `held_out`, at least 1, never all."""
+    generator = torch.Generator().manual_seed(stream_seed(seed, "probe"))
+    y_N, device = y_N.cpu(), y_N.device
+    shuffled_N = torch.randperm(len(y_N), generator=generator)
+    order_N = shuffled_N[y_N[shuffled_N].argsort(stable=True)]
+    fitted, held = [], []
+    for of_class in torch.split(order_N, y_N.bincount().tolist()):
+        count = min(max(1, round(held_out * len(of_class))), len(of_class) - 1)
+        held.append(of_class[:count])
+        fitted.append(of_class[count:])
+    if not any(map(len, held)):
+        raise InputError(
+            "no training image can be held out to choose the decay: every class has one image",
+            where="evaluation.linear.decays",
+            remedy="Give a single decay.",
+        )
+    return torch.cat(fitted).to(device), torch.cat(held).to(device)
+
+
+def _accuracy(predicted_N: Tensor, labels_N: Tensor) -> float:
+    return int((predicted_N == labels_N).sum()) / len(labels_N)

@@ -1,0 +1,171 @@
+"""The linear probe against scikit-learn's logistic regression, and how it chooses its decay."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from sslrun.errors import InputError, RunFailed
+from sslrun.evaluation import logistic
+from sslrun.evaluation.linear import LinearProbeResult, linear_probe
+from sslrun.evaluation.logistic import fit, in_principal_axes, zero_weights
+from sslrun.evaluation.problem import standardised
+
+DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+
+
+def correlated(n: int, d: int = 24, classes: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Features like a network's: rectified, strongly correlated, of different scales and offsets."""
+    r, q = np.random.default_rng(0), np.random.default_rng(seed)
+    centres, mixing = r.normal(size=(classes, 6)), r.normal(size=(6, d)) * r.lognormal(size=d)
+    y = q.integers(0, classes, n)
+    h = np.maximum((centres[y] + q.normal(size=(n, 6))) @ mixing + 0.3 * q.normal(size=(n, d)), 0) + 5
+    return torch.tensor(h).float(), torch.tensor(y)
+
+
+def probe(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], classes: int = 5, decays: tuple[float, ...] = DECAYS
+) -> LinearProbeResult:
+    return linear_probe(*train, *test, classes=classes, decays=decays, held_out=0.2, iterations=500, seed=0)
+
+
+def objective(x: Tensor, y: Tensor, weight: np.ndarray, bias: np.ndarray, decay: float) -> float:
+    logits = x.double().numpy() @ weight.T + bias
+    losses = logsumexp(logits, axis=1) - logits[np.arange(len(y)), y.numpy()]
+    return float(losses.mean() + decay / 2 * (weight**2).sum())
+
+
+@pytest.mark.parametrize("decay", [1.0, 1e-1, 1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("most_axes", [2048, 0])
+def test_objective_is_scikit_learns_to_a_millionth(
+    decay: float, most_axes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logistic, "_MOST_AXES", most_axes)
+    h, y = correlated(600)
+    x, _ = standardised(h, h)
+    turned, _, variance = in_principal_axes(x, x)
+    ours = fit(turned, y, variance, decay, zero_weights(x, 5), 500)
+    theirs = LogisticRegression(C=1 / (decay * len(y)), tol=1e-9, max_iter=20_000)
+    theirs.fit(x.double().numpy(), y.numpy())
+    least = objective(x, y, theirs.coef_, theirs.intercept_, decay)
+    found = objective(turned, y, ours.weight.numpy(), ours.bias.numpy(), decay)
+    assert ours.converged
+    assert found == pytest.approx(least, rel=1e-6)
+    assert (ours.classify(turned).numpy() == theirs.predict(x.double().numpy())).mean() > 0.998
+
+
+def test_test_accuracy_is_scikit_learns() -> None:
+    (h, y), (h_test, y_test) = correlated(600), correlated(500, seed=1)
+    scaler = StandardScaler().fit(h.double().numpy())
+    for decay in (1e-1, 1e-3):
+        ours = probe((h, y), (h_test, y_test), decays=(decay,))
+        theirs = LogisticRegression(C=1 / (decay * len(y)), tol=1e-8, max_iter=5000)
+        theirs.fit(scaler.transform(h.double().numpy()), y.numpy())
+        score = theirs.score(scaler.transform(h_test.double().numpy()), y_test.numpy())
+        assert ours.accuracy == pytest.approx(score, abs=0.0021)
+        assert ours.train_accuracy == pytest.approx(
+            theirs.score(scaler.transform(h.double().numpy()), y.numpy()), abs=0.002
+        )
+        assert (ours.decay, ours.held_out, ours.converged) == (decay, {}, True)
+
+
+def test_decay_is_chosen_on_held_out_training_images() -> None:
+    train, test = correlated(200), correlated(400, seed=1)
+    result = probe(train, test)
+    assert set(result.held_out) == set(DECAYS)
+    best = max(result.held_out.values())
+    assert result.decay == max(decay for decay, accuracy in result.held_out.items() if accuracy == best)
+    scrambled = probe(train, (test[0], test[1].flip(0)))
+    assert (scrambled.decay, scrambled.held_out) == (result.decay, result.held_out)
+    assert probe(train, test) == result  # the same seed, the same split
+    assert result.accuracy == probe(train, test, decays=(result.decay,)).accuracy
+
+
+def test_noise_asks_for_more_decay() -> None:
+    generator = torch.Generator().manual_seed(1)
+    y = torch.arange(800) % 2
+    h = torch.randn(800, 200, generator=generator) + 0.1 * y[:, None]
+    result = probe((h, y), (h, y), classes=2, decays=(1e-6, 3.0))
+    assert result.decay == 3.0
+
+
+def test_scale_and_offset_of_features_do_not_matter() -> None:
+    (h, y), (h_test, y_test) = correlated(300), correlated(300, seed=1)
+    scale = torch.logspace(-6, 6, h.shape[1])
+    plain = probe((h, y), (h_test, y_test), decays=(1e-2,))
+    scaled = probe((h * scale, y), (h_test * scale, y_test), decays=(1e-2,))
+    assert scaled.accuracy == pytest.approx(plain.accuracy, abs=0.004)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e20])
+def test_constant_features_say_nothing(value: float) -> None:
+    (h, y), (h_test, y_test) = correlated(300), correlated(300, seed=1)
+    wide, wide_test = (torch.cat([h, torch.full((300, 3), value)], 1) for h in (h, h_test))
+    wide_test[:, -1] = 7.0  # nor if they vary in the test images
+    with_constants = probe((wide, y), (wide_test, y_test), decays=(1e-2,))
+    assert with_constants.accuracy == pytest.approx(probe((h, y), (h_test, y_test), decays=(1e-2,)).accuracy, abs=0.004)
+
+
+def test_collapsed_features_give_the_largest_class() -> None:
+    y = torch.tensor([0, 1, 1, 1, 2] * 20)
+    h = torch.full((100, 4), 0.3)
+    result = probe((h, y), (h, y), classes=3)
+    assert result.accuracy == pytest.approx(0.6)
+    assert result.converged
+
+
+def test_classes_that_training_lacks_are_wrong_not_fatal() -> None:
+    (h, y), (h_test, y_test) = correlated(400), correlated(400, seed=1)
+    seen, seen_test = y != 2, y_test != 2
+    result = probe((h[seen], y[seen]), (h_test, y_test))
+    alone = probe((h[seen], y[seen]), (h_test[seen_test], y_test[seen_test]))
+    assert result.accuracy == pytest.approx(alone.accuracy * float(seen_test.float().mean()))
+
+
+def test_one_class_only() -> None:
+    h, _ = correlated(30)
+    y = torch.full((30,), 3)
+    assert probe((h, y), (h, y)).accuracy == 1
+
+
+def test_few_images_of_each_class() -> None:
+    h, y = correlated(400)
+    few = torch.cat([torch.where(y == c)[0][:2] for c in range(5)])
+    assert 0 <= probe((h[few], y[few]), (h, y)).accuracy <= 1
+    one = few[::2]
+    with pytest.raises(InputError, match="every class has one image"):
+        probe((h[one], y[one]), (h, y))
+    assert probe((h[one], y[one]), (h, y), decays=(0.1,)).train_accuracy == 1
+
+
+def test_unlabelled_images_are_left_out() -> None:
+    (h, y), test = correlated(300), correlated(300, seed=1)
+    known = torch.arange(300) < 200
+    assert probe((h, torch.where(known, y, -1)), test) == probe((h[known], y[known]), test)
+    with pytest.raises(InputError, match="no labelled training images"):
+        probe((h, torch.full_like(y, -1)), test)
+
+
+def test_too_few_iterations_are_told() -> None:
+    train = correlated(300)
+    result = linear_probe(*train, *train, classes=5, decays=(1e-4,), held_out=0.2, iterations=3, seed=0)
+    assert not result.converged
+
+
+def test_features_that_are_not_finite_name_the_encoder() -> None:
+    h, y = correlated(50)
+    h[3, 1] = torch.nan
+    with pytest.raises(RunFailed, match="encoder's features are not finite for 1 of 50 training images"):
+        probe((h, y), correlated(50))
+
+
+def test_digits_of_other_writers() -> None:
+    digits = load_digits()
+    h, y = torch.tensor(digits.data).float() / 16, torch.tensor(digits.target)
+    result = probe((h[:1400], y[:1400]), (h[1400:], y[1400:]), classes=10)
+    assert 0.88 < result.accuracy < result.train_accuracy
+    assert min(result.held_out.values()) > 0.9
