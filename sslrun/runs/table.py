@@ -21,7 +21,7 @@ Columns = dict[str, Any]
 LeftOut = list[tuple[str, str]]
 
 BASELINES = ("untrained", "pixels")
-_NOT_RUNS = ("tables",)
+_NOT_RUNS = ("tables", "sweeps")
 _TIMES = ("created", "started", "finished", "seconds", "images_per_second")
 
 
@@ -78,7 +78,7 @@ def _row(path: Path, left_out: LeftOut) -> tuple[Columns, Columns, Columns, Colu
     except (OSError, ValueError) as error:
         left_out.append((str(folder.history.path), _why(error)))
     cells = list(_cells(path / "evaluations", left_out))
-    return state, _flat(recipe), signals, _evaluations(cells, recipe.get("evaluation") or {})
+    return state, _flat(recipe), signals, evaluation_columns(cells, recipe.get("evaluation") or {})
 
 
 def _state(folder: RunFolder, status: Status) -> Columns:
@@ -113,7 +113,7 @@ def _cells(folder: Path, left_out: LeftOut) -> Iterator[dict[str, Any]]:
             left_out.append((str(path), "not an evaluation: kind, settings or metrics missing"))
 
 
-def _evaluations(cells: list[dict[str, Any]], asked: Mapping[str, Any]) -> Columns:
+def evaluation_columns(cells: list[dict[str, Any]], asked: Mapping[str, Any]) -> Columns:
     """The columns of all cells of one run; `asked` is the recipe's section, whose settings get the plain names."""
     columns: Columns = {}
     for cell in cells:
