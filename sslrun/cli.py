@@ -259,7 +259,7 @@ def data_check(
     changes: SetOption = [],  # noqa: B006
     data: DataOption = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch STL-10 or CIFAR first (uses the network).")
+        bool, typer.Option("--download", help="Fetch STL-10 or CIFAR first, by network.")
     ] = False,
 ) -> None:
     """Say what of a recipe's data is there, what is missing, and how to get it.

@@ -54,7 +54,7 @@ def evaluation_job(
     features: Features | None = None
     cells = []
     for kind, section in sections.items():
-        settings = section.model_dump(mode="json") | {"baselines": list(recipe.evaluation.baselines)}
+        settings = science(section) | {"baselines": list(recipe.evaluation.baselines)}
         name = evaluation_identity(folder.identity, kind if at is None else f"{kind}@{at}", settings)
         cell = folder.read_evaluation(kind, name, at)
         if cell is None:

@@ -22,7 +22,7 @@ class Places:
 
 
 def places(recipe: Recipe, results: Path | None = None, data: Path | None = None) -> Places:
-    """An argument comes before the recipe, the recipe before SSLRUN_RESULTS and SSLRUN_DATA, these before the default."""
+    """Arguments come before the recipe, it before SSLRUN_RESULTS and SSLRUN_DATA, these before the defaults."""
     return Places(
         results or Path(recipe.run.results or os.environ.get("SSLRUN_RESULTS") or "results"),
         data or Path(recipe.run.data or os.environ.get("SSLRUN_DATA") or "data"),

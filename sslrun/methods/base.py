@@ -23,9 +23,10 @@ class Updater(Protocol):
 
 
 class Method(nn.Module):
-    """The `online` network (an encoder, then a projector), its `predictor`, and the step that trains them."""
+    """The `online` network (an encoder, then a projector), what it needs beside, and the step that trains them."""
 
     online: nn.Sequential
+    target: nn.Module | None
     predictor: Predictor
 
     @property

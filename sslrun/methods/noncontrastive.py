@@ -60,7 +60,7 @@ class NonContrastive(Method):
         self.online, self.predictor = nn.Sequential(encoder, projector), predictor
         self.loss, self.symmetric, self.stop_gradient = loss, symmetric, stop_gradient
         self.momentum, self.autocast = momentum, autocast
-        self.target: nn.Module | None = None
+        self.target = None
         if stop_gradient and (momentum is not None or target is not None):
             self.target = copy_of(nn.Sequential(*target) if target is not None else self.online)
 

@@ -29,14 +29,38 @@ def fixed_images(images_NCHW: Tensor) -> Tensor:
 def signals(method: Method, images_NCHW: Tensor, plain: Callable[[Tensor], Tensor]) -> dict[str, Any]:
     """The signals of `method` on uint8 `images_NCHW`, whose unaugmented view is `plain(images)`.
 
-    Scalars by name, and lists: `spectrum` (eigenvalues of the correlation F, largest first), `p` (u_jᵀ W_p u_j) and
-    `alignment` per mode where the predictor is one matrix.
+    Of the projector's outputs: `std`, `rank` (of the covariance), `rank_correlation`, `cosine`, `spectrum` (of the
+    correlation F, largest first). Of a predictor that is one matrix: `asymmetry`, `commutator`, `smallest_eigenvalue`,
+    `alignment` (mean over the modes that matter) and, per mode of F, `alignments` and `p`. Of a moving target:
+    `proportionality` to the online network.
     """
     was_training = method.training
     method.eval()
-    z_ND = torch.cat([method.online(plain(chunk)).float() for chunk in images_NCHW.split(_CHUNK)]).double().cpu()
+    z_ND = torch.cat([method.online(plain(chunk)) for chunk in images_NCHW.split(_CHUNK)])
     method.train(was_training)
-    return {}
+    F_DD = statistics.correlation(z_ND)
+    spectrum_D = statistics.spectrum(F_DD)
+    found: dict[str, Any] = {
+        "std": float(statistics.normalized_std(z_ND)),
+        "rank": float(statistics.effective_rank(statistics.spectrum(statistics.covariance(z_ND)))),
+        "rank_correlation": float(statistics.effective_rank(spectrum_D)),
+        "cosine": float(statistics.mean_cosine(z_ND)),
+    }
+    W_DD = method.predictor.matrix_DD
+    if W_DD is not None:
+        modes = statistics.alignment(F_DD, W_DD)
+        found |= {
+            "asymmetry": float(statistics.asymmetry(W_DD)),
+            "commutator": float(statistics.relative_commutator(F_DD, W_DD)),
+            "smallest_eigenvalue": float(statistics.smallest_eigenvalue(W_DD)),
+            "alignment": float(modes.mean),
+            "alignments": modes.a.tolist(),
+            "p": modes.p.tolist(),
+        }
+    if method.target is not None:
+        pairs = method.target.parameters(), method.online.parameters()
+        found["proportionality"] = float(statistics.ema_proportionality(*pairs))
+    return found | {"spectrum": spectrum_D.tolist()}
 
 
 @dataclass(frozen=True)
