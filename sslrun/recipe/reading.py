@@ -5,7 +5,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -46,32 +46,31 @@ def check(model: type[AnySection], document: Document) -> AnySection:
         raise recipe_error(error, model, document) from None
 
 
-def locate(path: str | PathLike[str]) -> Path:
-    """The file that `path` means: itself, or the shipped recipe of that name if it has no suffix.
+def locate(path: str | PathLike[str], names: Mapping[str, Path] | None = None, noun: str = "recipe") -> Path:
+    """The file that `path` means: itself, or the one of that name among `names` (the shipped recipes if none given).
 
     Raises `RecipeError`, naming the nearest file, if there is none.
     """
-    file = Path(path)
+    file, names = Path(path), shipped() if names is None else names
     try:
         if file.is_file():
             return file
         if file.is_dir():
             inside = file / "recipe.yaml"
-            remedy = f"did you mean {inside}?" if inside.is_file() else "a recipe is a YAML file"
-            if file.as_posix() not in shipped():
-                raise RecipeError("is a folder, not a recipe", where=str(file), remedy=remedy)
+            remedy = f"did you mean {inside}?" if inside.is_file() else f"a {noun} is a YAML file"
+            if file.as_posix() not in names:
+                raise RecipeError(f"is a folder, not a {noun}", where=str(file), remedy=remedy)
         beside = sorted(other.name for other in file.parent.iterdir()) if file.parent.is_dir() else []
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise RecipeError(f"can't be read: {error}", where=str(file)) from None
-    names = shipped()
     if file.as_posix() in names:
         return names[file.as_posix()]
     if close := nearest(file.name, [name for name in beside if name.endswith((".yaml", ".yml"))]):
         remedy = f"in {file.parent}: {close}"
     elif close := nearest(file.with_suffix("").name, names):
-        remedy = f"among the shipped recipes: {close}"
+        remedy = f"among the shipped {noun}s: {close}"
     else:
-        remedy = f"shipped recipes: {', '.join(names) or 'none'}"
+        remedy = f"shipped {noun}s: {', '.join(names) or 'none'}"
     raise RecipeError("no such file", where=str(file), remedy=remedy)
 
 

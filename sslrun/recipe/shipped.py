@@ -1,13 +1,25 @@
 """The recipes and grids that come with the package, found by name from anywhere.
 
-In a wheel they lie in `sslrun/recipes`, in a checkout in `recipes` beside the package.
+In a wheel they lie in `sslrun/recipes`, in a checkout in `recipes` beside the package. A grid is a file with `base:`.
 """
 
+import re
 from pathlib import Path
+
+_BASE = re.compile(r"^base:", re.MULTILINE)
 
 
 def shipped() -> dict[str, Path]:
-    """Each shipped file by its name without `.yaml` (`quickstart`, `directpred/table1`), in alphabetical order."""
+    """Each shipped recipe by its name without `.yaml` (`quickstart`, `directpred/table1`), in alphabetical order."""
+    return {name: path for name, path in _files().items() if not _BASE.search(path.read_text(encoding="utf-8"))}
+
+
+def shipped_grids() -> dict[str, Path]:
+    """Each shipped grid by its name without `.yaml` (`ablations`), in alphabetical order."""
+    return {name: path for name, path in _files().items() if _BASE.search(path.read_text(encoding="utf-8"))}
+
+
+def _files() -> dict[str, Path]:
     package = Path(__file__).resolve().parents[1]
     folders = [package / "recipes"]
     if (package.parent / "pyproject.toml").is_file():

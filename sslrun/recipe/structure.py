@@ -83,6 +83,8 @@ def expected(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return ", or ".join([*(expected(part, metadata) for part in arguments if part is not NoneType), *null])
     if origin is Literal:
         return "one of " + ", ".join(str(value) for value in arguments)
+    if origin is dict:
+        return "a section of options"
     if origin is tuple:
         count = "a list" if arguments[-1] is Ellipsis else f"a list of {len(arguments)}"
         return f"{count}, each {expected(arguments[0])}"
@@ -102,7 +104,7 @@ def _bounds(metadata: Sequence[Any]) -> str:
 
 
 def _below(annotation: Any, part: str | int) -> FieldInfo:
-    """The field of a section's option, or of a list's item."""
+    """The field of a section's option, of a list's item, or of any key's value where keys are free."""
     for section in sections(annotation):
         if part in section.model_fields:
             return section.model_fields[str(part)]
@@ -111,4 +113,6 @@ def _below(annotation: Any, part: str | int) -> FieldInfo:
         if get_origin(option) is tuple and isinstance(part, int):
             items = [item for item in get_args(option) if item is not Ellipsis]
             return FieldInfo.from_annotation(items[min(part, len(items) - 1)])
+        if get_origin(option) is dict:
+            return FieldInfo.from_annotation(get_args(option)[1])
     return FieldInfo(annotation=Any)

@@ -1,0 +1,132 @@
+"""Grids: what they expand to, and for each way of getting one wrong, where the error points and what it says."""
+
+from pathlib import Path
+
+import pytest
+
+from sslrun.errors import RecipeError
+from sslrun.recipe import read_recipe
+from sslrun.recipe.grid import read_grid
+from sslrun.recipe.shipped import shipped_grids
+
+GRID = """\
+base: quickstart
+set:
+  training: {epochs: 4}
+axes:
+  predictor:
+    none: {method.predictor: {kind: none}}
+    direct: {}
+  ema:
+    "0.9": {method.ema.momentum: 0.9}
+    "0.99": {method: {ema: {momentum: 0.99}}}
+  k: {"5": {}, "20": {evaluation.knn.k: 20}}
+exclude:
+  - {predictor: none, ema: ["0.9"]}
+seeds: 2
+baseline: {predictor: direct}
+small: {data.limit: 256}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "my_grid.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_cells_are_the_product_without_exclusions_seed_by_seed(tmp_path: Path) -> None:
+    grid = read_grid(write(tmp_path, GRID), ["training.batch_size=64"], small=True)
+    assert grid.axes == {"predictor": ("none", "direct"), "ema": ("0.9", "0.99"), "k": ("5", "20")}
+    assert len(grid.cells) == (2 * 2 * 2 - 2) * 2
+    assert [cell.seed for cell in grid.cells] == [0] * 6 + [1] * 6
+    first = grid.cells[0]
+    assert str(first) == "predictor=none ema=0.99 k=5 seed=0"
+    base = read_recipe("quickstart")
+    for cell in grid.cells:
+        recipe = cell.recipe
+        assert (recipe.name, recipe.seed) == ("my_grid", cell.seed)
+        assert (recipe.training.epochs, recipe.training.batch_size, recipe.data.limit) == (4, 64, 256)
+        assert recipe.method.kind == "byol" and recipe.method.ema.kind == "constant"
+        assert recipe.method.ema.momentum == float(cell.labels["ema"])
+        assert recipe.method.predictor.kind == {"none": "none", "direct": "directpred"}[cell.labels["predictor"]]
+        assert recipe.evaluation.knn is not None and recipe.evaluation.knn.k == int(cell.labels["k"])
+        assert recipe.views == base.views
+
+
+def test_a_grid_may_have_seeds_alone_and_its_base_beside_it(tmp_path: Path) -> None:
+    text = "seed: 5\ndata: {kind: digits}\nmethod: {kind: simsiam, predictor: {kind: linear}}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    grid = read_grid(write(tmp_path, "base: mine.yaml\nseeds: [7, 3]\n"))
+    assert [cell.recipe.seed for cell in grid.cells] == [7, 3]
+    assert grid.cells[0].recipe.data.limit is None and grid.cells[0].labels == {}
+
+
+@pytest.mark.parametrize("name", sorted(shipped_grids()))
+def test_shipped_grids_are_whole(name: str) -> None:
+    for small in (False, True):
+        grid = read_grid(name, small=small)
+        assert len(grid.cells) >= 24 and len(grid.axes) == 3
+        assert len({cell.recipe.model_dump_json() for cell in grid.cells}) == len(grid.cells)
+
+
+# (replaced in GRID, replacement, line:column or name of the base, fragments of the message)
+BROKEN: list[tuple[str, str, str, tuple[str, ...]]] = [
+    ("axes:", "axis:", "4:1", ("axis: no such section", "did you mean 'axes'?")),
+    ("base: quickstart", "base: quickstrat", "1:7", ("'quickstrat': no such file", "quickstart")),
+    ("direct: {}", "direct: {method.predictor.epsilom: 1}", "7:14", ("epsilom", "mean 'epsilon'?", "ema=0.9")),
+    ("direct: {}", "direct: {method: {predictor: {rho: 2}}}", "7:40", ("method.predictor.rho", "2 is not allowed")),
+    ("direct: {}", "direct: 3", "7:13", ("axes.predictor.direct", "a section of options")),
+    ("direct: {}", "direct: {method.ema.momentum: 0.5}", "", ("is set by two axes, predictor and ema",)),
+    ("direct: {}", "direct: {seed: 4}", "7:14", ("seed is not set by partial recipes", "`seeds`")),
+    ("{predictor: none, ", "{predictr: none, ", "13:6", ("no such axis: predictr", "mean 'predictor'?")),
+    ('ema: ["0.9"]', 'ema: ["0.8"]', "13:28", ("no such label of ema: '0.8'", "labels: 0.9, 0.99")),
+    ('["0.9"]', "[0.9]", "13:28", ("no such label of ema: 0.9", "mean '0.9'?")),
+    ("{predictor: direct}", "{predictor: directt}", "15:23", ("no such label of predictor", "mean 'direct'?")),
+    ("seeds: 2", "seeds: 0", "14:8", ("a number from 1 to",)),
+    ("seeds: 2", "seeds: [1, 1]", "14:8", ("a list of different whole numbers",)),
+    ("  - {predictor: none", "  - {predictor: [none, direct]}\n  - {predictor: none", "12:1", ("every cell",)),
+    ("{epochs: 4}", "{epochs: 0}", "3:22", ("training.epochs: 0 is not allowed",)),
+    ("{data.limit: 256}", "{method.ema.momentum: 0.5}", "16:9", ("what the axis ema varies", "--only ema=")),
+    (
+        "{data.limit: 256}",
+        "{data.limit: 64}",
+        "quickstart.yaml:20:36",
+        ("a batch of 128 is larger than the 64 images",),
+    ),
+    ("k: {", "seed: {", "11:3", ("can't be the name of an axis",)),
+    ('k: {"5": {}, "20": {evaluation.knn.k: 20}}', "k: {}", "11:3", ("needs labels",)),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "where", "told"), BROKEN)
+def test_errors_point_at_the_mistake(tmp_path: Path, old: str, new: str, where: str, told: tuple[str, ...]) -> None:
+    assert old in GRID
+    path = write(tmp_path, GRID.replace(old, new))
+    with pytest.raises(RecipeError) as caught:
+        read_grid(path, small=True)
+    assert caught.value.exit_code == 2
+    source, line = (path.name, where) if where.count(":") < 2 else where.split(":", 1)
+    assert f"{source}:{line}" in str(caught.value).splitlines()[0]
+    for text in told:
+        assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("method.ema.momentum=0.5", "what the axis ema varies"),
+        ("method.ema=null", "what the axis ema varies"),
+        ("seed=3", "--only seed=N"),
+        ("trainig.epochs=3", "did you mean 'training'?"),
+    ],
+)
+def test_overrides_are_checked_against_the_axes(tmp_path: Path, change: str, told: str) -> None:
+    with pytest.raises(RecipeError, match=r"^--set") as caught:
+        read_grid(write(tmp_path, GRID), [change])
+    assert told in str(caught.value)
+
+
+def test_an_unknown_grid_names_the_shipped_ones() -> None:
+    with pytest.raises(RecipeError, match="ablations_digits"):
+        read_grid("ablation_digits")
