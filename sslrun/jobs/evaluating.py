@@ -5,6 +5,7 @@ A cell is one JSON file under the run's `evaluations/`, named by what was asked;
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sslrun.data.sources import load
 from sslrun.errors import DataError, InputError
 from sslrun.evaluation import evaluate
 from sslrun.evaluation.features import extract, pixels
+from sslrun.jobs.baselines import baseline_metrics
 from sslrun.jobs.places import Places, choose_device, identify, places
 from sslrun.jobs.starting import starting_encoder
 from sslrun.networks.backbones import load_weights
@@ -54,8 +56,8 @@ def evaluation_job(
     features: Features | None = None
     cells = []
     for kind, section in sections.items():
-        settings = science(section) | {"baselines": list(recipe.evaluation.baselines)}
-        name = evaluation_identity(folder.identity, kind if at is None else f"{kind}@{at}", settings)
+        settings = _settings(recipe, section)
+        name = cell_identity(folder.identity, recipe, kind, section, at)
         cell = folder.read_evaluation(kind, name, at)
         if cell is None:
             begun = time.perf_counter()
@@ -68,6 +70,15 @@ def evaluation_job(
             folder.write_evaluation(cell | {"seconds": seconds})
         cells.append(cell)
     return cells
+
+
+def cell_identity(run: str, recipe: Recipe, kind: str, section: Section, at: int | None = None) -> str:
+    """The identity of one evaluation of the run with identity `run`, as `recipe` asks for it."""
+    return evaluation_identity(run, kind if at is None else f"{kind}@{at}", _settings(recipe, section))
+
+
+def _settings(recipe: Recipe, section: Section) -> dict[str, Any]:
+    return science(section) | {"baselines": list(recipe.evaluation.baselines)}
 
 
 def evaluate_run(
@@ -124,20 +135,23 @@ class Judge:
     """Judges encoders of one recipe on its labelled data; the data are read once, each baseline's features once."""
 
     def __init__(self, recipe: Recipe, where: Places, beat: Callable[[], None] = lambda: None) -> None:
-        self.recipe, self.beat, self.device = recipe, beat, choose_device(recipe.run.device)
-        self.train = load(recipe.data, where.data, "train")
-        self.test = load(recipe.data, where.data, "test")
+        self.recipe, self.where, self.beat, self.device = recipe, where, beat, choose_device(recipe.run.device)
+        self.train = load(recipe.data, where.data, "train", lambda *_: beat())
+        self.test = load(recipe.data, where.data, "test", lambda *_: beat())
         _, channels, _, stored = self.train.images.shape
         self.views = Views(recipe.views, channels=channels, stored=stored)
-        self._baselines: dict[str, Features] | None = None
+        self._baselines: dict[str, Features] = {}
 
     def cell(self, kind: str, section: Section, features: Features) -> dict[str, Any]:
         """Metrics of an encoder's features under one kind of evaluation, and of the baselines, named in front."""
         metrics = self.metrics(kind, section, features)
-        if self._baselines is None:
-            self._baselines = self._compute_baselines()
-        for name, features in self._baselines.items():
-            metrics |= {f"{name}.{key}": value for key, value in self.metrics(kind, section, features).items()}
+        for name in self.recipe.evaluation.baselines:
+            if name == "pixels" and self.train.images[0].numel() > _MOST_PIXELS:
+                continue
+            found = baseline_metrics(
+                name, self.recipe, self.where, self.device, kind, section, partial(self._baseline, name, kind, section)
+            )
+            metrics |= {f"{name}.{key}": value for key, value in found.items()}
         return metrics
 
     def metrics(self, kind: str, section: Section, features: Features) -> dict[str, Any]:
@@ -163,10 +177,9 @@ class Judge:
         self.beat()
         return train_ND, extract(encoder, self.test, self.views.plain, **options)
 
-    def _compute_baselines(self) -> dict[str, Features]:
-        baselines: dict[str, Features] = {}
-        if "untrained" in self.recipe.evaluation.baselines:
-            baselines["untrained"] = self.features(starting_encoder(self.recipe, self.train.images.shape[1]))
-        if "pixels" in self.recipe.evaluation.baselines and self.train.images[0].numel() <= _MOST_PIXELS:
-            baselines["pixels"] = pixels(self.train), pixels(self.test)
-        return baselines
+    def _baseline(self, name: str, kind: str, section: Section) -> dict[str, Any]:
+        if name not in self._baselines and name == "pixels":
+            self._baselines[name] = pixels(self.train), pixels(self.test)
+        elif name not in self._baselines:
+            self._baselines[name] = self.features(starting_encoder(self.recipe, self.train.images.shape[1]))
+        return self.metrics(kind, section, self._baselines[name])

@@ -58,11 +58,13 @@ def pretrain_job(
             lease.beat()
             watch(row)
 
+        # The threads that a run began with: sums in another order have other bits, in evaluations too.
+        torch.set_num_threads(folder.status.threads or recipe.run.threads or torch.get_num_threads())
         if folder.status.finished_well:
             begin(folder, None)
         else:
             with _failures_recorded(folder):
-                _train(recipe, where, folder, device, signals, begin, seen)
+                _train(recipe, where, folder, device, signals, begin, seen, lease.beat)
         return folder, evaluation_job(folder, recipe, where, asked_for(recipe), beat=lease.beat)
 
 
@@ -74,18 +76,22 @@ def _train(
     signals: StopSignals,
     begin: Begin,
     watch: Watch,
+    beat: Callable[[], None],
 ) -> None:
     """Train the run in `folder`, which this process holds, and write its verdict."""
-    status = folder.status
-    threads = status.threads or recipe.run.threads or torch.get_num_threads()
-    torch.set_num_threads(threads)
-    images = load(recipe.data, where.data, "pretrain")
+    status, threads = folder.status, torch.get_num_threads()
+    images = load(recipe.data, where.data, "pretrain", lambda *_: beat())
     begin(folder, images)
     started = status.started or utc_now()
     folder.update_status(state="running", started=started, threads=threads, epochs=recipe.training.epochs, reason=None)
     write_json(folder.environment, environment(threads))
     trainer = assemble(recipe, starting_encoder(recipe, images.images.shape[1]), images, device)
     begun = time.perf_counter()
+
+    def stop_asked() -> bool:  # asked after every step, so that slow steps show life too
+        beat()
+        return signals.asked
+
     try:
         with signals.deferred():
             pretrain(
@@ -94,9 +100,9 @@ def _train(
                 images,
                 folder,
                 encoder_metadata=encoder_metadata(recipe, images),
-                observers=[_probes(recipe, where)] if recipe.evaluation.every else [],
+                observers=[_probes(recipe, where, beat)] if recipe.evaluation.every else [],
                 watch=watch,
-                stop_asked=lambda: signals.asked,
+                stop_asked=stop_asked,
             )
     except torch.linalg.LinAlgError:
         trainer.updates.raise_if_not_finite()  # the usual cause: a predictor can't be set from NaN
@@ -115,9 +121,9 @@ def _train(
     )
 
 
-def _probes(recipe: Recipe, where: Places) -> Observer:
+def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer:
     """The recipe's evaluations after every `evaluation.every` epochs, as `probe.<kind>.<metric>` in the history."""
-    judge = Judge(recipe, where)
+    judge = Judge(recipe, where, beat)
 
     def observe(epoch: int, encoder: nn.Module) -> dict[str, float]:
         if epoch == 0 or epoch % (recipe.evaluation.every or 1):

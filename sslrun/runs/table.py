@@ -21,7 +21,7 @@ Columns = dict[str, Any]
 LeftOut = list[tuple[str, str]]
 
 BASELINES = ("untrained", "pixels")
-_NOT_RUNS = ("tables", "sweeps")
+_NOT_RUNS = ("tables", "sweeps", "baselines")
 _TIMES = ("created", "started", "finished", "seconds", "images_per_second")
 
 

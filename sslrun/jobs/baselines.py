@@ -1,0 +1,57 @@
+"""What runs are judged beside: metrics of the untrained encoder and of raw pixels, computed once for all that share them.
+
+They are kept in `<results>/baselines/`, one file for each baseline and evaluation, named by all that decides its
+numbers. All of it may be deleted at any time. `evaluating.Judge` computes what is missing.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import torch
+
+from sslrun.data.fingerprint import fingerprint
+from sslrun.files import read_json, write_json
+from sslrun.jobs.places import Places, weights_digest
+from sslrun.recipe.identity import NUMERICS, science
+from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema.base import Section
+
+Metrics = dict[str, Any]
+
+
+def baseline_metrics(
+    name: str,
+    recipe: Recipe,
+    where: Places,
+    device: torch.device,
+    kind: str,
+    section: Section,
+    compute: Callable[[], Metrics],
+) -> Metrics:
+    """The metrics of baseline `name` (`untrained`, `pixels`) under one evaluation: kept ones, or `compute()`, kept."""
+    views = science(recipe.views)
+    about = {
+        "baseline": name,
+        "evaluation": {kind: science(section)},
+        "seed": recipe.seed,  # of the untrained weights, and of what a probe draws
+        "data": {"fingerprint": fingerprint(recipe.data, where.data), **science(recipe.data)},
+        "views": {key: views[key] for key in ("size", "normalize") if key in views},
+        "network": {"weights": weights_digest(recipe), **science(recipe.network)} if name == "untrained" else None,
+        "precision": recipe.training.precision,
+        "channels_last": recipe.training.channels_last,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "numerics": NUMERICS,
+    }
+    identity = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    path = where.results / "baselines" / f"{name}-{kind}-{identity[:16]}.json"
+    with suppress(OSError, ValueError, KeyError, TypeError):  # none, or damaged: computed (again)
+        kept = read_json(path)
+        if kept["identity"] == identity:
+            return dict(kept["metrics"])
+    metrics = compute()
+    write_json(path, {"identity": identity, "about": about, "metrics": metrics})
+    return metrics
