@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sslrun.errors import InputError
 from sslrun.networks.predictors.base import MatrixRule
+from sslrun.networks.predictors.roots import root_predictor
 
 
 class MovingAverage(nn.Module):
@@ -81,10 +82,12 @@ class CorrelationEstimate(nn.Module):
         """Take in one batch, given as the outputs (N, D) of each view. A batch that is not finite is left out."""
         z_ND = torch.cat([view.detach() for view in views_ND])
         stored = self.second.stored
-        z_ND = z_ND.to(torch.promote_types(z_ND.dtype, torch.float32) if stored is None else stored.dtype)
-        self.second.update(z_ND.T @ z_ND / z_ND.shape[0])
+        dtype = torch.promote_types(z_ND.dtype, torch.float32) if stored is None else stored.dtype
+        # In float64 (which MPS lacks) whatever the precision of training: TF32 products would cost the small modes.
+        z_ND = z_ND.to(dtype if z_ND.device.type == "mps" else torch.float64)
+        self.second.update((z_ND.T @ z_ND / z_ND.shape[0]).to(dtype))
         if self.mean is not None:
-            self.mean.update(z_ND.mean(dim=0))
+            self.mean.update(z_ND.mean(dim=0).to(dtype))
 
     def reset(self) -> None:
         """Forget everything."""
@@ -177,7 +180,17 @@ class DirectPred(MatrixRule):
         self.estimate.update(*inputs_ND)
 
     def compute_matrix(self) -> Tensor:
-        """W_p from the F of all batches so far."""
+        """W_p from the F of all batches so far; on CUDA by matrix products where they do (see `roots.py`)."""
+        F_DD = self.estimate.value
+        if self.root_does and F_DD.device.type == "cuda":
+            return root_predictor(F_DD, self.epsilon)
         return predictor_from_correlation(
-            self.estimate.value, self.exponent, self.epsilon, self.floor, epsilon_inside=self.epsilon_inside
+            F_DD, self.exponent, self.epsilon, self.floor, epsilon_inside=self.epsilon_inside
         )
+
+    @property
+    def root_does(self) -> bool:
+        """Whether `root_predictor` is the same rule, and F precise enough for it (no long averages, no differences)."""
+        estimate = self.estimate
+        same = self.exponent == 0.5 and not self.epsilon_inside and self.epsilon >= max(self.floor, 1e-4)
+        return same and estimate.mean is None and estimate.second.rho is not None and estimate.second.rho <= 0.99
