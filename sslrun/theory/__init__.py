@@ -1,0 +1,16 @@
+"""Why non-contrastive learning does not collapse, for linear networks, in float64 (arXiv 2102.06810 and 2110.04947).
+
+Reading order, from the paper's exact equations to one mode's fate:
+
+1. `linear`: the exact flow of online network, predictor and target as matrices; its loss, invariant, collapse.
+2. `augmentation`: the two correlation matrices of an augmentation, and their fixed points without isotropy.
+3. `alignment`: why predictor and correlation matrix come to share their eigenvectors.
+4. `dynamics`: once aligned, each mode alone: (p, s, tau).
+5. `fixed_points`: where a mode ends, and the threshold that decides it.
+6. `phase`: maps of that fate over decay, start and EMA; `forecast`: one mode's fate in plain sentences.
+7. `directset`: the predictor set to a power of the correlation matrix; weight decay as a threshold.
+8. `conversion`: from a training recipe's numbers to the flow's.
+9. `figures`: the papers' synthetic figures, drawn anew.
+
+`integration` follows a flow through time for all of them. Only NumPy and SciPy are used, no torch.
+"""

@@ -1,0 +1,50 @@
+"""DirectSet(alpha): the predictor set to (W W^T)^alpha at all times, only W trained (arXiv 2110.04947).
+
+Target without EMA (W_a = W). Weight decay then acts as a threshold: features that vary under augmentation die,
+invariant ones stay. Alpha = 1/2 is DirectPred's rule, alpha = 1 DirectCopy's. Fixed points: `fixed_points`.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sslrun.errors import InputError
+from sslrun.theory.fixed_points import critical_decay, fixed_points
+from sslrun.theory.integration import integrate
+from sslrun.theory.linear import LinearProblem, linear_flow
+
+Array = NDArray[np.float64]
+
+
+def directset_predictor(W_DM: Array, alpha: float) -> Array:
+    """(W W^T)^alpha, symmetric and positive semi-definite, shape (D, D)."""
+    values, vectors = np.linalg.eigh(W_DM @ W_DM.T)
+    return np.asarray((vectors * np.clip(values, 0.0, None) ** alpha) @ vectors.T, dtype=np.float64)
+
+
+def simulate_directset(
+    W_DM: Array, times: ArrayLike, *, alpha: float, X_MM: Array, X_prime_MM: Array, eta: float
+) -> Array:
+    """W at `times`, shape (T, D, M), from `W_DM` at t = 0: dW = W_p^T (W X - W_p W (X + X')) - eta W."""
+    problem = LinearProblem(X_MM=X_MM, X_prime_MM=X_prime_MM, eta=eta)
+
+    def derivative(W: Array) -> Array:
+        return linear_flow(problem, W, directset_predictor(W, alpha), W)[0]
+
+    return integrate(derivative, np.asarray(W_DM, dtype=np.float64), times)
+
+
+def decay_window(sigma2: float) -> tuple[float, float]:
+    """Weight decays strictly between which noisy modes (variance `sigma2`) always die and clean ones can stay."""
+    return critical_decay(1.0, sigma2), critical_decay(1.0, 0.0)
+
+
+def surviving_size(alpha: float, eta: float, sigma2: float = 0.0) -> float | None:
+    """|w| at which a mode of augmentation variance `sigma2` settles: p_plus^(1 / (2 alpha)).
+
+    It gets there from p = |w|^(2 alpha) above p_minus of `fixed_points(1, eta, sigma2)`. `None` where nothing
+    but zero is left. Raises `InputError` for alpha that is not positive.
+    """
+    if not alpha > 0:
+        raise InputError("must be positive", where="alpha")
+    points = fixed_points(1.0, eta, sigma2)
+    return None if points is None else points[1] ** (1 / (2 * alpha))

@@ -1,0 +1,177 @@
+"""One mode's fate in plain sentences: collapse or useful size, the threshold, whether alignment holds, and why.
+
+Relies on `phase` for the outcome, `dynamics` for the course and `fixed_points` for its landmarks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sslrun.theory.dynamics import kappa, offset, simulate
+from sslrun.theory.fixed_points import critical_decay, fixed_points
+from sslrun.theory.phase import Outcome, final_tau, phase_map, settling_time
+
+
+@dataclass(frozen=True)
+class ModeForecast:
+    """One mode's fate, with its landmarks at the tau that a living mode ends with.
+
+    `threshold` and `useful_p` are p_minus and p_plus, `None` beyond `critical_decay`. `useful_s` is the size of
+    the features at p_plus, `None` where there is none or it grows without end. `t90` is when p comes within 10 % of
+    its end (`None` for a collapse); `min_kappa` the smallest kappa, met at `t_min_kappa`. `sentences`: what
+    happens and why, then the alignment, then (if a run's end was given) how far it is by then.
+    """
+
+    outcome: Outcome
+    threshold: float | None
+    useful_p: float | None
+    useful_s: float | None
+    critical_decay: float
+    t90: float | None
+    min_kappa: float
+    t_min_kappa: float
+    sentences: tuple[str, ...]
+
+
+def describe_mode(
+    p0: float,
+    *,
+    eta: float,
+    s0: float | None = None,
+    tau0: float = 1.0,
+    alpha_p: float = 1.0,
+    beta: float | None = None,
+    sigma2: float = 0.0009,
+    eta_p: float | None = None,
+    run_time: float | None = None,
+) -> ModeForecast:
+    """What will happen to one mode and why. Arguments (scalars), defaults and errors as in `phase.phase_map`.
+
+    `run_time` is where a run ends in flow time; the forecast then also says how far the mode is by then.
+    """
+    s0 = p0**2 / alpha_p if s0 is None else s0
+    eta_p = eta if eta_p is None else eta_p
+    mapped = phase_map(p0, eta=eta, s0=s0, tau0=tau0, alpha_p=alpha_p, beta=beta, sigma2=sigma2, eta_p=eta_p)
+    outcome = Outcome(int(mapped.outcome))
+    tau_end = float(final_tau(tau0, beta))
+    points = fixed_points(tau_end, eta, sigma2)
+
+    settled = settling_time(eta, eta_p, beta)
+    times = np.union1d(np.linspace(0.0, 400.0, 20001), np.geomspace(400.0, settled, 2001))
+    p, s, tau = simulate(p0, s0, tau0, alpha_p, eta, beta, sigma2, times, eta_p=eta_p)
+    signal = kappa(p, s, tau, alpha_p, eta, sigma2, eta_p)
+    lowest = int(np.argmin(signal))
+    t90 = None
+    if points is not None and outcome != Outcome.COLLAPSE:
+        away = np.abs(p - points[1]) - 0.1 * points[1]
+        first = int(np.argmax(away <= 0))
+        if first > 0:
+            t90 = float(np.interp(0.0, -away[first - 1 : first + 1], times[first - 1 : first + 1]))
+        elif away[0] <= 0:
+            t90 = 0.0
+    useful_s = None if points is None else _useful_s(points[1], p0, s0, alpha_p, eta, eta_p)
+    limit = critical_decay(tau_end, sigma2)
+
+    if outcome == Outcome.COLLAPSE:
+        fate = _why_collapse(p0, s0, tau0, tau_end, alpha_p, eta, beta, limit, points)
+    else:
+        fate = _why_useful(p0, s0, alpha_p, eta, eta_p, useful_s, t90, points or (0.0, 0.0))
+    told = [fate, _alignment(float(signal[lowest]), float(times[lowest]), outcome)]
+    if run_time is not None:
+        ends = simulate(p0, s0, tau0, alpha_p, eta, beta, sigma2, run_time, eta_p=eta_p)
+        told.append("When the run ends, at t = {:.4g}: p = {:.4g}, s = {:.4g}, tau = {:.4g}.".format(run_time, *ends))
+    return ModeForecast(
+        outcome=outcome,
+        threshold=points and points[0],
+        useful_p=points and points[1],
+        useful_s=useful_s,
+        critical_decay=limit,
+        t90=t90,
+        min_kappa=float(signal[lowest]),
+        t_min_kappa=float(times[lowest]),
+        sentences=tuple(told),
+    )
+
+
+def _useful_s(p_plus: float, p0: float, s0: float, alpha_p: float, eta: float, eta_p: float) -> float | None:
+    """Size of the features at p_plus. Where ds = dp = 0, s = (eta_p / eta) p^2 / alpha_p; undecayed, s keeps c."""
+    if eta > 0:
+        return eta_p / eta * p_plus**2 / alpha_p
+    return None if eta_p > 0 else float(offset(p0, s0, alpha_p)) + p_plus**2 / alpha_p
+
+
+def _why_collapse(
+    p0: float,
+    s0: float,
+    tau0: float,
+    tau_end: float,
+    alpha_p: float,
+    eta: float,
+    beta: float | None,
+    limit: float,
+    points: tuple[float, float] | None,
+) -> str:
+    if s0 == 0:
+        return "Collapse: s(0) = 0, so there is nothing to grow from."
+    if points is None:
+        return (
+            f"Collapse: weight decay {eta:g} is beyond the critical {limit:.6g} (at tau = {tau_end:g}), "
+            "and zero is the only fixed point left."
+        )
+    if eta == 0:
+        return (
+            f"Collapse: without weight decay s - p^2/alpha_p stays at {float(offset(p0, s0, alpha_p)):.4g}, "
+            f"and on that line s reaches zero before p comes to rest at {points[1]:.6g}."
+        )
+    if p0 < points[0]:
+        return (
+            f"Collapse: p(0) = {p0:g} starts below the threshold p- = {points[0]:.6g}, "
+            f"where weight decay {eta:g} outruns growth."
+        )
+    if beta is not None and tau0 < tau_end:
+        return (
+            f"Collapse: p(0) = {p0:g} is above the threshold p- = {points[0]:.6g} of tau = {tau_end:g}, but tau starts "
+            f"at {tau0:g}; while it is small the threshold is higher, and the mode is lost before it has risen."
+        )
+    return (
+        f"Collapse: p(0) = {p0:g} is above the threshold p- = {points[0]:.6g}, but s(0) = {s0:g} is below "
+        f"p^2/alpha_p = {p0**2 / alpha_p:.4g}: p shrinks under the threshold before s has grown."
+    )
+
+
+def _why_useful(
+    p0: float,
+    s0: float,
+    alpha_p: float,
+    eta: float,
+    eta_p: float,
+    useful_s: float | None,
+    t90: float | None,
+    points: tuple[float, float],
+) -> str:
+    if useful_s is None:
+        end = f"Useful: p comes ever nearer to {points[1]:.6g} while s grows without end"
+        return f"{end}, because weight decay {eta_p:g} acts on the predictor only."
+    arrival = "" if t90 is None else f" (within 10 % of p from t = {t90:.4g} on)"
+    end = f"Useful: the mode ends at p+ = {points[1]:.6g}, s = {useful_s:.6g}{arrival}"
+    if eta == 0:
+        return f"{end}; without weight decay the size of its features still depends on where it started."
+    if p0 >= points[0]:
+        return f"{end}, because p(0) = {p0:g} starts above the threshold p- = {points[0]:.6g}."
+    return (
+        f"{end}: p(0) = {p0:g} is below the threshold p- = {points[0]:.6g}, but s(0) = {s0:g}, above "
+        f"p^2/alpha_p = {p0**2 / alpha_p:.4g}, pulls the predictor over it."
+    )
+
+
+def _alignment(lowest: float, when: float, outcome: Outcome) -> str:
+    if lowest > 0:
+        return (
+            f"Alignment is stable throughout: kappa never falls below {lowest:.4g}, "
+            "so the eigenvectors of predictor and features stay together."
+        )
+    growing = "the mode dies" if outcome == Outcome.COLLAPSE else "the mode grows"
+    return (
+        f"Alignment is unstable while {growing}: kappa falls to {lowest:.4g} at t = {when:.4g}, and the "
+        "eigenvectors of predictor and features can come apart. More weight decay or a slower EMA raises kappa."
+    )
