@@ -92,17 +92,11 @@ class DenseNet(Encoder):
 def build_backbone(section: Backbone, channels: int, seed: int) -> Encoder:
     """The recipe's encoder for images of `channels` channels, with weights drawn from `seed`.
 
-    Weights start as torchvision starts them. Raises `InputError` for a stem or width that DenseNet does not have.
+    Weights start as torchvision starts them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if section.kind == "densenet121":
-            if section.stem != "imagenet" or section.width != 64:
-                raise InputError(
-                    "densenet121 has one stem and one width",
-                    where="network.backbone",
-                    remedy="Leave out stem and width, or choose a ResNet.",
-                )
             return DenseNet(channels=channels)
         block, depths = _BLOCKS[section.kind]
         cifar_stem = section.kind == "small_resnet" or section.stem == "cifar"

@@ -112,12 +112,6 @@ def test_seed_alone_decides_and_the_global_generator_is_left_alone() -> None:
     assert not torch.equal(a.conv1.weight, c.conv1.weight)
 
 
-@pytest.mark.parametrize("section", [{"stem": "cifar"}, {"width": 32}])
-def test_densenet_has_no_other_stem_or_width(section: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="densenet121"):
-        build_backbone(Backbone(kind="densenet121", **section), 3, seed=0)
-
-
 SMALL = Backbone(kind="small_resnet", width=8)
 
 
