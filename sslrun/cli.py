@@ -218,7 +218,7 @@ def recipes(
     if name is None:
         for known, path in shipped().items():
             about = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-            typer.echo(f"{known:28} {about}")
+            typer.echo(f"{known:28} {about}".rstrip("."))
         return
     path = locate(name)
     text = path.read_text(encoding="utf-8")

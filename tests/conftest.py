@@ -1,0 +1,71 @@
+"""What the tests share: small settings of the quickstart recipe, and the command line in this process or its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SMALL = [
+    "data.limit=256",
+    "network.backbone.width=8",
+    "network.projector={hidden: 32, out: 16}",
+    "training={epochs: 2, batch_size: 64}",
+    "evaluation.linear.decays=[0.01]",
+    "run.threads=1",
+    "run.device=cpu",
+]
+
+
+def small(*more: str) -> list[str]:
+    """`--set` arguments that make the quickstart recipe a run of a second or two."""
+    return [part for change in [*SMALL, *more] for part in ("--set", change)]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSLRUN_RESULTS", "SSLRUN_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def sslrun(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in this process; gives (exit code, stdout, stderr)."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        from sslrun.cli import main
+
+        before, sys.argv = sys.argv, ["sslrun", *map(str, arguments)]
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        finally:
+            sys.argv = before
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start a command as a process of its own, without a terminal; what is left of it is killed at the end."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str | Path) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "sslrun", *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
