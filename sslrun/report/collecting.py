@@ -1,0 +1,228 @@
+"""All runs of a results folder with the conditions they stand for: what every table and page of a report is made of.
+
+Conditions come from a sweep's file (`<results>/sweeps/<grid>.json`: a label on each axis for every cell) or, without
+one, from the recipe's options in which the runs differ. Builds on `sslrun.runs.load_runs`; `tables` goes on from here.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sslrun.errors import InputError
+from sslrun.files import read_json
+from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema.base import Section
+from sslrun.recipe.structure import operational, sections
+from sslrun.runs.folder import RunFolder
+from sslrun.runs.table import evaluation_columns, load_runs
+
+NONE = "–"
+"""The label of an option that a run's recipe does not have."""
+FINISHED = ("done", "collapsed")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs (or cells of a grid), one a row, each with its label on every axis."""
+
+    folder: Path
+    runs: pd.DataFrame
+    """As `load_runs` gives them, with a column `axis.<name>` of labels for each axis. A cell whose run is not there
+    has the status `missing`."""
+    axes: tuple[str, ...]
+    order: dict[str, list[str]]
+    """The labels of each axis, in the order of the grid, or ascending."""
+    grid: str | None
+    baseline: dict[str, str]
+    """Axis → label: what others are compared with, where the grid or the user names it."""
+    notes: tuple[str, ...]
+    """What a reader must know of how this came about."""
+
+    @property
+    def left_out(self) -> list[tuple[str, str]]:
+        """(path, why) of what could not be read."""
+        return list(self.runs.attrs["left_out"])
+
+    @property
+    def timing(self) -> list[str]:
+        """The columns that say when and how fast: they differ between equal runs."""
+        return list(self.runs.attrs["timing"])
+
+    def axis(self, name: str) -> str:
+        """The axis that a user means: its name, or a part of it that only it has. Raises `InputError`."""
+        found = [axis for axis in self.axes if name == axis] or [
+            axis for axis in self.axes if name in axis.split(".") or name in self._path(axis).split(".")
+        ]
+        return one_of(name, found, self.axes, "axis")
+
+    def label(self, axis: str, text: str) -> str:
+        """The label of `axis` that a user means. Raises `InputError`."""
+        return one_of(
+            text, [label for label in self.order[axis] if label == text], self.order[axis], f"label of {axis}"
+        )
+
+    def _path(self, axis: str) -> str:
+        return str(self.runs.attrs["paths"].get(axis, axis))
+
+
+def collect(folder: Path, grid: str | None = None) -> Results:
+    """Read a results folder. `grid` names the sweep to join; if there is only one, it is taken.
+
+    Half-written and foreign folders are left out and named. Raises `InputError` if there is no such folder or grid.
+    """
+    runs = load_runs(folder)
+    sweeps = _sweeps(folder, runs.attrs["left_out"])
+    if grid is None and len(sweeps) != 1:
+        notes = [f"several grids were run here ({', '.join(sweeps)}): --grid chooses one"] if sweeps else []
+        return _by_recipe(folder, runs, notes)
+    name = one_of(grid, [name for name in sweeps if name == grid], list(sweeps), "grid") if grid else next(iter(sweeps))
+    return _by_grid(folder, runs, sweeps[name])
+
+
+def _sweeps(folder: Path, left_out: list[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in sorted((folder / "sweeps").glob("*.json")):
+        try:
+            sweep = read_json(path)
+            cells = [(dict(cell["labels"]), int(cell["seed"]), str(cell["identity"])) for cell in sweep["cells"]]
+            if not all(set(sweep["axes"]) <= labels.keys() for labels, _, _ in cells):
+                raise KeyError
+            found[str(sweep["grid"])] = sweep
+        except (OSError, ValueError) as error:
+            left_out.append((str(path), f"damaged: {error}"))
+        except (KeyError, TypeError):
+            left_out.append((str(path), "not a sweep: grid, axes or cells missing"))
+    return found
+
+
+def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results:
+    """One row a cell of the grid, whether its run is there or not."""
+    axes, cells = [str(axis) for axis in sweep["axes"]], sweep["cells"]
+    by_identity = {identity: number for number, identity in enumerate(runs["identity"])} if len(runs) else {}
+    numbers = [by_identity.get(cell["identity"], -1) for cell in cells]
+    table = runs.reindex([number if number >= 0 else None for number in numbers]).reset_index(drop=True)
+    there = [number >= 0 for number in numbers]
+    names = table["folder"].tolist() if there and "folder" in table else []
+    own = [
+        _cell_columns(folder / name, cell) if present else {}
+        for cell, present, name in zip(cells, there, names or [""] * len(cells), strict=True)
+    ]
+    # Where the grid says how to evaluate, a cell has the numbers of its own evaluations and no other cell's.
+    for column in dict.fromkeys(name for columns in own for name in columns):
+        table[column] = pd.Series([columns.get(column) for columns in own], dtype=object).infer_objects()
+    table["identity"] = [cell["identity"] for cell in cells]
+    table["seed"] = [int(cell["seed"]) for cell in cells]
+    status = table["status"].tolist() if "status" in table else [None] * len(cells)
+    table["status"] = [state if present else "missing" for state, present in zip(status, there, strict=True)]
+    for axis in axes:
+        table[f"axis.{axis}"] = [str(cell["labels"][axis]) for cell in cells]
+    used = {cell["identity"] for cell in cells}
+    others = sum(identity not in used for identity in by_identity)
+    notes = [f"grid {sweep['grid']}: {len(cells)} cells"]
+    if others:
+        notes.append(f"{others} run{'s' * (others > 1)} here {'are' if others > 1 else 'is'} not part of this grid")
+    table.attrs = {**runs.attrs, "paths": {}}
+    order = {axis: list(dict.fromkeys(table[f"axis.{axis}"])) for axis in axes}
+    baseline = {str(axis): str(label) for axis, label in (sweep.get("baseline") or {}).items() if axis in axes}
+    return Results(folder, table, tuple(axes), order, str(sweep["grid"]), baseline, tuple(notes))
+
+
+def _cell_columns(path: Path, cell: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a cell's own evaluations under their plain names; none as long as they are not there."""
+    columns: dict[str, Any] = {}
+    for name, identity in (cell.get("evaluations") or {}).items():
+        kind, _, at = str(name).partition("@")
+        try:
+            found = read_json(RunFolder(path).evaluation_path(kind, str(identity), int(at) if at else None))
+            columns |= evaluation_columns([found], {})
+        except (OSError, ValueError, KeyError, TypeError):  # not yet there, or named by `load_runs` as damaged
+            columns |= dict.fromkeys([name, f"untrained.{name}", f"pixels.{name}"])
+    return columns
+
+
+def _by_recipe(folder: Path, runs: pd.DataFrame, notes: list[str]) -> Results:
+    """Axes are the options in which recipes differ, without those that follow from others."""
+    kept: list[tuple[str, list[str]]] = []
+    groups = pd.Series(0, index=runs.index)
+    parts, operationals = set(Recipe.model_fields), set(_operational(Recipe))
+    candidates = [
+        name
+        for name in runs.columns
+        if name.partition(".")[0] in parts - {"name", "seed", "run", "evaluation"} and name not in operationals
+    ]
+    for column in sorted(candidates, key=lambda name: not name.endswith(".kind")):  # a kind says most
+        if runs[column].nunique(dropna=False) < 2:
+            continue
+        labels = [_label(value) for value in runs[column]]
+        finer = pd.Series(list(zip(groups, labels, strict=True)), index=runs.index).map(
+            {pair: number for number, pair in enumerate(dict.fromkeys(zip(groups, labels, strict=True)))}
+        )
+        if finer.nunique() > groups.nunique():
+            groups = finer
+            kept.append((column, labels))
+    names = _short_names([column for column, _ in kept])
+    table = runs.copy()
+    order = {}
+    for (_, labels), name in zip(kept, names, strict=True):
+        table[f"axis.{name}"] = labels
+        order[name] = sorted(set(labels), key=_number_or_text)
+    table.attrs = {**runs.attrs, "paths": dict(zip(names, (column for column, _ in kept), strict=True))}
+    return Results(folder, table, tuple(names), order, None, {}, tuple(notes))
+
+
+def _operational(section: type[Section], above: str = "") -> Iterator[str]:
+    """The dotted paths of all options that don't change what is computed."""
+    for name, field in section.model_fields.items():
+        if operational(field):
+            yield above + name
+        for inner in sections(field.annotation):
+            yield from _operational(inner, f"{above}{name}.")
+
+
+def _short_names(columns: list[str]) -> list[str]:
+    """Each column by as few of its last parts as tell it from the others; `.kind` goes without saying."""
+    paths = [column.removesuffix(".kind").split(".") for column in columns]
+    return [next(filter(_only_in(paths), _endings(path)), ".".join(path)) for path in paths]
+
+
+def _endings(path: list[str]) -> Iterator[str]:
+    return (".".join(path[-n:]) for n in range(1, len(path) + 1))
+
+
+def _only_in(paths: list[list[str]]) -> Callable[[str], bool]:
+    return lambda ending: sum(ending in _endings(path) for path in paths) == 1
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_label, value))
+    if value is None or value != value:
+        return NONE
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{int(value)}" if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
+    return str(value)
+
+
+def _number_or_text(label: str) -> tuple[int, float, str]:
+    try:
+        return (1, float(label), label)
+    except ValueError:
+        return (0 if label == NONE else 2, 0.0, label)
+
+
+def one_of(text: str, found: Sequence[str], allowed: Sequence[str], what: str) -> str:
+    """The only entry of `found`, which is what `text` might mean. Raises `InputError` with what there is instead."""
+    if len(found) == 1:
+        return found[0]
+    near = get_close_matches(text, allowed, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise InputError(
+        f"{text!r} could be any of {', '.join(found)}" if found else f"no {what} {text!r} here",
+        remedy=f"{hint}There {'are' if len(allowed) != 1 else 'is'}: {', '.join(allowed) or 'none'}.",
+    )

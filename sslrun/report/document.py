@@ -1,0 +1,119 @@
+"""A report before it has a format: its tables in order, the lines around them, and the same for programs.
+
+`build` puts one together from a results folder (`collecting`); `formats` and `page` show it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from sslrun.errors import InputError
+from sslrun.report import layout
+from sslrun.report.collecting import Results
+from sslrun.report.layout import Table
+from sslrun.report.scorecard import Score, read_claims, scorecard
+from sslrun.report.tables import check_metrics, comparisons, default_metrics, read_baseline, summary
+
+
+@dataclass(frozen=True)
+class Document:
+    """Everything that a report says."""
+
+    results: Results
+    metrics: tuple[str, ...]
+    baseline: dict[str, str]
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+    scores: tuple[Score, ...]
+    """All claims, those without a run included."""
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def beside(self) -> list[Score]:
+        """The claims that have runs of ours beside them."""
+        return [score for score in self.scores if score.ours is not None]
+
+
+def build(
+    results: Results,
+    *,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    baseline: str | None = None,
+    without_collapsed: bool = False,
+) -> Document:
+    """The report of `results`. `rows` and `columns` name axes; with `columns` tables are square. Axes that neither
+    names give a table for each of their labels, so that no mean is over anything but seeds.
+
+    Raises `InputError` for axes, metrics and labels that are not there.
+    """
+    along, across = ([results.axis(name) for name in names] for names in (rows, columns))
+    twice = sorted(set(along) & set(across))
+    if twice:
+        raise InputError(f"{', '.join(twice)} can't be in --rows and --columns at once")
+    chosen = check_metrics(results, metrics) if metrics else default_metrics(results)
+    reference = read_baseline(results, baseline)
+    means = summary(results, chosen, without_collapsed)
+    paired = comparisons(results, chosen, reference, without_collapsed)
+    scores = tuple(scorecard(results, read_claims()))
+    of = "collapsed runs left out" if without_collapsed else "collapsed runs included"
+    tables = (
+        layout.squares(results, means, along, across, of)
+        if across
+        else layout.lists(results, means, chosen, along or results.axes, of)
+    )
+    tables += layout.compared(results, paired, reference) + layout.troubles(results)
+    beside = [score for score in scores if score.ours is not None]
+    if beside:
+        tables.append(layout.scored(beside))
+    notes = [f"{len(results.runs)} run{'s' * (len(results.runs) != 1)} in {results.folder}", *results.notes]
+    if results.axes and not reference:
+        notes.append(f"nothing is compared: --baseline {results.axes[0]}={results.order[results.axes[0]][0]} would")
+    if beside and len(scores) > len(beside):
+        alone = sum(score.ours is None for score in scores)
+        notes.append(f"{alone} claims of the papers have no run here")
+    return Document(results, tuple(chosen), reference, means, paired, scores, tuple(tables), tuple(notes))
+
+
+def as_json(document: Document) -> dict[str, Any]:
+    """The report for programs: conditions, comparisons, runs, scorecard; what differs between equal runs apart."""
+    results = document.results
+    timing, axes = results.timing, {f"axis.{axis}" for axis in results.axes}
+    names = [name for name in results.runs if name not in timing and name not in axes]
+    runs = [
+        {"labels": {axis: row[f"axis.{axis}"] for axis in results.axes}, **{name: row[name] for name in names}}
+        for row in results.runs.to_dict("records")
+    ]
+    whole = {
+        "grid": results.grid,
+        "axes": list(results.axes),
+        "metrics": list(document.metrics),
+        "baseline": document.baseline,
+        "conditions": document.summary.to_dict("records"),
+        "comparisons": document.comparisons.to_dict("records"),
+        "runs": runs,
+        "scorecard": [asdict(score) for score in document.beside],
+        "left_out": [{"path": path, "why": why} for path, why in results.left_out],
+        "notes": list(document.notes),
+        "timing": results.runs[["folder", *timing]].to_dict("records") if len(results.runs) else [],
+    }
+    plain: dict[str, Any] = _plain(whole)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: null for what is not a number."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is pd.NA or value is pd.NaT:
+        return None
+    return value.item() if hasattr(value, "item") else value

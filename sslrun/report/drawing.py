@@ -1,0 +1,86 @@
+"""How figures look: one style, one palette that colour-blind readers can tell apart, and how a figure becomes a file.
+
+Figures are matplotlib's own objects, never pyplot's global ones. What is drawn: `plots` (one or two runs), `charts`
+(many).
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from sslrun.errors import InputError
+from sslrun.files import replacing
+
+# Okabe and Ito's colours: told apart with any colour vision. Yellow, hard to see on white, is left out.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GREY = "#767676"
+SUFFIXES = (".png", ".svg", ".pdf")
+
+_STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8.5,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#404040",
+    "axes.labelcolor": "#202020",
+    "xtick.color": "#404040",
+    "ytick.color": "#404040",
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.4,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sslrun",
+    "image.cmap": "cividis",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Everything drawn and saved within looks alike."""
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def check_suffix(path: Path) -> Path:
+    """`path`, if figures can be written so. Raises `InputError` for another kind of file."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"figures are written as {', '.join(SUFFIXES)}, not {path.suffix or 'a file without a suffix'}",
+            where=str(path),
+        )
+    return path
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the file's suffix, whole or not at all. Equal figures give equal files."""
+    kind = check_suffix(path).suffix[1:].lower()
+    with style(), replacing(path) as part:
+        figure.savefig(part, format=kind, metadata=_UNDATED[kind])
+
+
+_UNDATED: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+
+def as_svg(figure: Figure) -> str:
+    """A figure as an <svg> element to stand in a page; its text stays text."""
+    text = io.StringIO()
+    with style():
+        figure.savefig(text, format="svg", metadata=_UNDATED["svg"], transparent=True)
+    whole = text.getvalue()
+    return whole[whole.index("<svg") :]

@@ -1,0 +1,227 @@
+"""The tables of a report as cells of text: means by condition, square tables, comparisons, failures, the scorecard.
+
+From the numbers of `tables` and `scorecard`; `formats` and `page` print what comes out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from sslrun.report.collecting import NONE, Results
+from sslrun.report.scorecard import Score
+
+Record = Mapping[Any, Any]
+Texts = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text, and the number that it stands for where there is one (pages sort by it)."""
+
+    text: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its title and what must be said of it."""
+
+    title: str
+    header: Texts
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: Texts = ()
+
+
+def lists(results: Results, means: pd.DataFrame, metrics: Sequence[str], along: Sequence[str], of: str) -> list[Table]:
+    """One row a condition; if `along` names only some axes, a table for each combination of the others' labels.
+    `of` says over which runs the means are."""
+    header = (*along, *(title for metric in metrics for title in (metric, "95 % interval")), "n", "outcome")
+    note = f"Mean ± standard deviation over n seeds, {of}; the interval is Student's t for the mean."
+    tables = []
+    for title, block in _grouped(means.to_dict("records"), _others(results, along)).items():
+        digits = {metric: _digits([row for row in block if row["metric"] == metric]) for metric in metrics}
+        rows = []
+        for labels, found in _grouped(block, along).items():
+            numbers = [cell for row in found for cell in (_mean(row, digits), _interval(row, digits))]
+            least, most = (bound(row["n"] for row in found) for bound in (min, max))
+            n = Cell(str(least) if least == most else f"{least} to {most}", most)
+            rows.append((*map(_label, labels), *numbers, n, Cell(_outcome(found[0]))))
+        tables.append(Table(_named("Results", results, along, title), header, tuple(rows), (note,)))
+    return tables
+
+
+def squares(results: Results, means: pd.DataFrame, along: Sequence[str], across: Sequence[str], of: str) -> list[Table]:
+    """A square table for each metric, and for each combination of labels of the axes that are in neither."""
+    along = along or [axis for axis in results.axes if axis not in across]
+    note = f"Mean ± standard deviation over seeds [95 % t interval of the mean] (number of seeds), {of}."
+    ranks = {axis: {label: rank for rank, label in enumerate(results.order[axis])} for axis in across}
+    tables = []
+    for (metric,), all_rows in _grouped(means.to_dict("records"), ["metric"]).items():
+        for title, block in _grouped(all_rows, _others(results, [*along, *across])).items():
+            digits = {metric: _digits(block)}
+            heads = list(_grouped(block, across))
+            heads.sort(key=lambda labels: [ranks[axis][label] for axis, label in zip(across, labels, strict=True)])
+            rows = []
+            for labels, found in _grouped(block, along).items():
+                by_head = {tuple(row[axis] for axis in across): row for row in found}
+                cells = (_square(by_head[head], digits) if head in by_head else Cell(NONE) for head in heads)
+                rows.append((*map(_label, labels), *cells))
+            header = (*along, *(", ".join(head) for head in heads))
+            name = _named(f"{metric} by {', '.join(across)}", results, [*along, *across], title)
+            tables.append(Table(name, header, tuple(rows), (note,)))
+    return tables
+
+
+def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) -> list[Table]:
+    """For each metric the differences from the baseline, and what they allow to say."""
+    against = ", ".join(f"{axis} {label}" for axis, label in reference.items())
+    header = (*results.axes, "difference", "95 % interval", "pairs", "p (Holm)", "so")
+    note = (
+        "Differences are taken seed by seed from the condition that is otherwise alike. Each interval is of its "
+        "comparison alone; p is adjusted by Holm's method for all comparisons of this table."
+    )
+    tables = []
+    for (metric,), rows in _grouped(paired.to_dict("records"), ["metric"]).items():
+        digits = _digits(rows)
+        cells = []
+        for row in rows:
+            interval = " to ".join(_number(row[bound], digits, "+") for bound in ("low", "high"))
+            p = NONE if math.isnan(row["p_holm"]) else "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
+            cells.append(
+                (
+                    *(_label(row[axis]) for axis in results.axes),
+                    Cell(_number(row["mean"], digits, "+"), row["mean"]),
+                    Cell(interval if row["n"] > 1 else NONE, row["low"]),
+                    Cell(str(row["n"]), row["n"]),
+                    Cell(p, row["p_holm"]),
+                    Cell(_conclusion(row)),
+                )
+            )
+        tables.append(Table(f"{metric} against {against}", header, tuple(cells), (note,)))
+    return tables
+
+
+def troubles(results: Results) -> list[Table]:
+    """The runs that failed or were interrupted, each with the reason that it left; no table if there are none."""
+    runs = results.runs
+    rows = []
+    for row, state in enumerate(runs["status"].tolist() if len(runs) else []):
+        if state in ("failed", "interrupted"):
+            reason = runs["reason"].iloc[row]
+            told = str(reason).splitlines()[0] if isinstance(reason, str) and reason else "its process is gone"
+            labels = (_label(runs[f"axis.{axis}"].iloc[row]) for axis in results.axes)
+            seed = int(runs["seed"].iloc[row])
+            run = Cell(str(runs["folder"].iloc[row]))
+            rows.append((run, *labels, Cell(str(seed), seed), Cell(state), Cell(told)))
+    header = ("run", *results.axes, "seed", "status", "reason")
+    return [Table("Runs that did not finish", header, tuple(rows))] if rows else []
+
+
+def scored(scores: Sequence[Score]) -> Table:
+    """The scorecard. What all of our runs do otherwise than the papers is said once, below the table."""
+    header = ("claim", "where", "paper, %", "ours", "ours, %", "seeds", "what we did otherwise")
+    ours = [set(score.differences) for score in scores if score.ours is not None]
+    always = set.intersection(*ours) if len(ours) > 1 else set()
+    notes = ["Papers' numbers are Top-1 as printed, mean ± standard deviation; ours likewise, over all finished seeds."]
+    if always:
+        first = next(score for score in scores if score.ours is not None)
+        notes.append("Everywhere otherwise: " + "; ".join(each for each in first.differences if each in always) + ".")
+    return Table(
+        "Scorecard: papers beside ours", header, tuple(_score(score, always) for score in scores), tuple(notes)
+    )
+
+
+def _score(score: Score, always: set[str]) -> tuple[Cell, ...]:
+    claim, ours = score.claim, score.ours
+    where = f"{claim.paper}, {claim.table}" + ("" if claim.verified else " (not verified)")
+    number = float(claim.value.split()[0]) if claim.value else None
+    left = (Cell(claim.setting), Cell(where), Cell(claim.value or "no number", number))
+    if ours is None or score.labels is None:
+        return (*left, Cell("no run"), Cell(NONE), Cell(NONE), Cell(NONE))
+    mean = Cell(f"{ours.mean:.2f}" + (f" ± {ours.std:.2f}" if ours.n > 1 else ""), ours.mean)
+    condition = Cell(", ".join(score.labels) or "all runs")
+    otherwise = [each for each in score.differences if each not in always]
+    told = "; ".join(otherwise) or ("see below" if always else "nothing")
+    return (*left, condition, mean, Cell(str(ours.n), ours.n), Cell(told))
+
+
+def _conclusion(row: Record) -> str:
+    if row["n"] == 0:
+        return "no seed in common"
+    if row["distinguishable"]:
+        return "higher" if row["mean"] > 0 else "lower"
+    if row["n"] == 1:
+        return "not distinguishable yet: one seed tells nothing of the spread"
+    if row["mean"] == 0:
+        return "not distinguishable yet: no difference so far"
+    more = row["more_seeds"]
+    if more is None or math.isnan(more):
+        return "not distinguishable yet: over 1,000 seeds needed if it stays so"
+    return f"not distinguishable yet: about {int(more)} more seed{'s' * (more != 1)} needed if it stays so"
+
+
+def _others(results: Results, shown: Sequence[str]) -> list[str]:
+    return [axis for axis in results.axes if axis not in shown]
+
+
+def _named(what: str, results: Results, shown: Sequence[str], labels: Texts) -> str:
+    others = (f"{axis} {label}" for axis, label in zip(_others(results, shown), labels, strict=True))
+    return "; ".join([what, *others])
+
+
+def _grouped(rows: Sequence[Record], keys: Sequence[str]) -> dict[Texts, list[Record]]:
+    groups: dict[Texts, list[Record]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return groups
+
+
+def _label(text: str) -> Cell:
+    try:
+        return Cell(text, float(text))
+    except ValueError:
+        return Cell(text)
+
+
+def _digits(rows: Sequence[Record]) -> int:
+    """Decimals that show two digits of the usual spread; at least three for numbers up to 1, at most five."""
+    spreads = sorted(row["std"] for row in rows if row["std"] > 0)
+    largest = max((abs(row["mean"]) for row in rows if row["n"]), default=0.0)
+    middle = spreads[len(spreads) // 2] if spreads else largest / 100 or 1.0
+    return min(max(1 - math.floor(math.log10(middle)), 3 if largest <= 1 else 0), 5)
+
+
+def _number(value: float, digits: int, sign: str = "") -> str:
+    return NONE if math.isnan(value) else f"{value:{sign}.{digits}f}"
+
+
+def _mean(row: Record, digits: dict[str, int]) -> Cell:
+    if row["n"] == 0:
+        return Cell(NONE)
+    mean, spread = (_number(row[name], digits[row["metric"]]) for name in ("mean", "std"))
+    return Cell(f"{mean} ± {spread}" if row["n"] > 1 else mean, row["mean"])
+
+
+def _interval(row: Record, digits: dict[str, int]) -> Cell:
+    low, high = (_number(row[bound], digits[row["metric"]]) for bound in ("low", "high"))
+    return Cell(f"{low} to {high}", row["low"]) if row["n"] > 1 else Cell(NONE)
+
+
+def _square(row: Record, digits: dict[str, int]) -> Cell:
+    trouble = _outcome(row, healthy=False)
+    if row["n"] == 0:
+        return Cell(trouble or NONE)
+    low, high = (_number(row[bound], digits[row["metric"]]) for bound in ("low", "high"))
+    interval = f" [{low}, {high}]" if row["n"] > 1 else ""
+    return Cell(f"{_mean(row, digits).text}{interval} ({row['n']}{', ' * bool(trouble)}{trouble})", row["mean"])
+
+
+def _outcome(row: Record, healthy: bool = True) -> str:
+    """How a condition's runs ended, in words; without `healthy` only what is to be said against them."""
+    parts = [(row[state], state) for state in ("collapsed", "failed", "unfinished", "missing")]
+    rest = row["runs"] - sum(count for count, _ in parts)
+    shown = [*([(rest, "healthy")] if healthy else []), *parts]
+    return ", ".join(f"{count} {state}" for count, state in shown if count)

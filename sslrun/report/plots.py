@@ -1,0 +1,201 @@
+"""One run drawn: its loss, the signals with the thresholds of the verdict, and what became of its spectrum.
+
+Reads the run's folder alone and draws what its history holds, of a run that is still training too. `sslrun plot`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from sslrun.errors import InputError
+from sslrun.files import read_json
+from sslrun.report.drawing import COLOURS, GREY, style
+from sslrun.runs.folder import RunFolder
+
+Rows = Sequence[dict[str, Any]]
+Panel = Callable[[Figure, Axes, Rows], None]
+_STD, _RANK = 0.05, 2.0  # the recipe's defaults, for a run whose recipe can't be read
+
+
+def plot_run(folder: RunFolder) -> Figure:
+    """The figure of a run. Raises `InputError` if it has no history yet."""
+    rows = history(folder)
+    std, rank = thresholds(folder)
+    panels: list[Panel] = [_loss, *_signals(std, rank)]
+    if any(_probes(row) for row in rows):
+        panels.append(_probe)
+    panels.append(_spectrum)
+    if any(row.get("alignments") for row in rows):
+        panels += [_alignment, _eigenvalues]
+    if any(row.get("asymmetry") is not None for row in rows):
+        panels.append(_structure)
+    columns = 2 if len(panels) <= 4 else 3 if len(panels) <= 6 else 4
+    lines = -(-len(panels) // columns)
+    with style():
+        figure = Figure(figsize=(2.75 * columns, 2.35 * lines + 0.35), layout="constrained")
+        axes = np.atleast_1d(figure.subplots(lines, columns)).ravel()
+        for panel, ax in zip(panels, axes, strict=False):
+            panel(figure, ax, rows)
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        figure.suptitle(_title(folder), x=0.01, ha="left", fontsize=9)
+    return figure
+
+
+def history(folder: RunFolder) -> Rows:
+    """The rows of a run's history. Raises `InputError` if there is none yet."""
+    rows = folder.history.read()
+    if not rows:
+        raise InputError("this run has no history yet: nothing to draw", where=str(folder.path))
+    return rows
+
+
+def thresholds(folder: RunFolder) -> tuple[float, float]:
+    """The std and the rank below which the run's recipe calls it collapsed."""
+    try:
+        collapse = read_json(folder.path / "identity.json")["recipe"]["training"]["collapse"]
+        return float(collapse["std"]), float(collapse["rank"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return _STD, _RANK
+
+
+def series(rows: Rows, name: str) -> tuple[list[int], list[float]]:
+    """(epochs, values) of a signal where it was recorded."""
+    found = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
+    return [epoch for epoch, _ in found], [value for _, value in found]
+
+
+def _title(folder: RunFolder) -> str:
+    try:
+        status = folder.status
+    except InputError:
+        return folder.path.name
+    where = f"epoch {status.epoch} of {status.epochs}" if status.epochs else f"epoch {status.epoch}"
+    state = {"complete": "complete collapse", "dimensional": "dimensional collapse"}.get(
+        status.verdict or "", status.verdict or status.state
+    )
+    return f"{folder.path.name}   {state}, {where}"
+
+
+def _loss(figure: Figure, ax: Axes, rows: Rows) -> None:
+    ax.plot(*series(rows, "loss"), color=COLOURS[0])
+    ax.set(title="Loss", xlabel="epoch")
+
+
+def _signals(std: float, rank: float) -> list[Panel]:
+    def draw_std(figure: Figure, ax: Axes, rows: Rows) -> None:
+        ax.plot(*series(rows, "std"), color=COLOURS[0])
+        threshold(ax, std, "complete collapse")
+        ax.set(title="Spread of the outputs, std", xlabel="epoch")
+
+    def draw_rank(figure: Figure, ax: Axes, rows: Rows) -> None:
+        ax.plot(*series(rows, "rank"), color=COLOURS[0])
+        untrained = rows[0].get("rank") if rows[0]["epoch"] == 0 else None
+        threshold(ax, max(rank, untrained or 0.0), "dimensional collapse")
+        ax.set(title="Effective rank", xlabel="epoch")
+
+    return [draw_std, draw_rank]
+
+
+def threshold(ax: Axes, value: float, below: str) -> None:
+    """A dashed line, with the verdict on what ends below it; the axis then starts at zero."""
+    ax.set_ylim(0, max(ax.get_ylim()[1], 1.25 * value))
+    ax.axhline(value, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    ax.annotate(
+        f"below {value:.2g}: {below}",
+        (1, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        color="#505050",
+        path_effects=[withStroke(linewidth=2, foreground="white")],
+    )
+
+
+def _probes(row: dict[str, Any]) -> list[str]:
+    return [name for name in row if name.startswith("probe.") and row[name] is not None]
+
+
+def _probe(figure: Figure, ax: Axes, rows: Rows) -> None:
+    names = dict.fromkeys(name for row in rows for name in _probes(row))
+    shown = [name for name in names if name.endswith((".accuracy", ".last", ".best_on_test"))]
+    for name, colour in zip(shown, COLOURS, strict=False):
+        label = name.removeprefix("probe.").removesuffix(".accuracy").replace("_", " ").replace(".", ", ")
+        ax.plot(*series(rows, name), color=colour, marker=".", markersize=4, label=label)
+    ax.legend(loc="lower right")
+    ax.set(title="Probes on the way", xlabel="epoch", ylabel="accuracy")
+
+
+def matrix(rows: Rows, name: str) -> tuple[list[int], np.ndarray]:
+    """(epochs, values (epochs, modes)) of a signal that is a list."""
+    found = [(row["epoch"], row[name]) for row in rows if row.get(name)]
+    return [epoch for epoch, _ in found], np.array([values for _, values in found], dtype=float)
+
+
+def _spectrum(figure: Figure, ax: Axes, rows: Rows) -> None:
+    epochs, s_ED = matrix(rows, "spectrum")
+    if len(epochs) == 0:
+        ax.set_axis_off()
+        return
+    modes = s_ED.shape[1]
+    colours = ScalarMappable(Normalize(1, modes), "viridis_r")
+    for mode in reversed(range(modes)):
+        ax.plot(epochs, s_ED[:, mode], color=colours.to_rgba(mode + 1), linewidth=0.8)
+    positive = s_ED[s_ED > 0]
+    if len(positive):
+        # Rounding's tail would stretch the axis far below what means anything.
+        ax.set(yscale="log", ylim=(max(positive.min(), positive.max() * 1e-9) / 1.5, positive.max() * 1.5))
+    ax.set(title="Eigenvalues of F", xlabel="epoch")
+    bar = figure.colorbar(colours, ax=ax, label="mode", pad=0.02, aspect=25, ticks=MaxNLocator(5, integer=True))
+    bar.outline.set_visible(False)
+
+
+def _alignment(figure: Figure, ax: Axes, rows: Rows) -> None:
+    epochs, a_ED = matrix(rows, "alignments")
+    edges = np.append(np.array(epochs) - 0.5, epochs[-1] + 0.5)
+    modes = np.arange(a_ED.shape[1] + 1) + 0.5
+    limits = Normalize(min(0.0, float(np.nanmin(a_ED))), 1)
+    image = ax.pcolormesh(edges, modes, a_ED.T, norm=limits, rasterized=True)
+    ax.invert_yaxis()
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.set(title="Alignment of $W_p$ with F", xlabel="epoch", ylabel="mode")
+    figure.colorbar(image, ax=ax, pad=0.02, aspect=25).outline.set_visible(False)
+
+
+def _eigenvalues(figure: Figure, ax: Axes, rows: Rows) -> None:
+    both = [row for row in rows if row.get("p") and row.get("spectrum")]
+    picked = [both[index] for index in sorted({round(part * (len(both) - 1)) for part in (0, 0.25, 1)})]
+    for row, colour in zip(picked, ("#B8B8B8", "#56B4E9", COLOURS[0]), strict=False):
+        s_D, p_D = np.array(row["spectrum"], dtype=float), np.array(row["p"], dtype=float)
+        ax.plot(np.sqrt(s_D), p_D, ".", color=colour, markersize=5, label=f"epoch {row['epoch']}")
+    # Against the root: DirectPred sets a straight line, and on the theory's parabola p_j² = α_p s_j.
+    ax.set(title="Eigenvalues of $W_p$ and F", xlabel=r"$\sqrt{s_j}$", ylabel="$p_j = u_j^T W_p u_j$")
+    ax.legend(loc="upper left", handletextpad=0.2)
+
+
+def _structure(figure: Figure, ax: Axes, rows: Rows) -> None:
+    names = {
+        "alignment": "alignment (mean)",
+        "asymmetry": "asymmetry of $W_p$",
+        "commutator": "$[F, W_p]$, relative",
+        "smallest_eigenvalue": "smallest eigenvalue",
+        "proportionality": "target ∝ online",
+    }
+    for (name, label), colour in zip(names.items(), COLOURS, strict=False):
+        epochs, values = series(rows, name)
+        if values:
+            ax.plot(epochs, values, color=colour, label=label)
+    ax.axhline(0, color=GREY, linewidth=0.6, zorder=1)
+    ax.set(title="Predictor and target", xlabel="epoch")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.22), fontsize=7, ncols=2, columnspacing=1)

@@ -1,0 +1,126 @@
+"""Means, intervals and comparisons over seeds: what a table may claim, and what it can't claim yet.
+
+Pure functions of numbers (NumPy and SciPy's special functions; `scipy.stats` takes a second to import). `tables`
+applies them to runs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+CONFIDENCE = 0.95
+MOST_SEEDS = 1000
+"""`seeds_needed` looks no further."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds; what one seed alone can't tell is NaN."""
+
+    n: int
+    mean: float
+    std: float
+    """Sample standard deviation (n − 1)."""
+    low: float
+    high: float
+    """Bounds of Student's t interval of the mean."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Condition minus baseline, paired by seed."""
+
+    estimate: Estimate
+    p: float
+    """Two-sided p-value of the paired t test; NaN for fewer than two pairs."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A difference among others that were tested with it."""
+
+    difference: Difference
+    p_holm: float
+    """p adjusted after Holm for all comparisons made together."""
+    distinguishable: bool
+    more_seeds: int | None
+    """Further pairs after which it would be, if mean and spread stay as they are; none if that is unknown or over
+    `MOST_SEEDS`. 0 where it is distinguishable."""
+
+
+def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """Mean, spread and t interval of independent values; all NaN for none, mean alone for one."""
+    array = np.asarray(values, dtype=np.float64)
+    n = len(array)
+    if n == 0:
+        return Estimate(0, *[math.nan] * 4)
+    mean = float(array.mean())
+    if n == 1:
+        return Estimate(1, mean, *[math.nan] * 3)
+    std = float(array.std(ddof=1))
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * std / math.sqrt(n)
+    return Estimate(n, mean, std, mean - half, mean + half)
+
+
+def paired_difference(
+    condition: Mapping[int, float], baseline: Mapping[int, float], confidence: float = CONFIDENCE
+) -> Difference:
+    """Condition minus baseline over the seeds that both have (values by seed), with the paired t test."""
+    both = sorted(condition.keys() & baseline.keys())
+    found = estimate([condition[seed] - baseline[seed] for seed in both], confidence)
+    return Difference(found, _p_value(found))
+
+
+def _p_value(difference: Estimate) -> float:
+    if difference.n < 2:
+        return math.nan
+    if difference.std == 0:
+        return 1.0 if difference.mean == 0 else 0.0
+    t = abs(difference.mean) / (difference.std / math.sqrt(difference.n))
+    return float(2 * stdtr(difference.n - 1, -t))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values: all claims with an adjusted p ≤ α are right together with probability ≥ 1 − α.
+
+    NaN (not tested) stays NaN and does not count (Holm 1979, Scand. J. Stat. 6, 65).
+    """
+    tested = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
+    adjusted, largest = [math.nan] * len(p_values), 0.0
+    for rank, (p, index) in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - rank) * p))
+        adjusted[index] = largest
+    return adjusted
+
+
+def judge(differences: Sequence[Difference], confidence: float = CONFIDENCE) -> list[Judged]:
+    """Which of several differences are distinguishable from zero, guarded against their number by Holm's method."""
+    alpha = 1 - confidence
+    adjusted = holm([difference.p for difference in differences])
+    tested = sum(not math.isnan(p) for p in adjusted)
+    judged = []
+    for difference, p_holm in zip(differences, adjusted, strict=True):
+        clear = p_holm <= alpha
+        # The strictest level that Holm's method could ask of it: more seeds may change the order of the others.
+        needed = seeds_needed(difference.estimate, 1 - alpha / max(tested, 1))
+        more = 0 if clear else None if needed is None else max(needed - difference.estimate.n, 1)
+        judged.append(Judged(difference, p_holm, clear, more))
+    return judged
+
+
+def seeds_needed(difference: Estimate, confidence: float = CONFIDENCE) -> int | None:
+    """The fewest pairs with which the t interval would leave out zero, were mean and spread to stay as they are.
+
+    None where there is no spread yet to go by, no difference, or `MOST_SEEDS` would not be enough.
+    """
+    if difference.n < 2 or difference.mean == 0:
+        return None
+    if difference.std == 0:
+        return difference.n
+    n = np.arange(2, MOST_SEEDS + 1)
+    halves = stdtrit(n - 1, (1 + confidence) / 2) * difference.std / np.sqrt(n)
+    enough = np.flatnonzero(halves < abs(difference.mean))
+    return int(n[enough[0]]) if len(enough) else None

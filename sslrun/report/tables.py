@@ -1,0 +1,138 @@
+"""The numbers of a report: each condition's mean over seeds, and paired comparisons with a baseline.
+
+Pandas tables in full precision, made from `collecting.Results` with the formulas of `statistics`; how they look is
+`document`'s and `formats`' to say.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from sslrun.errors import InputError
+from sslrun.report.collecting import FINISHED, Results, one_of
+from sslrun.report.statistics import Difference, estimate, judge, paired_difference
+
+Labels = tuple[str, ...]
+Values = dict[int, float]
+
+_UNFINISHED = ("queued", "running", "interrupted")
+
+
+def default_metrics(results: Results) -> list[str]:
+    """The evaluations' accuracies (of a probe without one, its first metric); without evaluations `std`."""
+    found = []
+    for column in results.timing:
+        kind = column.removesuffix(".seconds")
+        if column == "seconds" or kind == column:
+            continue
+        names = [name for name in map(str, results.runs) if name == kind or name.startswith(f"{kind}.")]
+        found += [name for name in names if name not in results.timing][:1]
+    return found or [name for name in ("std",) if name in results.runs]
+
+
+def check_metrics(results: Results, names: Sequence[str]) -> list[str]:
+    """`names`, each a numeric column of the runs. Raises `InputError` with the nearest one for any other."""
+    allowed = [name for name in map(str, results.runs) if _numeric(results.runs[name])]
+    return [one_of(name, [column for column in allowed if column == name], allowed, "metric") for name in names]
+
+
+def _numeric(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column))
+
+
+def conditions(results: Results) -> dict[Labels, list[int]]:
+    """Row numbers of each condition's runs, in the order of the axes' labels; one condition without axes."""
+    columns = [results.runs[f"axis.{axis}"].tolist() for axis in results.axes]
+    groups: dict[Labels, list[int]] = {}
+    for row in range(len(results.runs)):
+        groups.setdefault(tuple(column[row] for column in columns), []).append(row)
+    rank = [{label: number for number, label in enumerate(results.order[axis])} for axis in results.axes]
+    return dict(sorted(groups.items(), key=lambda item: [rank[i][label] for i, label in enumerate(item[0])]))
+
+
+def values(results: Results, metric: str, without_collapsed: bool = False) -> dict[Labels, Values]:
+    """For each condition a metric by seed, of its finished runs; two runs of one seed count by their mean."""
+    seeds, states, numbers = (results.runs[name].tolist() for name in ("seed", "status", metric))
+    counted = FINISHED[:1] if without_collapsed else FINISHED
+    found = {}
+    for labels, rows in conditions(results).items():
+        by_seed: dict[int, list[float]] = {}
+        for row in rows:
+            if states[row] in counted and numbers[row] is not None and math.isfinite(numbers[row]):
+                by_seed.setdefault(int(seeds[row]), []).append(float(numbers[row]))
+        found[labels] = {seed: sum(several) / len(several) for seed, several in sorted(by_seed.items())}
+    return found
+
+
+def summary(results: Results, metrics: Sequence[str], without_collapsed: bool = False) -> pd.DataFrame:
+    """One row a condition and metric: labels, `n`, `mean`, `std`, 95 % interval (`low`, `high`), and of how many
+    `runs`, how many are `collapsed` (counted in the mean unless `without_collapsed`), `failed`, `unfinished` and
+    `missing`."""
+    states = results.runs["status"].tolist() if len(results.runs) else []
+    by_metric = {metric: values(results, metric, without_collapsed) for metric in metrics}
+    rows = []
+    for labels, members in conditions(results).items():
+        there = [states[row] for row in members]
+        outcome = {
+            "runs": len(there),
+            "collapsed": there.count("collapsed"),
+            "failed": there.count("failed"),
+            "unfinished": sum(state in _UNFINISHED for state in there),
+            "missing": there.count("missing"),
+        }
+        for metric in metrics:
+            found = estimate(list(by_metric[metric][labels].values()))
+            rows.append({**dict(zip(results.axes, labels, strict=True)), "metric": metric, **vars(found), **outcome})
+    outcomes = ["runs", "collapsed", "failed", "unfinished", "missing"]
+    return pd.DataFrame(rows, columns=[*results.axes, "metric", "n", "mean", "std", "low", "high", *outcomes])
+
+
+def read_baseline(results: Results, text: str | None) -> dict[str, str]:
+    """`axis=label,axis=label` as axes and labels; the grid's own baseline for none. Raises `InputError`."""
+    if not text:
+        return results.baseline
+    baseline = {}
+    for part in text.split(","):
+        name, equals, label = part.partition("=")
+        if not equals:
+            raise InputError(
+                f"--baseline {text!r} names no label", remedy="Give axis=label, for example predictor=linear."
+            )
+        axis = results.axis(name.strip())
+        baseline[axis] = results.label(axis, label.strip())
+    return baseline
+
+
+def comparisons(
+    results: Results, metrics: Sequence[str], baseline: Mapping[str, str], without_collapsed: bool = False
+) -> pd.DataFrame:
+    """Every condition against the one that has `baseline`'s labels and is otherwise alike, paired by seed.
+
+    One row a condition and metric: labels, `mean` difference, its 95 % interval, number of pairs `n`, `p`, `p_holm`
+    (over all comparisons of the metric), `distinguishable`, `more_seeds` (see `statistics.Judged`).
+    """
+    columns = [*results.axes, "metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable"]
+    if not baseline:
+        return pd.DataFrame(columns=[*columns, "more_seeds"])
+    rows = []
+    for metric in metrics:
+        by_labels = values(results, metric, without_collapsed)
+        found: list[tuple[Labels, Difference]] = []
+        for labels, ours in by_labels.items():
+            reference = tuple(baseline.get(axis, label) for axis, label in zip(results.axes, labels, strict=True))
+            if reference != labels and reference in by_labels:
+                found.append((labels, paired_difference(ours, by_labels[reference])))
+        for (labels, difference), judged in zip(found, judge([each for _, each in found]), strict=True):
+            rows.append(
+                {
+                    **dict(zip(results.axes, labels, strict=True)),
+                    "metric": metric,
+                    **vars(difference.estimate),
+                    "p": difference.p,
+                    "p_holm": judged.p_holm,
+                    "distinguishable": judged.distinguishable,
+                    "more_seeds": judged.more_seeds,
+                }
+            )
+    return pd.DataFrame(rows, columns=[*columns, "more_seeds"])
