@@ -1,0 +1,63 @@
+"""Per-image parameters of the views: host tensors, drawn apart from the images they are applied to.
+
+Every family of operations has its dataclass of draws (`CropDraws`, `JitterDraws`, ...). They stay on the host, so
+that whatever decides the shape of the work (which rows, how many taps) is known there and no operation waits for
+the device; only `on_device` carries a draw over. The pipeline that draws them is in `pipeline.py`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import torch
+from torch import Tensor
+
+CHUNK_VALUES = 450_000  # worked on at a time on a CPU: few enough for its cache, many enough for small overheads
+
+
+class Draws:
+    """Base of the dataclasses of draws: fields are host tensors with one row an image, other `Draws`, or None."""
+
+    def part(self, rows: slice | Tensor) -> Self:
+        """The draws of some of the images: a range of them, or an index vector."""
+
+        def take(value: Tensor | Draws | None) -> Tensor | Draws | None:
+            return value.part(rows) if isinstance(value, Draws) else None if value is None else value[rows]
+
+        return type(self)(**{name: take(value) for name, value in vars(self).items()})
+
+
+def on_device(draw: Tensor, device: torch.device) -> Tensor:
+    """A small host tensor on `device`, copied without waiting for the device."""
+    if device.type == "cuda":
+        return draw.pin_memory().to(device, non_blocking=True)
+    return draw.to(device)
+
+
+def uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """Float64 numbers, uniform in `bounds`."""
+    low, high = bounds
+    return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
+
+
+def chosen(n: int, probability: float, generator: torch.Generator) -> Tensor:
+    """A boolean (n,) vector, true with `probability`."""
+    return torch.rand(n, generator=generator, dtype=torch.float64) < probability
+
+
+def change_chosen(x_NCHW: Tensor, chosen_N: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Replace the images where the host's `chosen_N` is true by `change(those images, their row numbers)`."""
+    rows = chosen_N.nonzero()[:, 0]
+    if len(rows) == 0:
+        return x_NCHW
+    if len(rows) == len(x_NCHW):
+        return change(x_NCHW, rows)
+    place = on_device(rows, x_NCHW.device)
+    return x_NCHW.index_copy(0, place, change(x_NCHW.index_select(0, place), rows))
+
+
+def cache_sized(n: int, values_per_image: int, device: torch.device) -> Iterator[slice]:
+    """Cut n images into equal parts that stay in a CPU's cache; on other devices they are one part."""
+    parts = -(-n * values_per_image // CHUNK_VALUES) if device.type == "cpu" else 1
+    parts = min(parts, n)
+    for part in range(parts):
+        yield slice(part * n // parts, (part + 1) * n // parts)

@@ -1,0 +1,70 @@
+"""The same views one picture at a time, with PIL and torchvision: what `sslrun bench` compares the batched ones with.
+
+Takes the draws of `pipeline.py`, so that both make the same views, up to PIL's rounding to 8 bits after each step.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms import functional as TF
+
+from sslrun.views.colour import JitterDraws
+from sslrun.views.pipeline import ViewDraws, Views
+
+
+def pil_view(images_NHWC: NDArray[np.uint8], draws: ViewDraws, views: Views) -> NDArray[np.float32]:
+    """One view of each image by operations on single PIL images, float32 (N, C, S, S).
+
+    `images_NHWC` is (N, H, W, 3), or (N, H, W) for images with one channel.
+    """
+    recipe, crop, n = views.recipe, draws.crop, len(images_NHWC)
+    boxes = zip(*(edge.tolist() for edge in (crop.top_N, crop.left_N, crop.height_N, crop.width_N)), strict=True)
+    flip, greyscale, solarize, blur = (
+        [False] * n if chosen_N is None else chosen_N.tolist()
+        for chosen_N in (
+            draws.flip_N,
+            draws.greyscale_N,
+            draws.solarize_N,
+            draws.blur.chosen_N if draws.blur else None,
+        )
+    )
+    sigma = draws.blur.sigma_N.tolist() if draws.blur else []
+    jitters = [[]] * n if draws.jitter is None else _jitters(draws.jitter)
+    out = []
+    for i, box in enumerate(boxes):
+        picture = TF.resized_crop(Image.fromarray(images_NHWC[i]), *box, [views.size, views.size])
+        if flip[i]:
+            picture = TF.hflip(picture)
+        for adjust, amount in jitters[i]:
+            picture = adjust(picture, amount)
+        if greyscale[i]:
+            picture = TF.rgb_to_grayscale(picture, num_output_channels=views.channels)
+        if blur[i] and recipe.blur:
+            picture = TF.gaussian_blur(picture, [recipe.blur.kernel] * 2, [sigma[i]] * 2)
+        if solarize[i] and recipe.solarize:
+            picture = TF.solarize(picture, 255 * recipe.solarize.threshold)
+        x_CSS = TF.to_tensor(picture)
+        if recipe.normalize:
+            x_CSS = TF.normalize(x_CSS, recipe.normalize.mean, recipe.normalize.std)
+        out.append(x_CSS.numpy())
+    return np.stack(out)
+
+
+def _jitters(draws: JitterDraws) -> list[list[tuple[Any, float]]]:
+    """The adjustments of each image in their order, as (torchvision's function, its amount)."""
+    jitters = []
+    for shares, turn, turn_after in zip(
+        draws.share_N33.tolist(), draws.turn_N.tolist(), draws.turn_after_N.tolist(), strict=True
+    ):
+        adjustments: list[tuple[Any, float]] = []
+        for own, mean_grey, grey in shares:
+            function = TF.adjust_contrast if mean_grey else TF.adjust_saturation if grey else TF.adjust_brightness
+            adjustments.append((function, own))
+        if turn_after < 4:
+            adjustments.insert(turn_after, (TF.adjust_hue, turn))
+        jitters.append(
+            [(function, amount) for function, amount in adjustments if amount != 1 or function is TF.adjust_hue]
+        )
+    return jitters
