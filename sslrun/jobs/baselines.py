@@ -1,4 +1,4 @@
-"""What runs are judged beside: metrics of the untrained encoder and of raw pixels, computed once for all that share them.
+"""What runs are judged beside, the untrained encoder and raw pixels: their metrics, once for all runs that share them.
 
 They are kept in `<results>/baselines/`, one file for each baseline and evaluation, named by all that decides its
 numbers. All of it may be deleted at any time. `evaluating.Judge` computes what is missing.

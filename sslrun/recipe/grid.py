@@ -32,8 +32,13 @@ class Cell:
     seed: int
     recipe: Recipe
 
+    @property
+    def key(self) -> tuple[tuple[str, str], ...]:
+        """What tells it from the grid's other cells."""
+        return (*self.labels.items(), ("seed", str(self.seed)))
+
     def __str__(self) -> str:
-        return " ".join([*(f"{axis}={label}" for axis, label in self.labels.items()), f"seed={self.seed}"])
+        return " ".join(f"{axis}={label}" for axis, label in self.key)
 
 
 @dataclass(frozen=True)

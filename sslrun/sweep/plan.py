@@ -1,0 +1,176 @@
+"""What a sweep has to do and what that will cost: shown before every start, and alone by `--plan`."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sslrun.errors import InputError
+from sslrun.recipe.grid import Cell, Grid
+from sslrun.recipe.messages import nearest
+from sslrun.recipe.schema import Recipe
+from sslrun.sweep.costs import Cost, Key, earlier, recipe_key
+from sslrun.sweep.durations import clock
+from sslrun.sweep.slots import Slots
+from sslrun.sweep.work import Folders, Job, State
+
+_WORDS: dict[State, str] = {
+    "new": "new",
+    "started": "to be finished",
+    "finished": "cached",
+    "elsewhere": "running elsewhere",
+    "failed": "failed before",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job of the plan: its state before the start, whether it will be done now, and what that takes."""
+
+    job: Job
+    state: State
+    chosen: bool
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a grid, in the order in which they will be done."""
+
+    grid: Grid
+    entries: tuple[Entry, ...]
+    slots: Slots
+    measured: str
+    """Where the costs come from."""
+
+    @property
+    def chosen(self) -> list[Entry]:
+        """What will be done now, here or elsewhere."""
+        return [entry for entry in self.entries if entry.chosen]
+
+    @property
+    def ours(self) -> list[Entry]:
+        """What will be done here."""
+        return [entry for entry in self.chosen if entry.state != "elsewhere"]
+
+    @property
+    def cells(self) -> dict[State, int]:
+        """How many cells are in which state."""
+        return Counter(entry.state for entry in self.entries for _ in entry.job.cells)
+
+    @property
+    def device_seconds(self) -> float:
+        """The sum over the jobs to be done, by one device slot each."""
+        return sum(entry.seconds for entry in self.ours)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Until the last of them is done: jobs go to the first slot that is free."""
+        free = [0.0] * self.slots.count
+        for entry in self.ours:
+            free[free.index(min(free))] += entry.seconds
+        return max(free)
+
+    @property
+    def bytes(self) -> int:
+        """What will be written."""
+        return sum(entry.bytes for entry in self.ours)
+
+    def text(self) -> str:
+        """The plan in a few lines."""
+        axes = " × ".join(f"{axis} {len(labels)}" for axis, labels in self.grid.axes.items())
+        runs = len(self.entries)
+        cells = sum(self.cells.values())
+        head = f"{self.grid.name}   {cells} cells" + (f" ({axes})" if axes else "")
+        lines = [head if runs == cells else f"{head} that share {runs} pretrainings"]
+        told = [f"{count} {_WORDS[state]}" for state in _WORDS if (count := self.cells.get(state, 0))]
+        failed = any(entry.state == "failed" and not entry.chosen for entry in self.entries)
+        lines.append(" · ".join(told) + ("   (--retry does failed ones again)" if failed else ""))
+        if not self.ours:
+            return "\n".join([*lines, "nothing to do here"])
+        finish = datetime.fromtimestamp(time.time() + self.wall_seconds).strftime("%a %H:%M")
+        bill = [
+            f"{len(self.ours)} runs now: about {clock(self.device_seconds)} of device time",
+            f"{_size(self.bytes)} of disk",
+            f"done in {clock(self.wall_seconds)}, {finish}",
+        ]
+        return "\n".join([*lines, " · ".join(bill), f"{self.slots}; {self.measured}"])
+
+
+def select(grid: Grid, only: Sequence[str]) -> list[Cell]:
+    """The cells that fit every `axis=label` (or `seed=N`) in `only`; several of one axis mean any of them.
+
+    Raises `InputError` naming the axes and labels there are.
+    """
+    every = {**grid.axes, "seed": tuple(map(str, grid.file.seeds))}
+    wanted: dict[str, set[str]] = {}
+    for text in only:
+        axis, equals, label = text.partition("=")
+        if not equals or axis not in every:
+            remedy = f"{nearest(axis, every) or 'write --only axis=label'}  (axes: {', '.join(every)})"
+            raise InputError(f"no such axis: {axis}", where=f"--only {text}", remedy=remedy)
+        if label not in every[axis]:
+            remedy = f"{nearest(label, every[axis])}  (labels: {', '.join(every[axis])})".strip()
+            raise InputError(f"no such label of {axis}: {label}", where=f"--only {text}", remedy=remedy)
+        wanted.setdefault(axis, set()).add(label)
+    kept = [cell for cell in grid.cells if all(label in wanted.get(axis, {label}) for axis, label in cell.key)]
+    if not kept:
+        raise InputError("the grid excludes all of these cells", where=f"--only {' --only '.join(only)}")
+    return kept
+
+
+def make_plan(
+    grid: Grid,
+    jobs: Sequence[Job],
+    results: Path,
+    slots: Slots,
+    measure: Callable[[Recipe], Cost],
+    *,
+    retry: bool = False,
+    limit: int | None = None,
+    budget: float | None = None,
+) -> Plan:
+    """Look at every job's state and cost; choose what is to be done now.
+
+    `measure` times a recipe of which no earlier run tells. Failed jobs are chosen if `retry`; at most `limit` runs,
+    and as many of the first as take at most `budget` seconds of device time.
+    """
+    folders, costs = Folders(results), earlier(results)
+    known = len(costs)
+    entries: list[Entry] = []
+    spent, count = 0.0, 0
+    for job in jobs:
+        state = job.state(folders[job])
+        wanted = state in ("new", "started") or (state == "failed" and retry)
+        wanted = wanted and (limit is None or count < limit)
+        seconds, size = 0.0, 0
+        if wanted:
+            cost = _cost(job, costs, measure)
+            seconds, size = _left(job, folders, cost), cost.size
+            wanted = budget is None or spent + seconds <= budget
+        if wanted:
+            count, spent = count + 1, spent + seconds
+        entries.append(Entry(job, state, wanted or state == "elsewhere", seconds, size))
+    told = "measured on earlier runs" if len(costs) == known else "measured on a few steps"
+    return Plan(grid, tuple(entries), slots, told)
+
+
+def _cost(job: Job, costs: dict[Key, Cost], measure: Callable[[Recipe], Cost]) -> Cost:
+    kind = recipe_key(job.recipes[0])
+    if kind not in costs:
+        costs[kind] = measure(job.recipes[0])
+    return costs[kind]
+
+
+def _left(job: Job, folders: Folders, cost: Cost) -> float:
+    """Seconds until the job is done: the epochs that are left, and evaluations."""
+    folder = folders[job]
+    done = folder.status.epoch if folder is not None else 0
+    return cost.epoch * max(0, job.recipes[0].training.epochs - done) + cost.evaluation * len(job.recipes)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

@@ -1,0 +1,199 @@
+"""The local engine: one fresh process a job, over the slots of this machine.
+
+Processes are forked from a server that has imported torch and touched no device: none pays for imports, each may
+die in any way. What is known of a death is its outcome; what to do about it is the scheduler's.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from sslrun.errors import RunFailed
+from sslrun.jobs import Places
+from sslrun.recipe import to_yaml
+from sslrun.recipe.schema import Recipe
+from sslrun.runs.folder import RunFolder, create
+from sslrun.sweep import worker
+from sslrun.sweep.costs import Cost
+from sslrun.sweep.durations import clock
+from sslrun.sweep.slots import Device, Slots
+from sslrun.sweep.work import Job
+from sslrun.sweep.worker import Outcome
+
+_PRELOAD = ["typer", "sklearn.datasets", "sslrun.sweep.worker", "sslrun.jobs.measuring"]
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass
+class Running:
+    """A job at work: its process, its run's folder, where it runs and with how many threads."""
+
+    job: Job
+    folder: RunFolder
+    process: BaseProcess
+    link: Connection
+    device: Device
+    threads: int
+    alone: bool
+    started: float
+    memory_kills: int
+    ended_as: Outcome | None = None
+    """Set when we end it ourselves."""
+
+    def heartbeat(self) -> float:
+        """When it last gave a sign of life, in seconds since 1970: the lease's time of change, once it holds it."""
+        with suppress(FileNotFoundError):
+            return max(self.started, (self.folder.path / "lease.json").stat().st_mtime)
+        return self.started
+
+
+class LocalPool:
+    """Processes on this machine; use it in a `with`, whose end leaves none behind."""
+
+    def __init__(self, slots: Slots, where: Places, hang_after: float) -> None:
+        self.slots, self.where, self.hang_after = slots, where, hang_after
+        self.running: list[Running] = []
+        self._context = get_context("forkserver")
+
+    def __enter__(self) -> "LocalPool":
+        """Start the fork server, whose imports take seconds, without waiting for it."""
+        from multiprocessing.forkserver import ensure_running
+
+        self._context.set_forkserver_preload(_PRELOAD)
+        with _environment(dict.fromkeys(_THREADS, str(self.slots.threads))), _ctrl_c_ignored():
+            ensure_running()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(now=True)
+        for one in self.running:
+            one.process.join()
+
+    def room(self, *, alone: bool = False) -> Device | None:
+        """A device that can take one more job (the emptiest), or one that is empty; none if there is none."""
+        used = {device: [one for one in self.running if one.device == device] for device in self.slots.devices}
+        device = min(used, key=lambda device: len(used[device]))
+        if alone:
+            return device if not used[device] else None
+        fits = sum(one.threads for one in used[device]) < self.slots.jobs * self.slots.threads
+        return device if fits and not any(one.alone for one in used[device]) else None
+
+    def start(self, job: Job, device: Device, *, alone: bool = False) -> Running:
+        """Give the job a process of its own on `device`."""
+        first = job.recipes[0]
+        folder = create(self.where.results, first.name, job.identity, to_yaml(first))
+        threads = folder.status.threads or self.slots.threads
+        begun, kills = time.time(), _memory_kills()
+        process, link = self._fork(worker.run_job, device, job.recipes, folder.log, threads)
+        one = Running(job, folder, process, link, device, threads, alone, begun, kills)
+        self.running.append(one)
+        return one
+
+    def measure(self, recipe: Recipe, log: Path) -> Cost:
+        """Time a few steps of a recipe, in a process of their own. Raises `RunFailed` with the reason."""
+        process, link = self._fork(worker.run_measurement, self.slots.devices[0], recipe, log, self.slots.threads)
+        found: Any = None
+        with suppress(EOFError):
+            found = link.recv()
+        process.join()
+        if isinstance(found, Outcome) or found is None:
+            reason = found.reason if found else _exit(process.exitcode).reason
+            raise RunFailed(f"can't time a few steps: {reason}", where=str(log))
+        return Cost(found.epoch_seconds, 0.0, found.folder_bytes)
+
+    def _fork(self, target: Any, device: Device, task: Any, log: Path, threads: int) -> tuple[BaseProcess, Connection]:
+        ours, theirs = self._context.Pipe()
+        environment = {"CUDA_VISIBLE_DEVICES": device.visible} if device.visible is not None else {}
+        log.parent.mkdir(parents=True, exist_ok=True)
+        process = self._context.Process(
+            target=target, args=(theirs, task, self.where, log, environment, threads), daemon=True
+        )
+        process.start()
+        theirs.close()  # so that the link ends with the process
+        return process, ours
+
+    def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
+        """Those that end within `timeout` seconds, and how; those that have hung are ended."""
+        wait([one.process.sentinel for one in self.running], timeout)
+        now = time.time()
+        for one in self.running:
+            if one.ended_as is None and now - one.heartbeat() > self.hang_after:
+                one.ended_as = Outcome("hung", f"no heartbeat for {clock(now - one.heartbeat())}")
+                one.process.kill()
+        ended = [one for one in self.running if one.process.exitcode is not None]
+        self.running = [one for one in self.running if one not in ended]
+        return [(one, _outcome(one)) for one in ended]
+
+    def stop(self, *, now: bool = False) -> None:
+        """Ask all jobs to save their state and end; `now`: end them."""
+        for one in self.running:
+            one.ended_as = one.ended_as or (Outcome("interrupted") if now else None)
+            if one.process.exitcode is None:
+                one.process.kill() if now else one.process.terminate()
+
+
+def _outcome(one: Running) -> Outcome:
+    """How a process that is gone ended: what it said last, what we did to it, or what its exit code tells."""
+    said: Outcome | None = None
+    with suppress(EOFError, OSError):
+        if one.link.poll():
+            said = one.link.recv()
+    one.link.close()
+    if said is not None:
+        return said
+    if one.ended_as is not None:
+        return one.ended_as
+    outcome = _exit(one.process.exitcode)
+    if outcome.kind == "killed" and _memory_kills() > one.memory_kills:
+        return Outcome("memory", f"{outcome.reason} when the system was out of memory")
+    return outcome
+
+
+def _exit(code: int | None) -> Outcome:
+    if code is None or code >= 0:
+        return Outcome("crashed", f"exit code {code}")
+    name = signal.strsignal(-code) or "unknown"
+    if -code == signal.SIGTERM:
+        return Outcome("interrupted")
+    return Outcome("killed" if -code == signal.SIGKILL else "crashed", f"signal {-code} ({name.lower()})")
+
+
+def _memory_kills() -> int:
+    """How often this system has killed a process because memory ran out; 0 where it does not tell."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """For processes started within: the terminal sends Ctrl-C to them too, and it is not theirs to answer."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

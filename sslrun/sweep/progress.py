@@ -1,0 +1,118 @@
+"""What one sees of a sweep: a live table on a terminal, plain lines elsewhere. Read from the runs' folders."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from sslrun import console
+from sslrun.errors import SslrunError
+from sslrun.runs.standing import Standing, standing
+from sslrun.sweep.durations import clock
+from sslrun.sweep.pool import Running
+from sslrun.sweep.scheduler import Sweep
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+_PLAIN_SECONDS = 30.0
+_HEADER = ("running", "epoch", "loss", "std", "img/s", "left")
+
+
+class Board:
+    """Watches a `Sweep`; use it in a `with`. `quiet` shows nothing."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self._live: Live | None = None
+        self._noted = time.monotonic()
+
+    def __enter__(self) -> "Board":
+        if console.on_terminal() and not self.quiet:
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(console=Console(highlight=False), auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def event(self, text: str) -> None:
+        """A line of its own, above the table."""
+        if self._live is not None:
+            self._live.console.print(text, markup=False, soft_wrap=True)
+        elif not self.quiet:
+            console.say(text)
+
+    def draw(self, sweep: Sweep) -> None:
+        """The table, or now and then a line."""
+        if self._live is not None:
+            self._live.update(_table(sweep), refresh=True)
+        elif not self.quiet and time.monotonic() - self._noted >= _PLAIN_SECONDS:
+            self._noted = time.monotonic()
+            console.say(counts(sweep))
+
+
+def counts(sweep: Sweep) -> str:
+    """The cells by state, and the time until the last is done."""
+    cells = dict.fromkeys(("done", "running", "elsewhere", "waiting", "failed"), 0)
+    jobs = {
+        "done": [*sweep.done, *(entry.job for entry in sweep.plan.entries if entry.state == "finished")],
+        "running": [one.job for one in sweep.engine.running],
+        "elsewhere": sweep.watched,
+        "waiting": [*sweep.queue, *sweep.alone],
+        "failed": [failure.job for failure in sweep.failures],
+    }
+    for state in cells:
+        cells[state] = sum(len(job.cells) for job in jobs[state])
+    told = [f"{count} {state}" for state, count in cells.items() if count]
+    left = seconds_left(sweep)
+    return " · ".join([*told, *([f"{clock(left)} left"] if left else [])])
+
+
+def seconds_left(sweep: Sweep) -> float:
+    """By the plan's costs for jobs that wait, and the pace so far of those that run."""
+    costs = {entry.job.identity: entry.seconds for entry in sweep.plan.entries}
+    running = []
+    for one in sweep.engine.running:
+        planned = max(0.0, costs[one.job.identity] - (time.time() - one.started))
+        found = _standing(one)
+        running.append(found.seconds_left if found and found.seconds_left is not None else planned)
+    waiting = sum(costs[job.identity] for job in (*sweep.queue, *sweep.alone))
+    return max([(sum(running) + waiting) / sweep.engine.slots.count, *running])
+
+
+def row(found: Standing | None) -> list[str]:
+    """epoch, loss, std, images/s and time left, as far as known."""
+    if found is None:
+        return ["", "", "", "", ""]
+    return [
+        f"{found.epoch}/{found.epochs}" if found.epochs else "",
+        "" if found.loss is None else f"{found.loss:.3f}",
+        "" if found.std is None else f"{found.std:.2f}",
+        "" if found.images_per_second is None else f"{found.images_per_second:,.0f}",
+        "" if found.seconds_left is None else clock(found.seconds_left),
+    ]
+
+
+def _standing(one: Running) -> Standing | None:
+    try:
+        return standing(one.folder)
+    except (SslrunError, OSError):
+        return None
+
+
+def _table(sweep: Sweep) -> "Table":
+    from rich.table import Table
+
+    table = Table(*_HEADER, box=None, pad_edge=False, caption=counts(sweep), caption_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for one in sweep.engine.running:
+        table.add_row(str(one.job), *row(_standing(one)))
+    return table

@@ -1,0 +1,25 @@
+"""Which cell of a grid is which run: `<results>/sweeps/<grid>.json`, written anew at every start of a sweep.
+
+Reports join on it. It holds nothing that the grid's file and the data don't say.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sslrun.files import write_json
+from sslrun.recipe.grid import Grid
+from sslrun.sweep.work import Job, evaluations
+
+
+def write_record(results: Path, grid: Grid, jobs: Sequence[Job]) -> Path:
+    """Keep the grid's axes, baseline, notes and cells: labels, seed, run's identity, and those of its evaluations."""
+    runs = {cell.key: job.identity for job in jobs for cell in job.cells}
+    cells = []
+    for cell in grid.cells:
+        identity = runs[cell.key]
+        about = {"identity": identity, "evaluations": evaluations(identity, cell.recipe)}
+        cells.append({"labels": cell.labels, "seed": cell.seed, **about})
+    path = results / "sweeps" / f"{grid.name}.json"
+    head = {"grid": grid.name, "notes": grid.file.notes, "axes": grid.axes, "seeds": list(grid.file.seeds)}
+    write_json(path, {**head, "baseline": grid.file.baseline, "cells": cells})
+    return path

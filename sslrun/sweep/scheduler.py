@@ -1,0 +1,216 @@
+"""The loop of a sweep: hand jobs to an engine, and decide what follows from how each ended.
+
+A job that dies costs itself only: it is tried once more (out of memory: alone on its device), then recorded as
+failed, and the rest goes on. A run that another process holds is watched until it is done or free again. All that
+must survive this process is in the runs' folders.
+"""
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sslrun.errors import RunHeld, SslrunError
+from sslrun.runs.folder import RunFolder, find
+from sslrun.runs.lease import hold
+from sslrun.runs.standing import last_lines
+from sslrun.runs.status import utc_now
+from sslrun.sweep.plan import Plan
+from sslrun.sweep.pool import Running
+from sslrun.sweep.slots import Device, Slots
+from sslrun.sweep.work import Job
+from sslrun.sweep.worker import GRACE_SECONDS, Outcome
+
+LOOK_SECONDS = 1.0
+"""How often runs that others hold are looked at."""
+_TRIES = 2
+_TOLD = {
+    "memory": "out of memory",
+    "crashed": "crashed",
+    "hung": "hung",
+    "killed": "killed",
+    "interrupted": "was stopped from elsewhere",
+    "failed": "failed",
+}
+
+
+class Engine(Protocol):
+    """What carries jobs out: the local pool, or a cluster."""
+
+    slots: Slots
+    running: list[Running]
+
+    def room(self, *, alone: bool = False) -> Device | None:
+        """Where one more job could go now."""
+
+    def start(self, job: Job, device: Device, *, alone: bool = False) -> Running:
+        """Start a job there."""
+
+    def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
+        """Those that ended within `timeout` seconds."""
+
+    def stop(self, *, now: bool = False) -> None:
+        """Let all jobs save their state and end; `now`: end them."""
+
+
+class Watcher(Protocol):
+    """Who is told what happens; `sslrun.sweep.progress` shows it."""
+
+    def event(self, text: str) -> None:
+        """Something worth a line."""
+
+    def draw(self, sweep: "Sweep") -> None:
+        """Called about once a second."""
+
+
+@dataclass
+class Failure:
+    """A job that is given up: why, and the last lines of its log."""
+
+    job: Job
+    reason: str
+    lines: list[str]
+
+
+class Sweep:
+    """One session of a sweep; `run` does what the plan chose."""
+
+    def __init__(self, plan: Plan, engine: Engine, watcher: Watcher, results: Any, *, stop_on_failure: bool) -> None:
+        self.plan, self.engine, self.watcher, self.results = plan, engine, watcher, results
+        self.stop_on_failure = stop_on_failure
+        self.began = utc_now()
+        ours = [entry.job for entry in plan.ours]
+        self.queue: deque[Job] = deque(ours)
+        self.alone: deque[Job] = deque()
+        self.watched: list[Job] = [entry.job for entry in plan.chosen if entry.state == "elsewhere"]
+        self.done: list[Job] = []
+        self.failures: list[Failure] = []
+        self.stops = 0
+        self.retrying = {entry.job.identity for entry in plan.ours if entry.state == "failed"}
+        self._tries: dict[str, int] = {}
+        self._looked = self._deadline = 0.0
+
+    def run(self) -> None:
+        """Work until all that was chosen is done, failed, or a stop was asked for and heeded."""
+        with self._signals():
+            while self.engine.running or (not self.stops and (self.queue or self.alone or self.watched)):
+                if not self.stops:
+                    self._look_at_others()
+                    self._fill()
+                elif time.monotonic() > self._deadline:
+                    self.engine.stop(now=True)
+                for one, outcome in self.engine.wait(LOOK_SECONDS):
+                    self._settle(one, outcome)
+                self.watcher.draw(self)
+
+    def stop(self) -> None:
+        """First: start nothing more, and let jobs save their state. Again: end them now."""
+        self.stops += 1
+        self._deadline = time.monotonic() + GRACE_SECONDS
+        self.engine.stop(now=self.stops > 1)
+
+    def _fill(self) -> None:
+        while self.queue and (device := self.engine.room()) is not None:
+            self._begin(self.queue.popleft(), device)
+        while not self.queue and self.alone and (device := self.engine.room(alone=True)) is not None:
+            self._begin(self.alone.popleft(), device, alone=True)
+
+    def _begin(self, job: Job, device: Device, *, alone: bool = False) -> None:
+        """Start the job, unless another sweep was faster."""
+        try:
+            if not self._taken_by_others(job):
+                self.engine.start(job, device, alone=alone)
+        except (SslrunError, OSError) as error:
+            self._give_up(job, None, str(error))
+
+    def _taken_by_others(self, job: Job) -> bool:
+        folder = find(self.results, job.identity)
+        state = job.state(folder)
+        if state == "elsewhere":
+            self.watched.append(job)
+        elif state == "finished":
+            self.done.append(job)
+            self.watcher.event(f"{job}   done elsewhere")
+        elif state == "failed" and folder is not None and not self._ours_to_try(job, folder):
+            self.failures.append(Failure(job, folder.status.reason or "", last_lines(folder, 3)))
+        else:
+            return False
+        return True
+
+    def _ours_to_try(self, job: Job, folder: RunFolder) -> bool:
+        """Whether a failed run failed under us, or before we were asked to retry it; not under another sweep."""
+        before = (folder.status.finished or "") < self.began and job.identity in self.retrying
+        return job.identity in self._tries or before
+
+    def _look_at_others(self) -> None:
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        watched, self.watched = self.watched, []
+        for job in watched:
+            if not self._taken_by_others(job):
+                self.queue.appendleft(job)
+
+    def _settle(self, one: Running, outcome: Outcome) -> None:
+        """What follows from how a job ended."""
+        job = one.job
+        if outcome.kind == "done":
+            self._finish(one)
+        elif outcome.kind == "held":
+            self.watched.append(job)
+        elif self.stops and outcome.kind in ("interrupted", "killed"):
+            self.queue.append(job)
+        else:
+            reason = f"{_TOLD[outcome.kind]}: {outcome.reason}".removesuffix(": ")
+            tries = self._tries[job.identity] = self._tries.get(job.identity, 0) + 1
+            if outcome.kind == "failed":
+                self._give_up(job, one.folder, outcome.reason)
+            elif tries >= _TRIES:
+                self._give_up(job, one.folder, f"{reason} (try {tries} of {_TRIES})")
+            else:
+                alone = outcome.kind in ("memory", "killed")
+                how = ", alone on its device" if alone else ""
+                self.watcher.event(f"{job}   {reason}; it will be tried again{how}")
+                (self.alone if alone else self.queue).append(job)
+
+    def _finish(self, one: Running) -> None:
+        self.done.append(one.job)
+        status = one.folder.status
+        if status.reason:  # of an evaluation that failed before and is there now
+            with suppress(RunHeld), hold(one.folder):
+                status = one.folder.update_status(reason=None)
+        self.watcher.event(f"{one.job}   {status.verdict or status.state}")
+
+    def _give_up(self, job: Job, folder: RunFolder | None, reason: str) -> None:
+        """Record a failure in the run's status, for every later sweep and report, unless another has taken the run."""
+        lines = last_lines(folder, 5) if folder is not None else []
+        if folder is not None:
+            try:
+                with hold(folder):
+                    changes = {} if folder.status.finished_well else {"state": "failed", "finished": utc_now()}
+                    folder.update_status(reason=reason, **changes)
+            except RunHeld:
+                self.watched.append(job)
+                return
+        self.failures.append(Failure(job, reason, lines))
+        self.watcher.event("\n".join([f"{job}   given up: {reason}", *(f"    {line}" for line in lines)]))
+        if self.stop_on_failure and not self.stops:
+            self.stop()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def handle(*_: object) -> None:
+            if self.stops == 0:
+                self.watcher.event("stopping: jobs save their state (again: now)")
+            self.stop()
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before: list[Callable[..., Any] | int | None] = [signal.signal(number, handle) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)

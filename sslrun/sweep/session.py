@@ -1,0 +1,82 @@
+"""One `sslrun sweep`: read the jobs, show the plan, do it, and say how it went."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sslrun import console
+from sslrun.errors import Interrupted, RunFailed
+from sslrun.jobs import places
+from sslrun.recipe.grid import Cell, Grid
+from sslrun.sweep.plan import Plan, make_plan, select
+from sslrun.sweep.pool import LocalPool
+from sslrun.sweep.progress import Board, counts
+from sslrun.sweep.record import write_record
+from sslrun.sweep.scheduler import Sweep
+from sslrun.sweep.slots import slots
+from sslrun.sweep.work import Job, jobs_of
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says; see `sslrun sweep --help`."""
+
+    results: Path | None = None
+    data: Path | None = None
+    device: str | None = None
+    jobs: int | None = None
+    threads: int | None = None
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    budget: float | None = None
+    retry: bool = False
+    hang_after: float = 1800.0
+
+
+@contextmanager
+def planned(grid: Grid, options: Options) -> Iterator[tuple[Plan, LocalPool]]:
+    """The plan of a grid and the pool that can carry it out. Writes the sweep's record; starts no job."""
+    first = grid.cells[0].recipe
+    where = places(first, options.results, options.data)
+    room = slots(options.device or first.run.device, options.jobs, options.threads or first.run.threads)
+    with LocalPool(room, where, options.hang_after) as pool:
+        operational = {"device": room.devices[0].kind, "threads": room.threads}
+        jobs = jobs_of(grid.cells, where.data, operational)
+        write_record(where.results, grid, jobs)
+        plan = make_plan(
+            grid,
+            _only(jobs, select(grid, options.only)),
+            where.results,
+            room,
+            lambda recipe: pool.measure(recipe, where.results / "sweeps" / f"{grid.name}.measure.log"),
+            retry=options.retry,
+            limit=options.limit,
+            budget=options.budget,
+        )
+        yield plan, pool
+
+
+def _only(jobs: list[Job], wanted: list[Cell]) -> list[Job]:
+    keys = {cell.key for cell in wanted}
+    kept = [Job(job.identity, tuple(cell for cell in job.cells if cell.key in keys)) for job in jobs]
+    return [job for job in kept if job.cells]
+
+
+def carry_out(plan: Plan, pool: LocalPool, *, stop_on_failure: bool = False, quiet: bool = False) -> Sweep:
+    """Do what the plan chose. Raises `Interrupted` if stopped on the way, `RunFailed` if a job was given up."""
+    with Board(quiet=quiet) as board:
+        sweep = Sweep(plan, pool, board, pool.where.results, stop_on_failure=stop_on_failure)
+        sweep.run()
+    if not quiet:
+        console.say(counts(sweep))
+    if sweep.failures:
+        names = "\n".join(f"  {failure.job}: {failure.reason.splitlines()[0]}" for failure in sweep.failures)
+        count = len(sweep.failures)
+        raise RunFailed(
+            f"{count} of {len(plan.chosen)} runs failed",
+            remedy=f"{names}\n`sslrun logs RUN` shows what was said, `sslrun sweep --retry` does them again.",
+        )
+    if sweep.stops:
+        raise Interrupted("stopped", remedy="The same command goes on.")
+    return sweep

@@ -1,0 +1,78 @@
+"""Where jobs run on this machine: devices, jobs at once on each, CPU threads a job; never more threads than cores."""
+
+import os
+from dataclasses import dataclass
+
+from sslrun.errors import InputError
+from sslrun.jobs import choose_device
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device as the scheduler sees it. A job on a GPU sees that GPU alone, as `cuda`."""
+
+    name: str
+    visible: str | None = None
+    """What CUDA_VISIBLE_DEVICES is for its jobs."""
+
+    @property
+    def kind(self) -> str:
+        """`cpu`, `cuda` or `mps`: the job's own `run.device`."""
+        return self.name.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """`jobs` at once on each device, with `threads` CPU threads each."""
+
+    devices: tuple[Device, ...]
+    jobs: int
+    threads: int
+
+    @property
+    def count(self) -> int:
+        """Jobs at once in all."""
+        return len(self.devices) * self.jobs
+
+    def __str__(self) -> str:
+        names = ", ".join(device.name for device in self.devices)
+        each = " on each" if len(self.devices) > 1 else ""
+        return f"{self.jobs} at once{each}, {self.threads} thread{'s' * (self.threads > 1)} a job, {names}"
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def slots(device: str, jobs: int | None = None, threads: int | None = None) -> Slots:
+    """The slots on the device of that name: `auto` and `cuda` mean all GPUs there are.
+
+    By default a CPU job has one thread and there are as many jobs as cores; a GPU has one job. Raises `InputError`
+    for a device that can't be used, or more threads than cores.
+    """
+    kind = choose_device(device).type
+    devices = _gpus(device) if kind == "cuda" else (Device(kind),)
+    if kind == "cpu":
+        threads = threads or 1
+        jobs = jobs or max(1, cores() // threads)
+        if jobs * threads > max(cores(), threads):
+            raise InputError(
+                f"{jobs} jobs of {threads} thread{'s' * (threads > 1)} need {jobs * threads} cores; "
+                f"{cores()} are to be had",
+                where="--jobs, --threads",
+                remedy=f"At most --jobs {max(1, cores() // threads)}: more would take turns and lose time.",
+            )
+        return Slots(devices, jobs, threads)
+    jobs = jobs or 1
+    return Slots(devices, jobs, threads or max(1, min(4, cores() // (jobs * len(devices)))))
+
+
+def _gpus(name: str) -> tuple[Device, ...]:
+    import torch
+
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    every = given.split(",") if given else [str(index) for index in range(torch.cuda.device_count())]
+    _, colon, index = name.partition(":")
+    wanted = [int(index)] if colon else range(torch.cuda.device_count())
+    return tuple(Device(f"cuda:{number}", every[number]) for number in wanted)

@@ -1,0 +1,103 @@
+"""Jobs: the cells of a grid that share one pretraining, and what state their run is in on the disk.
+
+Settings of evaluations never make another run: their cells belong to the same job. Who works on a run is the lease's
+to say, what is finished the folder's; nothing is remembered elsewhere, so any scheduler may end at any moment.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from sslrun.data.fingerprint import fingerprint
+from sslrun.errors import InputError
+from sslrun.jobs import asked_for, cell_identity, weights_digest
+from sslrun.recipe.grid import Cell
+from sslrun.recipe.identity import identity
+from sslrun.recipe.schema import Recipe
+from sslrun.runs.folder import RunFolder, find, split_name
+from sslrun.runs.lease import holder
+from sslrun.runs.resolving import run_names
+
+State = Literal["new", "started", "finished", "elsewhere", "failed"]
+"""`started`: interrupted on the way, or lacking evaluations; `elsewhere`: a live process has it."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be done, with the evaluations that any of its cells ask for."""
+
+    identity: str
+    cells: tuple[Cell, ...]
+
+    @cached_property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """The cells' recipes, each asking for other evaluations; the first one pretrains."""
+        different = {cell.recipe.evaluation.model_dump_json(): cell.recipe for cell in reversed(self.cells)}
+        return tuple(reversed(different.values()))
+
+    @cached_property
+    def evaluations(self) -> dict[str, str]:
+        """The kind of each evaluation that is asked for, by its identity."""
+        return {name: kind for recipe in self.recipes for kind, name in evaluations(self.identity, recipe).items()}
+
+    def state(self, folder: RunFolder | None) -> State:
+        """What the run's folder says of it. Raises `InputError` if that has no readable status."""
+        if folder is None:
+            return "new"
+        status = folder.status
+        missing = [name for name, kind in self.evaluations.items() if not folder.evaluation_path(kind, name).exists()]
+        if status.finished_well and not missing:
+            return "finished"
+        if holder(folder) is not None:
+            return "elsewhere"
+        if status.state == "failed" or (status.finished_well and status.reason):
+            return "failed"
+        return "new" if status.state == "queued" else "started"
+
+    def __str__(self) -> str:
+        """Its labels: those of its first cell, and what other cells have in their place."""
+        first = self.cells[0]
+        labels = {axis: dict.fromkeys(cell.labels[axis] for cell in self.cells) for axis in first.labels}
+        words = [f"{axis} {'|'.join(found)}" for axis, found in labels.items()]
+        return " · ".join([*words, f"seed {first.seed}"])
+
+
+def evaluations(run: str, recipe: Recipe) -> dict[str, str]:
+    """The identity of each evaluation that `recipe` asks of the run with identity `run`, by kind."""
+    return {kind: cell_identity(run, recipe, kind, section) for kind, section in asked_for(recipe).items()}
+
+
+def jobs_of(cells: Iterable[Cell], data: Path, operational: Mapping[str, Any]) -> list[Job]:
+    """The jobs of a grid's cells, in the order of their first cells; `operational` options go into each `run` section.
+
+    Raises `DataError` where data are missing.
+    """
+    grouped: dict[str, list[Cell]] = {}
+    read: dict[tuple[str, str | None], tuple[str, str | None]] = {}
+    for cell in cells:
+        run = cell.recipe.run.model_copy(update=dict(operational))
+        recipe = cell.recipe.model_copy(update={"run": run})
+        # Data and weights are read once, not once a cell: there may be a million files.
+        source = (recipe.data.model_dump_json(), recipe.network.weights)
+        if source not in read:
+            read[source] = fingerprint(recipe.data, data), weights_digest(recipe)
+        grouped.setdefault(identity(recipe, *read[source]), []).append(Cell(cell.labels, cell.seed, recipe))
+    return [Job(identity, tuple(group)) for identity, group in grouped.items()]
+
+
+class Folders:
+    """Finds jobs' folders in a results folder; listed once, since most of a new grid's runs are not there."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self._known = {split_name(name)[1] for name in run_names(results)}
+
+    def __getitem__(self, job: Job) -> RunFolder | None:
+        if job.identity[:16] not in self._known:
+            return None
+        folder = find(self.results, job.identity)
+        if folder is None:
+            raise InputError("vanished", where=str(self.results), remedy="Start again.")
+        return folder

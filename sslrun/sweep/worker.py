@@ -1,0 +1,136 @@
+"""What a job's process does: it is forked from a server that has imported everything and touched no device.
+
+It writes into the run's log, calls `sslrun.jobs.pretrain_job` and nothing beneath, and tells the scheduler how it
+ended. If the scheduler dies, its end of the link closes: the job then saves its state and ends too.
+"""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
+from typing import Any, Literal
+
+import torch
+
+from sslrun import console
+from sslrun.data.images import ImageSet
+from sslrun.errors import Interrupted, RunHeld, SslrunError
+from sslrun.jobs import Places, pretrain_job
+from sslrun.recipe.schema import Recipe
+from sslrun.runs.folder import RunFolder
+
+GRACE_SECONDS = 60.0
+"""What a job that is asked to stop has for its checkpoint."""
+
+Kind = Literal["done", "held", "interrupted", "failed", "memory", "crashed", "hung", "killed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job's process ended, and why. `failed` is a designed error: trying again would change nothing."""
+
+    kind: Kind
+    reason: str = ""
+
+
+def run_job(
+    link: Connection,
+    recipes: tuple[Recipe, ...],
+    where: Places,
+    log: Path,
+    environment: Mapping[str, str],
+    threads: int,
+) -> None:
+    """The process of one job: the run of the first recipe, and the evaluations that each recipe asks for."""
+    _settle_in(link, log, environment, threads)
+
+    def work() -> None:
+        for recipe in recipes:
+            _pretrain(recipe, where)
+
+    link.send(_outcome(work))
+
+
+def run_measurement(
+    link: Connection, recipe: Recipe, where: Places, log: Path, environment: Mapping[str, str], threads: int
+) -> None:
+    """The process of a few timed steps: sends what `sslrun.jobs.measuring.measure` gives, or how it failed."""
+    from sslrun.jobs.measuring import measure
+
+    _settle_in(link, log, environment, threads)
+    measured = []
+    outcome = _outcome(lambda: measured.append(measure(recipe, where)))
+    link.send(measured[0] if measured else outcome)
+
+
+def _settle_in(link: Connection, log: Path, environment: Mapping[str, str], threads: int) -> None:
+    os.setsid()  # Ctrl-C is for the scheduler, which then asks its jobs to stop
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
+    os.environ.update(environment)
+    torch.set_num_threads(threads)
+    Thread(target=_end_with_the_scheduler, args=(link,), daemon=True).start()
+
+
+def _end_with_the_scheduler(link: Connection) -> None:
+    with suppress(EOFError, OSError):
+        link.poll(None)  # it never sends anything: this returns when its end is closed
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _outcome(work: Callable[[], Any]) -> Outcome:
+    try:
+        work()
+    except RunHeld as error:
+        return Outcome("held", str(error))
+    except Interrupted:
+        return Outcome("interrupted")
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        traceback.print_exc()
+        return Outcome("memory", _first_line(error))
+    except SslrunError as error:
+        print(error, file=sys.stderr, flush=True)
+        return Outcome("failed", str(error))
+    except Exception as error:
+        traceback.print_exc()
+        no_memory = "can't allocate memory" in str(error)  # torch's CPU allocator raises a plain RuntimeError
+        return Outcome("memory" if no_memory else "crashed", _first_line(error))
+    return Outcome("done")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def _pretrain(recipe: Recipe, where: Places) -> None:
+    """Pretrain and evaluate, with plain lines about it."""
+    with ExitStack() as stack:
+        lines: list[console.Live] = []
+
+        def begin(folder: RunFolder, images: ImageSet | None) -> None:
+            if images is None:
+                return
+            last = folder.history.last()
+            start = last["epoch"] if last else 0
+            console.say(f"{folder.path.name}   {len(images):,} images, process {os.getpid()}, after epoch {start}")
+            lines.append(stack.enter_context(console.progress("epoch", recipe.training.epochs, start)))
+
+        def watch(row: dict[str, Any]) -> None:
+            if "std" in row:
+                loss = f"loss {row['loss']:.3f}  " if row["loss"] is not None else ""
+                lines[0].update(row["epoch"], f"{loss}std {row['std']:.2f}")
+
+        pretrain_job(recipe, where, begin=begin, watch=watch)
