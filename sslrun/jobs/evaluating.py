@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sslrun.data.images import ImageSet
 from sslrun.data.sources import load
 from sslrun.errors import DataError, InputError
 from sslrun.evaluation import evaluate
@@ -166,16 +167,21 @@ class Judge:
     def features(self, encoder: nn.Module) -> Features:
         """Frozen features of the training and the test images."""
         self.beat()
-        training = self.recipe.training
-        options = {
-            "device": self.device,
-            "precision": training.precision,
-            "channels_last": training.channels_last,
-        }
         encoder = encoder.to(self.device)
-        train_ND = extract(encoder, self.train, self.views.plain, **options)
+        train_ND = self._extract(encoder, self.train)
         self.beat()
-        return train_ND, extract(encoder, self.test, self.views.plain, **options)
+        return train_ND, self._extract(encoder, self.test)
+
+    def _extract(self, encoder: nn.Module, images: ImageSet) -> Tensor:
+        training = self.recipe.training
+        return extract(
+            encoder,
+            images,
+            self.views.plain,
+            device=self.device,
+            precision=training.precision,
+            channels_last=training.channels_last,
+        )
 
     def _baseline(self, name: str, kind: str, section: Section) -> dict[str, Any]:
         if name not in self._baselines and name == "pixels":

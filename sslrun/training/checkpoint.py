@@ -66,16 +66,20 @@ def load_checkpoint(path: Path, identity: str, method: nn.Module, updates: Any, 
 
 
 def save_encoder(path: Path, encoder: nn.Module, metadata: dict[str, Any]) -> None:
-    """Write the encoder under torchvision's parameter names; `metadata` says what it is and how to feed it."""
+    """Write the encoder under torchvision's parameter names; `metadata` says what it is and how to feed it.
+
+    All metadata stand under one key: safetensors writes several in an order that changes, and equal runs are to
+    leave equal files.
+    """
     tensors: dict[str, Tensor] = {
         name: value.detach().to("cpu", copy=True).contiguous() for name, value in encoder.state_dict().items()
     }
-    text = {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
     with replacing(path) as part:
-        save_file(tensors, part, text)
+        save_file(tensors, part, {"sslrun": json.dumps(metadata)})
 
 
-def encoder_metadata(path: Path) -> dict[str, str]:
+def encoder_metadata(path: Path) -> dict[str, Any]:
     """What `save_encoder` was told of the encoder in `path`."""
     with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
+        found: dict[str, Any] = json.loads(file.metadata()["sslrun"])
+    return found
