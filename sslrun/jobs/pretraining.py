@@ -104,9 +104,6 @@ def _train(
                 watch=watch,
                 stop_asked=stop_asked,
             )
-    except torch.linalg.LinAlgError:
-        trainer.updates.raise_if_not_finite()  # the usual cause: a predictor can't be set from NaN
-        raise
     finally:
         last = folder.history.last()
         seconds = status.seconds + time.perf_counter() - begun

@@ -27,7 +27,7 @@ class Lars(Optimizer):
         trust: float = 1e-3,
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "scale": True}
-        super().__init__(params, defaults)  # type: ignore[arg-type]  # torch types the union narrower than it takes
+        super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure here

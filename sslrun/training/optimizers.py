@@ -7,7 +7,9 @@ on, and the host reads it now and then (`raise_if_not_finite`). So no weight is 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 from torch.optim.optimizer import Optimizer as TorchOptimizer
@@ -26,7 +28,7 @@ class Updates:
     `rates` gives the factor of each optimiser's own peak learning rate at every iteration.
     """
 
-    def __init__(self, method: Method, section: Optimizers, rates: Sequence[float], device: torch.device) -> None:
+    def __init__(self, method: Method, section: Optimizers, rates: Sequence[float] | NDArray[np.float64], device: torch.device) -> None:
         self.rates, self.device = rates, device
         pairs = [(section.network, list(method.online.parameters()))]
         pairs.append((section.predictor or section.network, list(method.predictor.parameters())))
@@ -77,7 +79,8 @@ class Updates:
 
 def _build(section: Optimizer, parameters: Iterable[nn.Parameter]) -> TorchOptimizer:
     """torch's fused optimisers, or LARS; decay (and LARS's scaling) left off vectors if the recipe says so."""
-    matrices, vectors = [], []
+    matrices: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
     for parameter in parameters:
         plain = section.decay_norm_and_bias or parameter.ndim > 1
         (matrices if plain else vectors).append(parameter)
