@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sslrun.cli_report import report_app
 from sslrun.errors import InputError, SslrunError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The images on this machine.")
 app.add_typer(data_app, name="data")
+app.add_typer(report_app)
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.")]

@@ -31,6 +31,7 @@ class Document:
     """All claims, those without a run included."""
     tables: tuple[Table, ...]
     notes: tuple[str, ...]
+    without_collapsed: bool
 
     @property
     def beside(self) -> list[Score]:
@@ -77,7 +78,9 @@ def build(
     if beside and len(scores) > len(beside):
         alone = sum(score.ours is None for score in scores)
         notes.append(f"{alone} claims of the papers have no run here")
-    return Document(results, tuple(chosen), reference, means, paired, scores, tuple(tables), tuple(notes))
+    return Document(
+        results, tuple(chosen), reference, means, paired, scores, tuple(tables), tuple(notes), without_collapsed
+    )
 
 
 def as_json(document: Document) -> dict[str, Any]:

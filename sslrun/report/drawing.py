@@ -21,7 +21,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 GREY = "#767676"
 SUFFIXES = (".png", ".svg", ".pdf")
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 8.5,
     "axes.titlesize": 9,
@@ -48,6 +48,11 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "sslrun",
     "image.cmap": "cividis",
 }
+
+
+def plain(text: str) -> str:
+    """A user's text for a figure: no sign in it is taken for mathematics."""
+    return text.replace("$", r"\$")
 
 
 @contextmanager

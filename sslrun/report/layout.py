@@ -35,6 +35,11 @@ class Table:
     notes: Texts = ()
 
 
+def words(table: Table) -> list[bool]:
+    """Which columns hold words (and are set to the left): those without any number."""
+    return [all(row[column].value is None for row in table.rows) for column in range(len(table.header))]
+
+
 def lists(results: Results, means: pd.DataFrame, metrics: Sequence[str], along: Sequence[str], of: str) -> list[Table]:
     """One row a condition; if `along` names only some axes, a table for each combination of the others' labels.
     `of` says over which runs the means are."""
@@ -134,18 +139,28 @@ def scored(scores: Sequence[Score]) -> Table:
     )
 
 
-def _score(score: Score, always: set[str]) -> tuple[Cell, ...]:
-    claim, ours = score.claim, score.ours
+def unscored(scores: Sequence[Score]) -> Table:
+    """The claims that have no run of ours beside them."""
+    rows = tuple(_claim(score) for score in scores)
+    return Table("Claims without a run here", ("claim", "where", "paper, %"), rows)
+
+
+def _claim(score: Score) -> tuple[Cell, Cell, Cell]:
+    claim = score.claim
     where = f"{claim.paper}, {claim.table}" + ("" if claim.verified else " (not verified)")
     number = float(claim.value.split()[0]) if claim.value else None
-    left = (Cell(claim.setting), Cell(where), Cell(claim.value or "no number", number))
-    if ours is None or score.labels is None:
-        return (*left, Cell("no run"), Cell(NONE), Cell(NONE), Cell(NONE))
+    return Cell(claim.setting), Cell(where), Cell(claim.value or "no number", number)
+
+
+def _score(score: Score, always: set[str]) -> tuple[Cell, ...]:
+    if score.ours is None or score.labels is None:
+        raise ValueError("a claim without runs has no row in the scorecard")
+    ours = score.ours
     mean = Cell(f"{ours.mean:.2f}" + (f" ± {ours.std:.2f}" if ours.n > 1 else ""), ours.mean)
-    condition = Cell(", ".join(score.labels) or "all runs")
     otherwise = [each for each in score.differences if each not in always]
     told = "; ".join(otherwise) or ("see below" if always else "nothing")
-    return (*left, condition, mean, Cell(str(ours.n), ours.n), Cell(told))
+    condition = Cell(", ".join(score.labels) or "all runs")
+    return (*_claim(score), condition, mean, Cell(str(ours.n), ours.n), Cell(told))
 
 
 def _conclusion(row: Record) -> str:

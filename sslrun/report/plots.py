@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sslrun.errors import InputError
 from sslrun.files import read_json
-from sslrun.report.drawing import COLOURS, GREY, style
+from sslrun.report.drawing import COLOURS, GREY, plain, style
 from sslrun.runs.folder import RunFolder
 
 Rows = Sequence[dict[str, Any]]
@@ -45,7 +45,7 @@ def plot_run(folder: RunFolder) -> Figure:
             panel(figure, ax, rows)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        figure.suptitle(_title(folder), x=0.01, ha="left", fontsize=9)
+        figure.suptitle(plain(_title(folder)), x=0.01, ha="left", fontsize=9)
     return figure
 
 
@@ -149,8 +149,9 @@ def _spectrum(figure: Figure, ax: Axes, rows: Rows) -> None:
         return
     modes = s_ED.shape[1]
     colours = ScalarMappable(Normalize(1, modes), "viridis_r")
+    rgba_D = colours.to_rgba(np.arange(1, modes + 1))
     for mode in reversed(range(modes)):
-        ax.plot(epochs, s_ED[:, mode], color=colours.to_rgba(mode + 1), linewidth=0.8)
+        ax.plot(epochs, s_ED[:, mode], color=rgba_D[mode], linewidth=0.8)
     positive = s_ED[s_ED > 0]
     if len(positive):
         # Rounding's tail would stretch the axis far below what means anything.

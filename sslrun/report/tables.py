@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from sslrun.errors import InputError
+from sslrun.recipe.schema import Recipe
 from sslrun.report.collecting import FINISHED, Results, one_of
 from sslrun.report.statistics import Difference, estimate, judge, paired_difference
 
@@ -32,8 +33,10 @@ def default_metrics(results: Results) -> list[str]:
 
 
 def check_metrics(results: Results, names: Sequence[str]) -> list[str]:
-    """`names`, each a numeric column of the runs. Raises `InputError` with the nearest one for any other."""
-    allowed = [name for name in map(str, results.runs) if _numeric(results.runs[name])]
+    """`names`, each a numeric signal or evaluation of the runs. Raises `InputError` with the nearest for any other."""
+    given = {*Recipe.model_fields, "verdict", "epoch", "step"}
+    signals = [name for name in map(str, results.runs) if name.partition(".")[0] not in given]
+    allowed = [name for name in signals if _numeric(results.runs[name])]
     return [one_of(name, [column for column in allowed if column == name], allowed, "metric") for name in names]
 
 

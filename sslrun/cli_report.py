@@ -1,0 +1,135 @@
+"""The commands that read what runs left behind: report, plot, compare, export. `cli.py` adds them to the others."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+report_app = typer.Typer(rich_markup_mode=None)
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.")]
+ResultsOption = Annotated[Path | None, typer.Option("--results", help="Results folder [SSLRUN_RESULTS, or results].")]
+FigureOption = Annotated[Path | None, typer.Option("--out", help="The figure: a png, svg or pdf file.")]
+
+
+def _results(given: Path | None) -> Path:
+    return given or Path(os.environ.get("SSLRUN_RESULTS") or "results")
+
+
+def _names(given: list[str]) -> list[str]:
+    return [name.strip() for entry in given for name in entry.split(",") if name.strip()]
+
+
+@report_app.command()
+def report(
+    results: Annotated[Path | None, typer.Argument(help="Results folder [SSLRUN_RESULTS, or results].")] = None,
+    grid: Annotated[str | None, typer.Option("--grid", help="The grid whose cells to show.")] = None,
+    rows: Annotated[list[str], typer.Option("--rows", help="Axes down the side.")] = [],  # noqa: B006
+    columns: Annotated[list[str], typer.Option("--columns", help="Axes along the top.")] = [],  # noqa: B006
+    metric: Annotated[list[str], typer.Option("--metric", help="knn, linear, std, ...")] = [],  # noqa: B006
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", metavar="AXIS=LABEL", help="What to compare with, seed by seed.")
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="rich, csv, json, markdown, latex or html; else --out's suffix.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write it here.")] = None,
+    without_collapsed: Annotated[
+        bool, typer.Option("--without-collapsed", help="Leave collapsed runs out of the means.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Put all runs of a results folder into tables: means over seeds, intervals, comparisons with a baseline.
+
+    Options that take several axes or metrics may be repeated, or have commas between them.
+
+    Example: sslrun report results --rows predictor --columns ema --metric knn --baseline predictor=linear
+    """
+    from sslrun.files import write_text
+    from sslrun.report import formats
+    from sslrun.report.collecting import collect
+    from sslrun.report.document import build
+
+    chosen = formats.choose("json" if as_json else format_, out)
+    document = build(
+        collect(_results(results), grid),
+        rows=_names(rows),
+        columns=_names(columns),
+        metrics=_names(metric),
+        baseline=baseline,
+        without_collapsed=without_collapsed,
+    )
+    if out is not None:
+        write_text(out, formats.render(document, chosen))
+        typer.echo(f"written to {out}")
+    elif chosen == "rich":
+        formats.show(document)
+    else:
+        typer.echo(formats.render(document, chosen), nl=False)
+
+
+@report_app.command()
+def plot(run: RunArgument, out: FigureOption = None, results: ResultsOption = None) -> None:
+    """Draw a run, finished or not: loss, signals of collapse, spectrum, alignment, the predictor's eigenvalues.
+
+    Example: sslrun plot quickstart --out quickstart.svg
+    """
+    from sslrun.report.drawing import check_suffix, save
+    from sslrun.report.plots import plot_run
+    from sslrun.runs.resolving import resolve
+
+    folder = resolve(_results(results), run)
+    path = check_suffix(out or Path(f"{folder.path.name}.png"))
+    save(plot_run(folder), path)
+    typer.echo(f"drawn to {path}")
+
+
+@report_app.command()
+def compare(
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run.")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Another.")],
+    out: FigureOption = None,
+    results: ResultsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Lay two runs side by side: what differs in their recipes, what came of it; with --out their curves.
+
+    Example: sslrun compare quickstart-3f9a quickstart-77b2 --out both.png
+    """
+    from sslrun import console
+    from sslrun.report import compare as comparing
+    from sslrun.report.drawing import check_suffix, save
+    from sslrun.report.formats import show_table, table_as_json
+    from sslrun.runs.resolving import resolve
+
+    a, b = (resolve(_results(results), run) for run in (run_a, run_b))
+    tables = comparing.compare(a, b)
+    if as_json:
+        typer.echo(json.dumps([table_as_json(table) for table in tables], indent=2, ensure_ascii=False))
+    else:
+        for table in tables:
+            show_table(table)
+            console.say()
+    if out is not None:
+        save(comparing.plot_two(a, b), check_suffix(out))
+        typer.echo(f"drawn to {out}", err=as_json)
+
+
+@report_app.command()
+def export(
+    run: RunArgument,
+    to: Annotated[str, typer.Option("--to", help="safetensors, torchvision or timm.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write.")] = None,
+    results: ResultsOption = None,
+) -> None:
+    """Write a run's encoder for other programs, and print the three lines of Python that load it.
+
+    Example: sslrun export stl10_directpred --to torchvision --out encoder.pt
+    """
+    from sslrun.jobs.exporting import export as export_encoder
+    from sslrun.runs.resolving import resolve
+
+    path, lines = export_encoder(resolve(_results(results), run), to, out)
+    typer.echo(f"written to {path}\n\n{lines}")

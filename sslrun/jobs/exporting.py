@@ -1,0 +1,101 @@
+"""Take a run's encoder elsewhere: as safetensors, or as a state dict that torchvision or timm loads without a word.
+
+Parameter names are torchvision's to begin with (`sslrun.networks.backbones`), and timm's are the same, so that nothing
+is renamed: what differs is the container, and what must be said to build the same network there.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from sslrun.errors import InputError
+from sslrun.files import replacing
+from sslrun.runs.folder import RunFolder
+from sslrun.training.checkpoint import encoder_metadata
+
+Library = Literal["safetensors", "torchvision", "timm"]
+_KNOWN = ("resnet18", "resnet50", "densenet121")
+
+
+def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, str]:
+    """Write the encoder of a finished run for `to`; the file, and the three lines of Python that load it.
+
+    The file is `out`, or `<run>.safetensors` or `<run>-<to>.pt` in the current folder. Raises `InputError` for an
+    unfinished run, an unknown `to`, and a network that the library does not have.
+    """
+    if to not in get_args(Library):
+        raise InputError(f"can't export to {to!r}", remedy=f"--to is one of {', '.join(get_args(Library))}.")
+    if not folder.encoder.exists():
+        raise InputError(
+            "this run has no encoder yet",
+            where=str(folder.path),
+            remedy="`sslrun pretrain` its recipe first; it goes on from where it is.",
+        )
+    about = _metadata(folder.encoder)
+    known = about["architecture"] in _KNOWN and (about["architecture"] == "densenet121" or about["width"] == 64)
+    if to != "safetensors" and not known:
+        raise InputError(
+            f"{to} has no {about['architecture']} of width {about['width']}",
+            where=str(folder.encoder),
+            remedy="`--to safetensors` keeps it, with the lines that load it here.",
+        )
+    target = out or Path(f"{folder.path.name}.safetensors" if to == "safetensors" else f"{folder.path.name}-{to}.pt")
+    with replacing(target) as part:
+        if to == "safetensors":
+            shutil.copyfile(folder.encoder, part)
+        else:
+            torch.save(load_file(folder.encoder), part)
+    library = "torchvision" if to == "safetensors" else to
+    return target, _lines(about, library, target) if known else _lines_here(about, target)
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What the encoder's file says of itself."""
+    try:
+        return encoder_metadata(path)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"not an encoder of ours: {error}", where=str(path)) from error
+
+
+def _lines(about: dict[str, Any], library: str, file: Path) -> str:
+    """Build the network in torchvision or timm, fit its first and last layers, load."""
+    name, channels = about["architecture"], about["channels"]
+    cifar = about["stem"] == "cifar"
+    imports = ["torch", library] if file.suffix != ".safetensors" else ["torch", library, "safetensors.torch"]
+    build = f"{library}.models.{name}()"
+    if library == "timm":
+        build = f'timm.create_model("{name}", num_classes=0, in_chans={channels})'
+    changes = {}
+    if library == "torchvision":
+        changes["classifier" if name == "densenet121" else "fc"] = "torch.nn.Identity()"
+    if cifar:
+        changes["conv1"] = f"torch.nn.Conv2d({channels}, 64, 3, 1, 1, bias=False)"
+        changes["maxpool"] = "torch.nn.Identity()"
+    elif channels != 3 and library == "torchvision":
+        layer = "features.conv0" if name == "densenet121" else "conv1"
+        changes[layer] = f"torch.nn.Conv2d({channels}, 64, 7, 2, 3, bias=False)"
+    change = "; ".join(f"model.{layer} = {module}" for layer, module in changes.items())
+    load = "safetensors.torch.load_file" if file.suffix == ".safetensors" else "torch.load"
+    return "\n".join(
+        [
+            f"import {', '.join(imports)}",
+            f"model = {build}" + (f"; {change}" if change else ""),
+            f'model.load_state_dict({load}("{file}"))',
+        ]
+    )
+
+
+def _lines_here(about: dict[str, Any], file: Path) -> str:
+    """The same for networks that only sslrun has."""
+    section = f'schema.Backbone(kind="{about["architecture"]}", stem="{about["stem"]}", width={about["width"]})'
+    return "\n".join(
+        [
+            "import pathlib; from sslrun.networks import backbones; from sslrun.recipe import schema",
+            f"model = backbones.build_backbone({section}, channels={about['channels']}, seed=0)",
+            f'backbones.load_weights(model, pathlib.Path("{file}"))',
+        ]
+    )

@@ -1,0 +1,94 @@
+"""Two runs side by side: the options in which they differ, how each ended, and their courses in one figure.
+
+Reads the two folders; `sslrun compare A B`. Why two recipes are, or are not, one science is `sslrun explain`'s.
+"""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sslrun.recipe import read_recipe
+from sslrun.recipe.explain import explain
+from sslrun.report.differences import meaning, value_text
+from sslrun.report.drawing import COLOURS, plain, style
+from sslrun.report.layout import Cell, Table
+from sslrun.report.plots import Rows, history, matrix, series, threshold, thresholds
+from sslrun.runs.folder import RunFolder
+from sslrun.runs.table import evaluation_columns
+
+_SIGNALS = ("loss", "std", "rank", "alignment", "asymmetry", "commutator")
+
+
+def compare(a: RunFolder, b: RunFolder) -> list[Table]:
+    """What differs between two runs, and what came of it. Raises `InputError` if a recipe or a state can't be read."""
+    names = (a.path.name, b.path.name)
+    differences = explain(read_recipe(a.recipe), read_recipe(b.recipe)).differences
+    settings = tuple(
+        (Cell(each.path), Cell(value_text(each.a)), Cell(value_text(each.b)), Cell(meaning(each.part)))
+        for each in differences
+        if each.part != "operational"
+    )
+    left, right = _outcome(a), _outcome(b)
+    rows = tuple(
+        (Cell(name), _cell(left.get(name)), _cell(right.get(name)), _difference(left.get(name), right.get(name)))
+        for name in dict.fromkeys((*left, *right))
+    )
+    return [
+        Table("Settings that differ", ("option", *names, "makes"), settings, () if settings else ("None.",)),
+        Table("What came of it", ("", *names, "difference"), rows),
+    ]
+
+
+def _outcome(folder: RunFolder) -> dict[str, Any]:
+    status = folder.status
+    last = folder.history.last() or {}
+    cells = folder.evaluations()
+    evaluations = evaluation_columns(cells, read_recipe(folder.recipe).evaluation.model_dump(mode="json"))
+    return {
+        "status": status.state,
+        "verdict": status.verdict or "none yet",
+        "epoch": status.epoch,
+        **{name: last[name] for name in _SIGNALS if last.get(name) is not None},
+        **{name: value for name, value in evaluations.items() if not name.endswith(".seconds")},
+    }
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, float):
+        return Cell(f"{value:.4f}", value)
+    return Cell("–" if value is None else str(value), value if isinstance(value, int) else None)
+
+
+def _difference(a: Any, b: Any) -> Cell:
+    return Cell(f"{b - a:+.4f}", b - a) if isinstance(a, float) and isinstance(b, float) else Cell("")
+
+
+def plot_two(a: RunFolder, b: RunFolder) -> Figure:
+    """Loss, std, effective rank and the last spectrum of both. Raises `InputError` if one has no history yet."""
+    both = [(folder, history(folder), colour) for folder, colour in zip((a, b), COLOURS, strict=False)]
+    with style():
+        figure = Figure(figsize=(11, 2.9), layout="constrained")
+        axes = figure.subplots(1, 4)
+        for ax, (name, title) in zip(axes, _PANELS.items(), strict=False):
+            for folder, rows, colour in both:
+                ax.plot(*series(rows, name), color=colour, label=plain(folder.path.name))
+            ax.set(title=title, xlabel="epoch")
+        std, rank = thresholds(a)
+        threshold(axes[1], std, "complete collapse")
+        threshold(axes[2], rank, "dimensional collapse")
+        for _, rows, colour in both:
+            _last_spectrum(axes[3], rows, colour)
+        axes[3].set(title="Eigenvalues of F, last epoch", xlabel="mode", yscale="log")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    return figure
+
+
+_PANELS = {"loss": "Loss", "std": "Spread of the outputs, std", "rank": "Effective rank"}
+
+
+def _last_spectrum(ax: Axes, rows: Rows, colour: str) -> None:
+    _, s_ED = matrix(rows, "spectrum")
+    if s_ED.size and s_ED[-1].max() > 0:
+        s_D = s_ED[-1][s_ED[-1] > 1e-9 * s_ED[-1].max()]
+        ax.plot(range(1, len(s_D) + 1), s_D, color=colour)

@@ -1,0 +1,140 @@
+"""The report as one self-contained HTML page: tables that sort, bars, curves, spectra, recipes, environments, claims.
+
+Everything is inline and nothing is fetched (the page forbids it itself); all text from runs is escaped. The template is
+`page.html.j2` beside this file.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from sslrun.files import read_json
+from sslrun.report import charts, layout
+from sslrun.report.document import Document
+from sslrun.report.drawing import as_svg
+from sslrun.report.layout import Cell, Table, words
+from sslrun.report.tables import conditions
+from sslrun.runs.folder import RunFolder
+
+_MOST_RECIPES = 60
+_LONG = 48
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An <svg> and what it shows."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text to unfold."""
+
+    title: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the page with its title and its anchor."""
+
+    title: str
+    id: str
+    tables: Sequence[Table] = ()
+    figures: Sequence[Drawn] = ()
+    texts: Sequence[Text] = ()
+    lines: Sequence[str] = ()
+
+
+def as_html(document: Document) -> str:
+    """The whole page."""
+    results = document.results
+    title = f"sslrun report: {results.grid or results.folder.resolve().name}"
+    parts = [part for part in _parts(document) if part.tables or part.figures or part.texts or part.lines]
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    left = {table.title: words(table) for part in parts for table in part.tables}
+    page = templates.get_template("page.html.j2")
+    return page.render(title=title, notes=document.notes, sections=parts, left=left, attributes=_attributes)
+
+
+def _attributes(cell: Cell, left: bool) -> Markup:
+    kinds = [*(["words"] if left else []), *(["long"] if len(cell.text) > _LONG else [])]
+    shown = f' class="{" ".join(kinds)}"' if kinds else ""
+    value = f' data-value="{cell.value!r}"' if cell.value is not None and cell.value == cell.value else ""
+    return Markup(shown + value)
+
+
+def _parts(document: Document) -> list[Part]:
+    results = document.results
+    scored = layout.scored(document.beside)
+    alone = layout.unscored([score for score in document.scores if score.ours is None])
+    found = charts.courses(results) if len(results.runs) else {}
+    about = f"Means over seeds of {len(found)} conditions."
+    courses = [
+        *_drawn(charts.curves(found), about + " Complete collapse is a std near 0."),
+        *_drawn(charts.spectra(found), "Eigenvalues of the correlation F of the projector's outputs, largest first."),
+    ]
+    return [
+        Part("Results", "results", [table for table in document.tables if table.title != scored.title]),
+        Part("Ablation", "ablation", figures=_bars(document)),
+        Part("Courses and spectra", "courses", figures=courses),
+        Part(scored.title, "scorecard", [scored] if scored.rows else []),
+        Part("Recipes", "recipes", texts=_recipes(document)),
+        Part("Environments", "environments", texts=_environments(document)),
+        Part(alone.title, "claims", [alone] if alone.rows else []),
+        Part("Left out", "left-out", lines=[f"{path}: {why}" for path, why in results.left_out]),
+    ]
+
+
+def _bars(document: Document) -> list[Drawn]:
+    caption = "Bar: mean over seeds; line: 95 % interval of the mean; dots: seeds; dashed: untrained encoder."
+    drawn = []
+    for metric in document.metrics:
+        drawn += _drawn(charts.bars(document.results, metric, document.without_collapsed), f"{metric}. {caption}")
+    return drawn
+
+
+def _drawn(figure: Figure | None, caption: str) -> list[Drawn]:
+    return [] if figure is None else [Drawn(as_svg(figure), caption)]
+
+
+def _recipes(document: Document) -> list[Text]:
+    """The resolved recipe of each condition's first run."""
+    results = document.results
+    folders = results.runs["folder"].tolist() if len(results.runs) else []
+    texts: list[Text] = []
+    for labels, members in conditions(results).items():
+        row = next((row for row in members if isinstance(folders[row], str)), None)
+        if row is not None and len(texts) < _MOST_RECIPES:
+            try:
+                content = RunFolder(results.folder / folders[row]).recipe.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
+            texts.append(Text(f"{', '.join(labels) or 'all runs'}   ({folders[row]})", content))
+    return texts
+
+
+def _environments(document: Document) -> list[Text]:
+    """What the runs ran on, each machine's once; host names stay out of a page that may be published."""
+    results, counts = document.results, dict[str, int]()
+    for name in results.runs["folder"].tolist() if len(results.runs) else []:
+        try:
+            about = read_json(RunFolder(results.folder / str(name)).environment)
+            shown = json.dumps({key: about[key] for key in about if key != "host"}, indent=2, ensure_ascii=False)
+        except (OSError, ValueError, TypeError):
+            continue
+        counts[shown] = counts.get(shown, 0) + 1
+    return [Text(f"{count} run{'s' * (count > 1)}", shown) for shown, count in counts.items()]
