@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -64,18 +64,18 @@ class LocalPool:
         self._context = get_context("forkserver")
 
     def __enter__(self) -> "LocalPool":
-        """Start the fork server, whose imports take seconds, without waiting for it."""
-        from multiprocessing.forkserver import ensure_running
-
-        self._context.set_forkserver_preload(_PRELOAD)
-        with _environment(dict.fromkeys(_THREADS, str(self.slots.threads))), _ctrl_c_ignored():
-            ensure_running()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop(now=True)
         for one in self.running:
             one.process.join()
+
+    def warm_up(self) -> None:
+        """Start the fork server, whose imports take seconds, without waiting for it. `start` does it if need be."""
+        self._context.set_forkserver_preload(_PRELOAD)
+        with _environment(dict.fromkeys(_THREADS, str(self.slots.threads))), _ctrl_c_ignored():
+            forkserver.ensure_running()
 
     def room(self, *, alone: bool = False) -> Device | None:
         """A device that can take one more job (the emptiest), or one that is empty; none if there is none."""
@@ -116,6 +116,7 @@ class LocalPool:
         process = self._context.Process(
             target=target, args=(theirs, task, self.where, log, environment, threads), daemon=True
         )
+        self.warm_up()
         process.start()
         theirs.close()  # so that the link ends with the process
         return process, ours

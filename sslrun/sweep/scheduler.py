@@ -142,7 +142,7 @@ class Sweep:
 
     def _ours_to_try(self, job: Job, folder: RunFolder) -> bool:
         """Whether a failed run failed under us, or before we were asked to retry it; not under another sweep."""
-        before = (folder.status.finished or "") < self.began and job.identity in self.retrying
+        before = (folder.status.finished or "") <= self.began and job.identity in self.retrying
         return job.identity in self._tries or before
 
     def _look_at_others(self) -> None:

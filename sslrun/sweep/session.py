@@ -35,18 +35,24 @@ class Options:
 
 
 @contextmanager
-def planned(grid: Grid, options: Options) -> Iterator[tuple[Plan, LocalPool]]:
-    """The plan of a grid and the pool that can carry it out. Writes the sweep's record; starts no job."""
+def planned(grid: Grid, options: Options, *, soon: bool = True) -> Iterator[tuple[Plan, LocalPool]]:
+    """The plan of a grid and the pool that can carry it out. Writes the sweep's record; starts no job.
+
+    `soon`: it will be carried out, so the pool may warm up meanwhile.
+    """
+    cells = select(grid, options.only)
     first = grid.cells[0].recipe
     where = places(first, options.results, options.data)
     room = slots(options.device or first.run.device, options.jobs, options.threads or first.run.threads)
     with LocalPool(room, where, options.hang_after) as pool:
+        if soon:
+            pool.warm_up()
         operational = {"device": room.devices[0].kind, "threads": room.threads}
         jobs = jobs_of(grid.cells, where.data, operational)
         write_record(where.results, grid, jobs)
         plan = make_plan(
             grid,
-            _only(jobs, select(grid, options.only)),
+            _only(jobs, cells),
             where.results,
             room,
             lambda recipe: pool.measure(recipe, where.results / "sweeps" / f"{grid.name}.measure.log"),
@@ -77,6 +83,6 @@ def carry_out(plan: Plan, pool: LocalPool, *, stop_on_failure: bool = False, qui
             f"{count} of {len(plan.chosen)} runs failed",
             remedy=f"{names}\n`sslrun logs RUN` shows what was said, `sslrun sweep --retry` does them again.",
         )
-    if sweep.stops:
+    if sweep.stops and (sweep.queue or sweep.alone or sweep.watched):
         raise Interrupted("stopped", remedy="The same command goes on.")
     return sweep
