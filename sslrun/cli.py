@@ -314,7 +314,7 @@ def sweep(
     from sslrun.sweep.session import Options, carry_out, planned
 
     options = Options(results, data, device, jobs, threads, tuple(only), limit, most, retry, longest)
-    with planned(cells, options) as (bill, pool):
+    with planned(cells, options, soon=not plan) as (bill, pool):
         console.say(bill.text())
         if not plan:
             carry_out(bill, pool, stop_on_failure=stop_on_failure)
