@@ -1,4 +1,4 @@
-"""Seeded batches of uint8 images on the device, from memory or streamed from the cache: the same bits either way.
+"""Seeded batches of images on the device, from memory or streamed from the cache: the same bits either way.
 
 The order of epoch e is the permutation of the stream ("order", e), so a resumed run needs no saved sampler.
 """
@@ -54,7 +54,7 @@ class Batches:
         return torch.randperm(self._count, generator=generator)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Tensor]:
-        """The epoch's batches from `first_step` on: uint8 (n, C, H, W) on the device.
+        """The epoch's batches from `first_step` on: uint8 (n, C, H, W), or float32 vectors (n, D), on the device.
 
         What goes wrong while reading ahead is raised here; closing the iterator early ends the thread.
         """
@@ -88,7 +88,7 @@ class Batches:
         """The images at `index` in host memory, read in the order of the file, laid in the order of the batch."""
         # Pinned blocks come from torch's host allocator, which gives one out again only after its copy is done.
         batch = torch.empty(
-            (len(index), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=self.device.type == "cuda"
+            (len(index), *self._images.shape[1:]), dtype=self._images.dtype, pin_memory=self.device.type == "cuda"
         )
         # NumPy copies without holding Python's lock and, unlike torch, without waking its thread pool.
         target, source = batch.numpy(), self._images.numpy()

@@ -12,7 +12,7 @@ from sslrun.data import cache, cifar, folder, stl10
 from sslrun.data.source import Split
 from sslrun.data.sources import cache_key, chosen
 from sslrun.errors import DataError, InputError
-from sslrun.recipe.schema import Cifar, Data, Digits, Folder, Stl10
+from sslrun.recipe.schema import Cifar, Data, Digits, Folder, Gaussian, Stl10
 
 
 @dataclass
@@ -23,7 +23,7 @@ class DataReport:
     place: str  # the folder that holds it, or "built in"
     counts: dict[str, int] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
-    shape: tuple[int, ...] = ()  # (C, H, W)
+    shape: tuple[int, ...] = ()  # (C, H, W), or (D,)
     cache_place: str | None = None  # None: read directly
     cache_bytes: int = 0  # of all its parts, made or not
     cache_missing_bytes: int = 0  # of those that the first run will make
@@ -39,8 +39,11 @@ class DataReport:
         lines = [f"{self.kind}   {self.place}"]
         if self.counts:
             images = ", ".join(f"{count:,} {split}" for split, count in self.counts.items())
-            side = "×".join(map(str, self.shape[1:]))
-            lines.append(f"images   {images}; {len(self.class_names)} classes; {self.shape[0]} × {side}")
+            if len(self.shape) == 1:
+                lines.append(f"vectors  {images}; {self.shape[0]} dimensions")
+            else:
+                side = "×".join(map(str, self.shape[1:]))
+                lines.append(f"images   {images}; {len(self.class_names)} classes; {self.shape[0]} × {side}")
         if self.ok and self.cache_place is not None:
             missing = cache.size_text(self.cache_missing_bytes)
             state = f"the first run will write {missing} of it" if self.cache_missing_bytes else "made already"
@@ -54,6 +57,8 @@ def check(data: Data, root: Path) -> DataReport:
     missing = [path for path in _files(data, root) if not path.is_file()]
     apart = isinstance(data, Stl10) and data.pretrain != "train"  # elsewhere one pretrains on `train`
     splits: tuple[Split, ...] = ("pretrain", "train", "test") if apart else ("train", "test")
+    if isinstance(data, Gaussian):
+        splits = ("pretrain",)
     for split in splits:
         try:
             source, index = chosen(data, root, split)
@@ -78,9 +83,9 @@ def check(data: Data, root: Path) -> DataReport:
 def download(data: Data, root: Path) -> None:
     """Fetch STL-10 or CIFAR into `root` with torchvision's downloaders; files that are right are not fetched again.
 
-    Digits need nothing. Raises `InputError` for class folders, `DataError` if the download fails.
+    Digits and vectors need nothing. Raises `InputError` for class folders, `DataError` if the download fails.
     """
-    if isinstance(data, Digits):
+    if isinstance(data, Digits | Gaussian):
         return
     if isinstance(data, Folder):
         raise InputError(
@@ -114,6 +119,8 @@ def _place(data: Data, root: Path) -> str:
     match data:
         case Digits():
             return "built in"
+        case Gaussian():
+            return "drawn"
         case Stl10():
             return str(root / stl10.FOLDER)
         case Cifar():

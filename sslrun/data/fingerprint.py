@@ -14,7 +14,7 @@ from pathlib import Path
 from sslrun.data import cache, cifar, digits, folder, stl10
 from sslrun.data.source import naming_files, require
 from sslrun.files import read_json, write_json
-from sslrun.recipe.schema import Cifar, Data, Digits, Folder, Stl10
+from sslrun.recipe.schema import Cifar, Data, Digits, Folder, Gaussian, Stl10
 
 
 @naming_files()
@@ -34,6 +34,8 @@ def _lines(data: Data, root: Path) -> Iterator[str]:
     match data:
         case Digits():
             yield digits.DIGEST
+        case Gaussian():
+            return  # drawn: the recipe's own options say all
         case Folder():
             for role, pictures in folder.pictures(data, root).items():
                 yield f"{role} {len(pictures)}"

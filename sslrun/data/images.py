@@ -1,4 +1,5 @@
 """The images of one split with what is known about them: uint8 on the host, in memory or mapped from the cache.
+Vectors, drawn for experiments with the theory, take their place as float32 (N, D).
 
 `sources.load` makes one; `batches` hands its images out; evaluation reads its labels.
 """
@@ -16,15 +17,16 @@ class ImageSet:
     Raises `ValueError` where shapes, types or names don't fit together.
     """
 
-    images: Tensor  # uint8 (N, C, H, W)
+    images: Tensor  # uint8 (N, C, H, W), or float32 (N, D)
     labels: Tensor  # int64 (N,), -1 for none
     domains: Tensor | None = None  # int64 (N,)
     class_names: tuple[str, ...] = ()
     domain_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise ValueError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}")
+        if (self.images.dtype, self.images.ndim) not in ((torch.uint8, 4), (torch.float32, 2)):
+            what = f"{self.images.dtype} {tuple(self.images.shape)}"
+            raise ValueError(f"images must be uint8 (N, C, H, W), or vectors float32 (N, D), not {what}")
         _check("labels", self.labels, len(self), self.class_names)
         if self.domains is not None:
             _check("domains", self.domains, len(self), self.domain_names)

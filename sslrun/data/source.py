@@ -1,6 +1,6 @@
 """A set of images before its pixels are read: labels, names, shape, and how to read them.
 
-Each source file (`digits`, `stl10`, `cifar`, `folder`) makes one; `sources` turns it into an `ImageSet`.
+Each source file (`digits`, `stl10`, `cifar`, `folder`, `gaussian`) makes one; `sources` turns it into an `ImageSet`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,18 +17,19 @@ from sslrun.errors import DataError
 Split = Literal["pretrain", "train", "test"]
 Progress = Callable[[int, int], None]  # images done, images in all
 Labels = NDArray[np.int64]
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8 | np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
     """N images of `shape` (C, H, W). `blocks(index)` yields the images of an ascending index, in order, as
-    uint8 arrays (n, C, H, W) of any n; it raises `DataError` for a file that can't be read.
+    uint8 arrays (n, C, H, W) of any n; it raises `DataError` for a file that can't be read. Vectors have the shape
+    (D,) and come as float32 (n, D).
     """
 
     labels: Labels  # (N,), -1 for none
     class_names: tuple[str, ...]
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     blocks: Callable[[Labels], Iterator[Pixels]]
 
 
@@ -49,13 +50,12 @@ def evenly(labels: Labels, limit: int | None) -> Labels:
 
 
 def in_memory(images: Pixels, labels: Labels, class_names: tuple[str, ...]) -> Source:
-    """A source whose `images` (N, C, H, W) have been read already."""
-    _, channels, height, width = images.shape
+    """A source whose `images` (N, C, H, W), or vectors (N, D), have been read already."""
 
     def blocks(index: Labels) -> Iterator[Pixels]:
         yield images if len(index) == len(images) else images[index]
 
-    return Source(labels, class_names, (channels, height, width), blocks)
+    return Source(labels, class_names, images.shape[1:], blocks)
 
 
 def require(files: Iterable[Path], layout: str, name: str) -> None:

@@ -1,6 +1,6 @@
 """From a recipe's `data` section to an `ImageSet`: chooses the source, applies `limit`, and caches what is slow.
 
-Class folders and STL-10 go through `cache` and come back as a map of its file; digits and CIFAR are read directly.
+Class folders and STL-10 go through `cache` and come back as a map of its file; the others are read or drawn directly.
 """
 
 import warnings
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sslrun.data import cache, cifar, digits, folder, stl10
+from sslrun.data import cache, cifar, digits, folder, gaussian, stl10
 from sslrun.data.fingerprint import fingerprint
 from sslrun.data.source import Labels, Progress, Source, Split, evenly, naming_files
-from sslrun.recipe.schema import Cifar, Data, Digits, Folder, Stl10
+from sslrun.recipe.schema import Cifar, Data, Digits, Folder, Gaussian, Stl10
 
 if TYPE_CHECKING:
     from sslrun.data.images import ImageSet
@@ -54,6 +54,8 @@ def source(data: Data, root: Path, split: Split) -> Source:
             return cifar.read(data, root, split)
         case Folder():
             return folder.read(data, root, split)
+        case Gaussian():
+            return gaussian.read(data)
 
 
 @naming_files()

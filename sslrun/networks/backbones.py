@@ -89,15 +89,34 @@ class DenseNet(Encoder):
         return h_ND
 
 
+class Linear(Encoder):
+    """One matrix without bias, W of the theory (arXiv 2102.06810), from vectors x_NC to h_ND.
+
+    It starts as ½ · (orthogonal rows), so that on isotropic data F = W Wᵀ starts as ¼ · I and shares its eigenvectors
+    with any symmetric predictor. (With more outputs than inputs, its columns are orthogonal.)
+    """
+
+    def __init__(self, *, channels: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, channels))
+        nn.init.orthogonal_(self.weight, gain=0.5)
+        self.feature_dim = width
+
+    def forward(self, x_NC: Tensor) -> Tensor:
+        return nn.functional.linear(x_NC, self.weight)
+
+
 def build_backbone(section: Backbone, channels: int, seed: int) -> Encoder:
     """The recipe's encoder for images of `channels` channels, with weights drawn from `seed`.
 
-    Weights start as torchvision starts them.
+    Weights start as torchvision starts them; those of `Linear` are orthogonal.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if section.kind == "densenet121":
             return DenseNet(channels=channels)
+        if section.kind == "linear":
+            return Linear(channels=channels, width=section.width)
         block, depths = _BLOCKS[section.kind]
         cifar_stem = section.kind == "small_resnet" or section.stem == "cifar"
         return ResNet(block, depths, channels=channels, width=section.width, cifar_stem=cifar_stem)

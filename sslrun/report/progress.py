@@ -15,7 +15,7 @@ class Sized(Protocol):
 
     @property
     def images(self) -> Any:
-        """uint8 (N, C, H, W)."""
+        """uint8 (N, C, H, W), or vectors (N, D)."""
 
 
 class Screen:
@@ -48,7 +48,7 @@ class Screen:
             console.say(f"{folder.path.name}   already done")
             return
         self._stack.enter_context(console.logging_to(folder.log))
-        count, _, _, size = images.images.shape
+        count, *_, size = images.images.shape
         console.say(headline(self.recipe, folder, count, size, self.device))
         last = folder.history.last()
         start = last["epoch"] if last else 0

@@ -11,6 +11,7 @@ _BACKBONES = {
     "resnet50": "ResNet-50",
     "densenet121": "DenseNet-121",
     "small_resnet": "small ResNet",
+    "linear": "linear network",
 }
 _COLUMNS = {"knn": "kNN", "linear": "linear", "authors_probe": "authors' probe"}
 _ROWS = {"": "this run", "untrained.": "untrained encoder", "pixels.": "raw pixels"}
@@ -18,9 +19,10 @@ _ROWS = {"": "this run", "untrained.": "untrained encoder", "pixels.": "raw pixe
 
 def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: str) -> str:
     """The first line of a run: its folder's name, then its science in the field's words."""
+    vectors = recipe.data.kind == "gaussian"
     parts = [
-        f"{_data(recipe)} {size} px",
-        f"{images:,} images",
+        f"gaussian in {size} dimensions" if vectors else f"{_data(recipe)} {size} px",
+        f"{images:,} {'vectors' if vectors else 'images'}",
         _BACKBONES[recipe.network.backbone.kind],
         _method(recipe),
         f"{device} {recipe.training.precision}",

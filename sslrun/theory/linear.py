@@ -23,7 +23,8 @@ class LinearProblem:
     `X_MM` is the correlation of the augmentation-averaged data, `X_prime_MM` the augmentation covariance averaged
     over data. `alpha_p` is the predictor's rate over the network's, `eta` the weight decay, `eta_p` the predictor's
     own decay (`eta` where `None`), `beta` the EMA rate over the network's; `beta=None` ties W_a to W (SimSiam).
-    Without `stop_gradient` W_a is W and gradient flows through both branches; without `predictor` W_p is I.
+    Without `stop_gradient` W_a is W and gradient flows through both branches; without `predictor` W_p is I. With
+    `symmetric` only the symmetric part of the predictor's flow acts.
     """
 
     X_MM: Array
@@ -34,6 +35,7 @@ class LinearProblem:
     beta: float | None = None
     stop_gradient: bool = True
     predictor: bool = True
+    symmetric: bool = False
 
     @property
     def tied(self) -> bool:
@@ -64,6 +66,8 @@ def linear_flow(problem: LinearProblem, W_DM: Array, W_p_DD: Array, W_a_DM: Arra
         dW = dW + W_p @ W_DM @ X - W_DM @ same_view
     eta_p = problem.eta if problem.eta_p is None else problem.eta_p
     dW_p = problem.alpha_p * residual @ _T(W_DM) - eta_p * W_p if problem.predictor else np.zeros_like(W_p_DD)
+    if problem.symmetric:
+        dW_p = (dW_p + _T(dW_p)) / 2
     dW_a = dW if problem.beta is None or problem.tied else problem.beta * (W_DM - W_a_DM)
     return dW, dW_p, dW_a
 

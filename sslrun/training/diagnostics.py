@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslrun.methods import Method
 from sslrun.networks import statistics
+from sslrun.networks.backbones import Linear
 from sslrun.recipe.schema import Collapse
 
 MOST_IMAGES = 1024
+MOST_WEIGHTS = 4096  # of a linear network, to be kept in every row of the history
 _CHUNK = 256
 
 
@@ -26,13 +28,16 @@ def fixed_images(images_NCHW: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def signals(method: Method, images_NCHW: Tensor, plain: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+def signals(
+    method: Method, images_NCHW: Tensor, plain: Callable[[Tensor], Tensor], *, alpha_p: float = 1.0
+) -> dict[str, Any]:
     """The signals of `method` on uint8 `images_NCHW`, whose unaugmented view is `plain(images)`.
 
     Of the projector's outputs: `std`, `rank` (of the covariance), `rank_correlation`, `cosine`, `spectrum` (of the
     correlation F, largest first). Of a predictor that is one matrix: `asymmetry`, `commutator`, `smallest_eigenvalue`,
     `alignment` (mean over the modes that matter) and, per mode of F, `alignments` and `p`. Of a moving target:
-    `proportionality` to the online network.
+    `proportionality` to the online network. Of a linear network (no projector): its `weights`, for
+    `sslrun.theory.overlay`, and `balance`, the residual of the theory's invariant at a predictor rate of `alpha_p`.
     """
     was_training = method.training
     method.eval()
@@ -60,7 +65,21 @@ def signals(method: Method, images_NCHW: Tensor, plain: Callable[[Tensor], Tenso
     if method.target is not None:
         pairs = method.target.parameters(), method.online.parameters()
         found["proportionality"] = float(statistics.ema_proportionality(*pairs))
+    if (W_DI := _linear(method.online)) is not None:
+        found["weights"] = {"online": W_DI.tolist()}
+        if W_DD is not None:
+            found["weights"]["predictor"] = W_DD.tolist()
+            found["balance"] = float(statistics.balance_residual(W_DI, W_DD, alpha_p))
+        if method.target is not None:
+            found["weights"]["target"] = next(method.target.parameters()).tolist()
     return found | {"spectrum": spectrum_D.tolist()}
+
+
+def _linear(online: nn.Sequential) -> Tensor | None:
+    """The matrix that an online network is, if it is one of at most 4,096 entries."""
+    encoder, projector = online[0], online[1]
+    one = isinstance(encoder, Linear) and not list(projector.parameters()) and encoder.weight.numel() <= MOST_WEIGHTS
+    return encoder.weight.detach() if one else None
 
 
 @dataclass(frozen=True)

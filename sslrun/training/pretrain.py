@@ -7,7 +7,7 @@ never waits for the device inside an epoch but to read the non-finite flag, ever
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoin
 from sslrun.training.diagnostics import fixed_images, signals
 from sslrun.training.optimizers import Updates
 from sslrun.training.schedules import learning_rates
+from sslrun.views.noise import NoiseViews
 from sslrun.views.pipeline import Views
 
 Observer = Callable[[int, nn.Module], dict[str, float]]
@@ -31,6 +32,19 @@ _SAVING_SHARE = 0.02  # an epoch's end is saved if saving takes at most this par
 _STOP_AFTER, _STOP_IN_A_ROW = 0.2, 3  # on_collapse: stop
 
 
+class MakesViews(Protocol):
+    """Views of images (`views.pipeline`) or of vectors (`views.noise`): draws on the host, applied on the device."""
+
+    def draw(self, n: int, seed: int, step: int) -> list[Any]:
+        """What is drawn for the views of `n` images at `step`."""
+
+    def __call__(self, images_NCHW: Tensor, draws: list[Any], /) -> list[Tensor]:
+        """The views, one tensor each."""
+
+    def plain(self, images_NCHW: Tensor, /) -> Tensor:
+        """The unaugmented view."""
+
+
 @dataclass
 class Trainer:
     """All that trains one run: the method on its device, its optimisers, its batches and its views."""
@@ -38,7 +52,7 @@ class Trainer:
     method: Method
     updates: Updates
     batches: Batches
-    views: Views
+    views: MakesViews
     seed: int
 
     def step(self, images_NCHW: Tensor, iteration: int) -> Tensor:
@@ -66,8 +80,12 @@ def assemble(recipe: Recipe, encoder: nn.Module, images: ImageSet, device: torch
     layout = torch.channels_last if training.channels_last else torch.contiguous_format
     method.to(memory_format=layout)
     rates = learning_rates(recipe.optimizer.schedule, batches.steps_per_epoch, training.epochs)
-    stored = images.images.shape[-1]
-    views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
+    views: MakesViews
+    if recipe.views.noise is not None:
+        views = NoiseViews(recipe.views.noise, channels)
+    else:
+        stored = images.images.shape[-1]
+        views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
     return Trainer(method, Updates(method, recipe.optimizer, rates, device), batches, views, recipe.seed)
 
 
@@ -169,7 +187,8 @@ class _Course:
         """Append the row of the epochs done so far, with its signals and what the observers see, to the history."""
         epoch = self.position.epoch
         row = {"epoch": epoch, "step": epoch * self.trainer.batches.steps_per_epoch, **row}
-        row |= signals(self.trainer.method, self.shown_NCHW, self.trainer.plain)
+        alpha_p = self.recipe.optimizer.alpha_p
+        row |= signals(self.trainer.method, self.shown_NCHW, self.trainer.plain, alpha_p=alpha_p)
         for observer in self.observers:
             row |= observer(epoch, self.trainer.method.encoder)
         row["seconds"] = self.position.seconds

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import model_validator
 
 from sslrun.recipe.schema.base import Misfit, Section, option
-from sslrun.recipe.schema.data import Cifar, Data, Digits, Folder, Stl10
+from sslrun.recipe.schema.data import Cifar, Data, Digits, Folder, Gaussian, Stl10
 from sslrun.recipe.schema.evaluation import AuthorsProbe, Evaluation, Knn, LinearProbe
 from sslrun.recipe.schema.method import Byol, ConstantEma, CosineEma, Ema, Method, NoEma, SimSiam
 from sslrun.recipe.schema.network import Backbone, Network, Projector
@@ -53,6 +53,7 @@ __all__ = [
     "Ema",
     "Evaluation",
     "Folder",
+    "Gaussian",
     "Jitter",
     "Knn",
     "LinearPredictor",
@@ -121,6 +122,7 @@ class Recipe(Section):
                 "optimizer.predictor",
                 "method.predictor",
             )
+        self._vectors_or_images()
         if self.data.limit is not None and self.training.batch_size > self.data.limit:
             raise Misfit(
                 f"a batch of {self.training.batch_size} is larger than the {self.data.limit} images of data.limit",
@@ -128,3 +130,25 @@ class Recipe(Section):
                 "data.limit",
             )
         return self
+
+    def _vectors_or_images(self) -> None:
+        """Gaussian vectors go with noise, a linear network and no evaluation; images with none of these."""
+        vectors = self.data.kind == "gaussian"
+        if vectors != (self.views.noise is not None):
+            what = (
+                "gaussian data need views.noise"
+                if vectors
+                else f"noise makes views of vectors, not of {self.data.kind}"
+            )
+            raise Misfit(what, "views.noise", "data.kind")
+        if vectors != (self.network.backbone.kind == "linear"):
+            what = "gaussian data need" if vectors else f"{self.data.kind} images can't go into"
+            raise Misfit(f"{what} a linear backbone", "network.backbone.kind", "data.kind")
+        if vectors:
+            for name in ("knn", "linear", "authors_probe"):
+                if getattr(self.evaluation, name) is not None:
+                    raise Misfit(
+                        f"gaussian data have no labels to judge by: set {name} to null",
+                        f"evaluation.{name}",
+                        "data.kind",
+                    )

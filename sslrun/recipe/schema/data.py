@@ -1,10 +1,10 @@
 """Which images a run learns from. Where they lie on this machine is operational and stays out of its identity."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sslrun.recipe.schema.base import Section, option
+from sslrun.recipe.schema.base import Misfit, Section, option
 
 
 class DataSection(Section):
@@ -68,4 +68,30 @@ class Folder(DataSection):
     )
 
 
-Data = Annotated[Digits | Stl10 | Cifar | Folder, Field(discriminator="kind")]
+class Gaussian(DataSection):
+    """Vectors without labels, for experiments with the theory: see `recipes/linear_theory.yaml`.
+
+    Drawn from a normal distribution, then centred and turned so that their correlation is exactly the diagonal matrix
+    of `variances`: the X of the theory (arXiv 2102.06810), without the sampling error of a finite set.
+    """
+
+    kind: Literal["gaussian"] = option(description="Gaussian vectors; `views.noise` makes their views.")
+    count: int = option(description="Number of vectors; more than `dim`.", ge=2, le=10_000_000)
+    dim: int = option(description="Their dimension.", ge=1, le=4096)
+    variances: tuple[Annotated[float, Field(gt=0)], ...] | None = option(
+        None, "Variance along each dimension; 1 along all of them if null."
+    )
+    seed: int = option(0, "Seeds the draw; the recipe's own seed leaves the data alone.", ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _numbers_fit_together(self) -> Self:
+        if self.count <= self.dim:
+            raise Misfit(f"{self.count} vectors can't have every correlation in {self.dim} dimensions", "count", "dim")
+        if self.variances is not None and len(self.variances) != self.dim:
+            raise Misfit(f"{len(self.variances)} variances for {self.dim} dimensions", "variances", "dim")
+        if self.limit is not None:
+            raise Misfit("a part of the vectors has another correlation than asked for: change `count`", "limit")
+        return self
+
+
+Data = Annotated[Digits | Stl10 | Cifar | Folder | Gaussian, Field(discriminator="kind")]

@@ -10,19 +10,22 @@ from sslrun.recipe.schema.base import Misfit, Section, option
 class Backbone(Section):
     """The network whose pooled features are kept and judged."""
 
-    kind: Literal["resnet18", "resnet50", "densenet121", "small_resnet"] = option(
+    kind: Literal["resnet18", "resnet50", "densenet121", "small_resnet", "linear"] = option(
         "resnet18",
-        "torchvision's networks with its parameter names, or a ResNet of three small stages for images of 16 px.",
+        "torchvision's networks with its parameter names; a ResNet of three small stages for images of 16 px; or, for "
+        "`data.kind: gaussian`, one matrix without bias, which starts as half of a random orthogonal one.",
     )
     stem: Literal["imagenet", "cifar"] = option(
         "imagenet", "`cifar`: first convolution 3×3 with stride 1 and no max-pool (ResNets only)."
     )
-    width: int = option(64, "Channels of the first stage (ResNets only; torchvision's networks have 64).", ge=4)
+    width: int = option(
+        64, "Channels of the first stage (torchvision's ResNets have 64), or the linear backbone's outputs.", ge=4
+    )
 
     @model_validator(mode="after")
     def _resnet_options(self) -> Self:
-        if self.kind == "densenet121" and self.stem != "imagenet":
-            raise Misfit(f"stem '{self.stem}' is for ResNets, not for densenet121", "stem")
+        if self.kind in ("densenet121", "linear") and self.stem != "imagenet":
+            raise Misfit(f"stem '{self.stem}' is for ResNets, not for {self.kind}", "stem")
         if self.kind == "densenet121" and self.width != 64:
             raise Misfit("width is for ResNets; densenet121 has a width of its own", "width")
         return self

@@ -46,3 +46,8 @@ class Optimizers(Section):
     network: Optimizer = option(Optimizer(), "For the encoder and projector.")
     predictor: Optimizer | None = option(None, "For the predictor; as for the network if null.")
     schedule: Schedule = option(Schedule(), "The learning rate's course.")
+
+    @property
+    def alpha_p(self) -> float:
+        """The predictor's learning rate over the network's (arXiv 2102.06810); 1 without rates to compare."""
+        return self.predictor.lr / self.network.lr if self.predictor and self.network.lr else 1.0

@@ -98,3 +98,23 @@ class Views(Section):
     normalize: Normalize | None = option(
         None, "Normalisation of all images, also of those that are evaluated; null leaves them in [0, 1]."
     )
+    noise: float | None = option(
+        None,
+        "Standard deviation of the Gaussian noise added to vectors (`data.kind: gaussian`), whose views are nothing "
+        "else: all parts above are then null or 0.",
+        ge=0,
+    )
+
+    @model_validator(mode="after")
+    def _noise_stands_alone(self) -> Self:
+        parts = {name: getattr(self, name) for name in type(self).model_fields if name != "noise"}
+        others = [name for name, part in parts.items() if getattr(part, "kind", part) not in (None, 0, "none")]
+        if self.noise is not None and others:
+            raise Misfit(
+                f"noise is for vectors, {others[0]} for images: set it to {_off(others[0])}", others[0], "noise"
+            )
+        return self
+
+
+def _off(part: str) -> str:
+    return "0" if part in ("flip", "greyscale") else "null"

@@ -1,0 +1,30 @@
+"""Views of vectors: x + sigma · n with Gaussian n, the augmentation of the theory (arXiv 2102.06810, section 3).
+
+Takes the place of `pipeline.Views` where the data are vectors. Shapes: N vectors, D dimensions.
+"""
+
+import torch
+from torch import Tensor
+
+from sslrun.seeds import stream_seed
+from sslrun.views.draws import on_device
+
+
+class NoiseViews:
+    """Two views a vector, each with fresh noise of standard deviation `sigma`: X' = sigma² I in the theory's terms."""
+
+    def __init__(self, sigma: float, dim: int) -> None:
+        self.sigma, self.dim = sigma, dim
+
+    def draw(self, n: int, seed: int, step: int) -> list[Tensor]:
+        """The noise of `n` vectors' views at `step`, float32 (n, D) each, on the host."""
+        generators = (torch.Generator().manual_seed(stream_seed(seed, "views.noise", step, view)) for view in (0, 1))
+        return [torch.randn(n, self.dim, generator=generator) for generator in generators]
+
+    def __call__(self, x_ND: Tensor, draws: list[Tensor]) -> list[Tensor]:
+        """Add the drawn noise to float32 `x_ND`."""
+        return [x_ND + self.sigma * on_device(noise_ND, x_ND.device) for noise_ND in draws]
+
+    def plain(self, x_ND: Tensor) -> Tensor:
+        """The vectors themselves."""
+        return x_ND
