@@ -1,0 +1,74 @@
+"""Signals against NumPy on the same outputs, and the verdict at its thresholds."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sslrun.methods import NonContrastive
+from sslrun.networks.predictors import build_predictor
+from sslrun.recipe.schema import Collapse, LinearPredictor
+from sslrun.training.diagnostics import fixed_images, signals, verdict
+
+
+def test_signals_of_projector_outputs_in_evaluation_mode_against_numpy() -> None:
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(48, 12), nn.BatchNorm1d(12), nn.ReLU())
+    predictor = build_predictor(LinearPredictor(kind="linear"), 6, torch.Generator().manual_seed(1))
+    method = NonContrastive(encoder, nn.Linear(12, 6), predictor, momentum=lambda _: 0.9)
+    method.train()
+    encoder(torch.randn(64, 3, 4, 4))  # moves the running statistics away from their start
+    images = torch.randint(0, 256, (300, 3, 4, 4), dtype=torch.uint8)
+    found = signals(method, images, lambda x: x.float() / 255)
+    assert method.training
+
+    method.eval()
+    z = method.online(images.float() / 255).detach().double().numpy()
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    s = np.linalg.eigvalsh(z.T @ z / 300)[::-1]
+    c = np.linalg.eigvalsh(np.cov(z.T, bias=True))
+    q = c / c.sum()
+    w = predictor.matrix_DD
+    assert w is not None
+    w = w.double().numpy()
+    cosines = unit @ unit.T
+    expected = {
+        "std": np.sqrt(6) * unit.std(axis=0).mean(),
+        "rank": np.exp(-(q * np.log(q)).sum()),
+        "cosine": (cosines.sum() - 300) / (300 * 299),
+        "asymmetry": np.linalg.norm(w - w.T) / np.linalg.norm(w),
+        "smallest_eigenvalue": np.linalg.eigvalsh((w + w.T) / 2)[0],
+    }
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=2e-3), name
+    np.testing.assert_allclose(found["spectrum"], s, rtol=1e-4, atol=1e-8)
+    assert len(found["alignments"]) == len(found["p"]) == 6
+    assert found["proportionality"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("std", "rank", "untrained", "expected"),
+    [
+        (0.049, 9.0, 3.0, "complete"),
+        (0.05, 9.0, 3.0, "healthy"),
+        (0.9, 1.9, 1.0, "dimensional"),
+        (0.9, 2.9, 3.0, "dimensional"),
+        (0.9, 3.1, 3.0, "healthy"),
+    ],
+)
+def test_verdict_at_its_thresholds(std: float, rank: float, untrained: float, expected: str) -> None:
+    found = verdict({"std": std, "rank": rank}, {"std": 1.0, "rank": untrained}, Collapse())
+    assert found.kind == expected
+    assert found.collapsed == (expected != "healthy")
+    assert found.evidence["std_threshold"] == 0.05
+    assert found.evidence["untrained_rank"] == untrained
+
+
+def test_the_fixed_images_are_spread_over_the_set_and_always_the_same() -> None:
+    images = torch.arange(5000).reshape(5000, 1, 1, 1)
+    shown = fixed_images(images).flatten()
+    assert len(shown) == 1024
+    assert shown[0] == 0
+    assert shown[-1] == 4999
+    assert torch.equal(fixed_images(images).flatten(), shown)
+    assert len(fixed_images(images[:100])) == 100
