@@ -1,0 +1,260 @@
+"""The parts of a sweep by themselves: what it decides, what it costs, where jobs go."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from sslrun.errors import InputError
+from sslrun.jobs import Places
+from sslrun.jobs.measuring import measure
+from sslrun.recipe import to_yaml
+from sslrun.recipe.grid import read_grid
+from sslrun.runs.folder import RunFolder, create, find
+from sslrun.runs.lease import hold
+from sslrun.runs.status import Status
+from sslrun.sweep import durations
+from sslrun.sweep.costs import Cost, earlier, recipe_key
+from sslrun.sweep.plan import Plan, make_plan, select
+from sslrun.sweep.pool import Running
+from sslrun.sweep.scheduler import Sweep
+from sslrun.sweep.slots import Device, Slots, cores, slots
+from sslrun.sweep.work import Job, jobs_of
+from sslrun.sweep.worker import Outcome
+
+CPU = Device("cpu")
+TWO = Slots((CPU,), 2, 1)
+
+
+@pytest.fixture
+def jobs(grid: Path, tmp_path: Path) -> list[Job]:
+    return jobs_of(read_grid(grid).cells, tmp_path, {"device": "cpu", "threads": 1})
+
+
+def folder_of(job: Job, results: Path, **status: Any) -> RunFolder:
+    folder = create(results, "run", job.identity, to_yaml(job.recipes[0]))
+    folder.write_status(Status(**status))
+    return folder
+
+
+def evaluate(job: Job, folder: RunFolder) -> None:
+    for identity, kind in job.evaluations.items():
+        folder.write_evaluation({"kind": kind, "identity": identity, "at": None, "settings": {}, "metrics": {}})
+
+
+def plan_of(jobs: list[Job], grid: Path, results: Path, **options: Any) -> Plan:
+    return make_plan(read_grid(grid), jobs, results, TWO, lambda _: Cost(10.0, 5.0, 2_000_000), **options)
+
+
+def test_cells_that_differ_in_evaluation_share_a_job(jobs: list[Job], tmp_path: Path) -> None:
+    assert len(jobs) == 4
+    for job in jobs:
+        assert [recipe.evaluation.knn and recipe.evaluation.knn.k for recipe in job.recipes] == [5, 20]
+        assert len(job.evaluations) == 2
+        assert job.recipes[0].run.threads == 1
+    assert str(jobs[0]) == "predictor linear · k 5|20 · seed 0"
+
+
+def test_the_state_of_a_job_is_read_from_its_folder(jobs: list[Job], tmp_path: Path) -> None:
+    job = jobs[0]
+    assert job.state(None) == "new"
+    folder = folder_of(job, tmp_path)
+    assert job.state(folder) == "new"
+    folder.update_status(state="running")
+    assert job.state(folder) == "started"
+    with hold(folder):
+        assert job.state(folder) == "elsewhere"
+    folder.update_status(state="failed", reason="crashed")
+    assert job.state(folder) == "failed"
+    folder.update_status(state="done", reason=None)
+    assert job.state(folder) == "started"
+    folder.update_status(reason="an evaluation crashed")
+    assert job.state(folder) == "failed"
+    evaluate(job, folder)
+    assert job.state(folder) == "finished"
+
+
+def test_the_plan_adds_up(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    evaluate(jobs[0], folder_of(jobs[0], tmp_path, state="done", epoch=2))
+    folder_of(jobs[1], tmp_path, state="running", epoch=1)
+    folder_of(jobs[2], tmp_path, state="failed", reason="x")
+    plan = plan_of(jobs, grid, tmp_path)
+    assert plan.cells == {"finished": 2, "started": 2, "failed": 2, "new": 2}
+    assert [entry.job for entry in plan.ours] == [jobs[1], jobs[3]]
+    assert [entry.seconds for entry in plan.ours] == [10 + 2 * 5, 20 + 2 * 5]
+    assert (plan.device_seconds, plan.wall_seconds, plan.bytes) == (50, 30, 4_000_000)
+    text = plan.text()
+    assert "8 cells (predictor 2 × k 2) that share 4 pretrainings" in text
+    assert "2 new · 2 to be finished · 2 cached · 2 failed before" in text
+    assert "2 runs now: about 0:50 of device time · 4 MB of disk · done in 0:30" in text
+    assert len(plan_of(jobs, grid, tmp_path, retry=True).ours) == 3
+    assert [entry.job for entry in plan_of(jobs, grid, tmp_path, limit=1).ours] == [jobs[1]]
+    assert [entry.job for entry in plan_of(jobs, grid, tmp_path, budget=49).ours] == [jobs[1]]
+
+
+def test_costs_come_from_earlier_runs_of_the_same_kind(jobs: list[Job], undisturbed: Path, tmp_path: Path) -> None:
+    costs = earlier(undisturbed)
+    recipe = jobs[0].recipes[0]
+    assert set(costs) == {recipe_key(recipe)}
+    assert recipe_key(recipe) != recipe_key(
+        jobs[0].recipes[0].model_copy(update={"run": recipe.run.model_copy(update={"threads": 2})})
+    )
+    cost = costs[recipe_key(recipe)]
+    timed = measure(recipe, Places(tmp_path, tmp_path))
+    assert cost.evaluation > 0
+    assert 0 < timed.epoch_seconds < 60 and 0 < cost.epoch < 60
+    # Weights, momenta and the encoder: what is estimated is what the folder came to hold, within its small files.
+    assert timed.folder_bytes < cost.size < timed.folder_bytes + 100_000
+
+
+@pytest.mark.parametrize(
+    ("only", "count"), [((), 8), (("k=5",), 4), (("k=5", "seed=1"), 2), (("k=5", "k=20", "predictor=linear"), 4)]
+)
+def test_only(grid: Path, only: tuple[str, ...], count: int) -> None:
+    assert len(select(read_grid(grid), only)) == count
+
+
+@pytest.mark.parametrize(
+    ("only", "told"), [("kk=5", "did you mean 'k'?"), ("k", "no such axis|axis=label"), ("k=6", "labels: 5, 20")]
+)
+def test_only_is_checked(grid: Path, only: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        select(read_grid(grid), [only])
+
+
+def test_cores_are_never_oversubscribed() -> None:
+    assert slots("cpu") == Slots((CPU,), cores(), 1)
+    assert slots("cpu", threads=cores()).jobs == 1
+    with pytest.raises(InputError, match="cores"):
+        slots("cpu", jobs=cores() + 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"), [("90s", 90), ("30m", 1800), ("6h", 21600), ("1h30m", 5400), ("1.5h", 5400), ("2d", 172800)]
+)
+def test_lengths_of_time(text: str, length: float) -> None:
+    assert durations.seconds(text, "--budget") == length
+
+
+def test_lengths_of_time_shown_and_refused() -> None:
+    assert [durations.clock(length) for length in (19, 3599, 7387, 273600 + 86400)] == [
+        "0:19",
+        "59:59",
+        "2:03:07",
+        "4d 4h",
+    ]
+    for wrong in ("6", "h", "6 hours", "", "0h", "-1h"):
+        with pytest.raises(InputError, match="--budget"):
+            durations.seconds(wrong, "--budget")
+
+
+class FakeEngine:
+    """Ends each job at once with the next outcome of a script."""
+
+    def __init__(self, results: Path, script: Callable[[Job, int], Outcome]) -> None:
+        self.slots, self.results, self.script = TWO, results, script
+        self.running: list[Running] = []
+        self.started: list[tuple[Job, bool, int]] = []
+
+    def room(self, *, alone: bool = False) -> Device | None:
+        return CPU if len(self.running) < (1 if alone else 2) else None
+
+    def start(self, job: Job, device: Device, *, alone: bool = False) -> Running:
+        self.started.append((job, alone, len(self.running)))
+        folder = find(self.results, job.identity) or folder_of(job, self.results)
+        one = cast(Running, SimpleNamespace(job=job, folder=folder, alone=alone, started=time.time()))
+        self.running.append(one)
+        return one
+
+    def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
+        ended, self.running = self.running, []
+        tries = [sum(job is one.job for job, _, _ in self.started) for one in ended]
+        pairs = [(one, self.script(one.job, count)) for one, count in zip(ended, tries, strict=True)]
+        for one, outcome in pairs:
+            if outcome.kind == "done":
+                one.folder.write_status(replace(one.folder.status, state="done", verdict="healthy"))
+                evaluate(one.job, one.folder)
+        return pairs
+
+    def stop(self, *, now: bool = False) -> None:
+        pass
+
+
+class Silent:
+    def event(self, text: str) -> None:
+        pass
+
+    def draw(self, sweep: Sweep) -> None:
+        pass
+
+
+def swept(
+    jobs: list[Job], grid: Path, results: Path, script: Callable[[Job, int], Outcome], **options: bool
+) -> tuple[Sweep, FakeEngine]:
+    engine = FakeEngine(results, script)
+    stop_on_failure = options.pop("stop_on_failure", False)
+    sweep = Sweep(plan_of(jobs, grid, results, **options), engine, Silent(), results, stop_on_failure=stop_on_failure)
+    sweep.run()
+    return sweep, engine
+
+
+def test_out_of_memory_is_tried_again_alone_and_after_the_others(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    def script(job: Job, count: int) -> Outcome:
+        return Outcome("memory", "too big") if job is jobs[0] and count == 1 else Outcome("done")
+
+    sweep, engine = swept(jobs, grid, tmp_path, script)
+    assert len(sweep.done) == 4 and not sweep.failures
+    assert engine.started[-1] == (jobs[0], True, 0)
+    assert [alone for _, alone, _ in engine.started] == [False] * 4 + [True]
+
+
+def test_a_designed_error_is_not_tried_again_and_a_crash_once(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    ends = {jobs[0].identity: Outcome("failed", "NaN at step 3"), jobs[1].identity: Outcome("crashed", "exit code 7")}
+    sweep, engine = swept(jobs, grid, tmp_path, lambda job, _: ends.get(job.identity, Outcome("done")))
+    assert [sum(job is one for job, _, _ in engine.started) for one in jobs] == [1, 2, 1, 1]
+    assert {failure.job.identity: failure.reason for failure in sweep.failures} == {
+        jobs[0].identity: "NaN at step 3",
+        jobs[1].identity: "crashed: exit code 7 (try 2 of 2)",
+    }
+    for failure in sweep.failures:
+        folder = find(tmp_path, failure.job.identity)
+        assert folder is not None
+        assert (folder.status.state, folder.status.reason) == ("failed", failure.reason)
+    again, engine = swept(jobs, grid, tmp_path, lambda *_: Outcome("done"), retry=True)
+    assert [job for job, _, _ in engine.started] == jobs[:2]
+    assert len(again.done) == 2 and not again.failures
+
+
+def test_a_failed_evaluation_leaves_the_run_done(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    folder = folder_of(jobs[0], tmp_path, state="done", verdict="healthy")
+    sweep, _ = swept(jobs[:1], grid, tmp_path, lambda *_: Outcome("crashed", "exit code 7"))
+    assert len(sweep.failures) == 1
+    assert folder.status.state == "done"
+    assert jobs[0].state(folder) == "failed"
+    swept(jobs[:1], grid, tmp_path, lambda *_: Outcome("done"), retry=True)
+    assert folder.status.reason is None
+    assert jobs[0].state(folder) == "finished"
+
+
+def test_a_run_held_elsewhere_is_watched_until_it_is_done(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    folder = folder_of(jobs[0], tmp_path, state="running")
+    with hold(folder):
+        plan = plan_of(jobs, grid, tmp_path)
+        assert [entry.state for entry in plan.entries] == ["elsewhere", "new", "new", "new"]
+        engine = FakeEngine(tmp_path, lambda *_: Outcome("done"))
+        sweep = Sweep(plan, engine, Silent(), tmp_path, stop_on_failure=False)
+        evaluate(jobs[0], folder)
+        folder.update_status(state="done")
+        sweep.run()
+    assert len(sweep.done) == 4
+    assert jobs[0] not in [job for job, _, _ in engine.started]
+
+
+def test_stop_on_failure_starts_nothing_more(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    sweep, engine = swept(jobs, grid, tmp_path, lambda *_: Outcome("failed", "NaN"), stop_on_failure=True)
+    assert len(engine.started) == 2 and len(sweep.queue) == 2
+    assert {failure.reason for failure in sweep.failures} == {"NaN"}
