@@ -73,7 +73,8 @@ def overview(results: Path) -> Overview:
             found[folder.identity] = name, standing(folder)
         except (InputError, OSError) as error:
             left_out.append((str(results / name), str(error).splitlines()[0]))
-    grids, labels = {}, {}
+    grids: dict[str, dict[str, int]] = {}
+    labels: dict[str, str] = {}
     for path in sorted((results / "sweeps").glob("*.json")):
         try:
             sweep = read_json(path)
