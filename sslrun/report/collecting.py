@@ -85,7 +85,7 @@ def collect(folder: Path, grid: str | None = None) -> Results:
 
 def _sweeps(folder: Path, left_out: list[tuple[str, str]]) -> dict[str, dict[str, Any]]:
     found = {}
-    for path in sorted((folder / "sweeps").glob("*.json")):
+    for path in sorted((folder / "sweeps").rglob("*.json")):
         try:
             sweep = read_json(path)
             cells = [(dict(cell["labels"]), int(cell["seed"]), str(cell["identity"])) for cell in sweep["cells"]]
@@ -106,14 +106,17 @@ def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results
     numbers = [by_identity.get(cell["identity"], -1) for cell in cells]
     table = runs.reindex([number if number >= 0 else None for number in numbers]).reset_index(drop=True)
     there = [number >= 0 for number in numbers]
-    names = table["folder"].tolist() if there and "folder" in table else []
+    names = table["folder"].tolist() if "folder" in table else [""] * len(cells)
     own = [
-        _cell_columns(folder / name, cell) if present else {}
-        for cell, present, name in zip(cells, there, names or [""] * len(cells), strict=True)
+        _cell_columns(folder / name if present else None, cell)
+        for cell, present, name in zip(cells, there, names, strict=True)
     ]
     # Where the grid says how to evaluate, a cell has the numbers of its own evaluations and no other cell's.
-    for column in dict.fromkeys(name for columns in own for name in columns):
-        table[column] = pd.Series([columns.get(column) for columns in own], dtype=object).infer_objects()
+    columns = list(dict.fromkeys(name for each in own for name in each))
+    for column in columns:
+        numbers_or_none = [each.get(column) for each in own]
+        plain = all(value is None or isinstance(value, int | float) for value in numbers_or_none)
+        table[column] = pd.Series(numbers_or_none, dtype=float if plain else object)
     table["identity"] = [cell["identity"] for cell in cells]
     table["seed"] = [int(cell["seed"]) for cell in cells]
     status = table["status"].tolist() if "status" in table else [None] * len(cells)
@@ -122,25 +125,28 @@ def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results
         table[f"axis.{axis}"] = [str(cell["labels"][axis]) for cell in cells]
     used = {cell["identity"] for cell in cells}
     others = sum(identity not in used for identity in by_identity)
-    notes = [f"grid {sweep['grid']}: {len(cells)} cells"]
+    notes = [f"grid {sweep['grid']}: {len(cells)} cells", *([str(sweep["notes"])] if sweep.get("notes") else [])]
     if others:
         notes.append(f"{others} run{'s' * (others > 1)} here {'are' if others > 1 else 'is'} not part of this grid")
-    table.attrs = {**runs.attrs, "paths": {}}
+    timing = dict.fromkeys([*runs.attrs["timing"], *(column for column in columns if column.endswith(".seconds"))])
+    table.attrs = {**runs.attrs, "timing": list(timing), "paths": {}}
     order = {axis: list(dict.fromkeys(table[f"axis.{axis}"])) for axis in axes}
     baseline = {str(axis): str(label) for axis, label in (sweep.get("baseline") or {}).items() if axis in axes}
     return Results(folder, table, tuple(axes), order, str(sweep["grid"]), baseline, tuple(notes))
 
 
-def _cell_columns(path: Path, cell: dict[str, Any]) -> dict[str, Any]:
-    """The columns of a cell's own evaluations under their plain names; none as long as they are not there."""
+def _cell_columns(path: Path | None, cell: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a cell's own evaluations under their plain names; empty as long as they are not there."""
     columns: dict[str, Any] = {}
     for name, identity in (cell.get("evaluations") or {}).items():
         kind, _, at = str(name).partition("@")
+        columns |= dict.fromkeys([name, f"untrained.{name}", f"pixels.{name}", f"{name}.seconds"])
         try:
-            found = read_json(RunFolder(path).evaluation_path(kind, str(identity), int(at) if at else None))
-            columns |= evaluation_columns([found], {})
+            if path is not None:
+                found = read_json(RunFolder(path).evaluation_path(kind, str(identity), int(at) if at else None))
+                columns |= evaluation_columns([found], {})
         except (OSError, ValueError, KeyError, TypeError):  # not yet there, or named by `load_runs` as damaged
-            columns |= dict.fromkeys([name, f"untrained.{name}", f"pixels.{name}"])
+            continue
     return columns
 
 

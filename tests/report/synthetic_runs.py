@@ -45,8 +45,8 @@ def make_run(
     folder = RunFolder(results / f"{name}-{identity[:16]}")
     (folder.path / "evaluations").mkdir(parents=True)
     folder.recipe.write_text(text)
-    rows = [row(epoch, epochs, seed, verdict) for epoch in range(epochs + 1)]
-    folder.history.path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    rows, history = _history(epochs, seed, verdict)
+    folder.history.path.write_text(history)
     evidence = {"std": rows[-1]["std"], "rank": rows[-1]["rank"], "untrained_rank": rows[0]["rank"]}
     status = Status(
         state=state,  # type: ignore[arg-type]  # tests write states as plain text
@@ -65,6 +65,12 @@ def make_run(
         for kind, accuracy in (("knn", knn), ("linear", knn + 0.01)):
             write_cell(folder, kind, accuracy, recipe["evaluation"][kind])
     return folder
+
+
+@cache
+def _history(epochs: int, seed: int, verdict: str) -> tuple[list[dict[str, Any]], str]:
+    rows = [row(epoch, epochs, seed, verdict) for epoch in range(epochs + 1)]
+    return rows, "".join(json.dumps(each) + "\n" for each in rows)
 
 
 def write_cell(folder: RunFolder, kind: str, accuracy: float, settings: dict[str, Any]) -> str:

@@ -1,0 +1,169 @@
+import json
+import math
+import time
+from pathlib import Path
+
+import pytest
+from scipy import stats
+from synthetic_runs import make_run, write_cell
+
+from sslrun.errors import InputError
+from sslrun.report.collecting import Results, collect
+from sslrun.report.document import as_json, build
+from sslrun.report.tables import comparisons, default_metrics, read_baseline, summary
+from sslrun.runs.folder import RunFolder
+
+LINEAR, NONE, DIRECT = (f"method.predictor={{kind: {kind}}}" for kind in ("linear", "none", "directpred"))
+NO_EMA = "method.ema={kind: none}"
+KNN = {"direct": [0.95, 0.97, 0.96], "linear": [0.91, 0.94, 0.92]}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two predictors × EMA on or off × three seeds; without EMA linear has a collapse and a failure."""
+    for seed in range(3):
+        make_run(tmp_path, seed, DIRECT, knn=KNN["direct"][seed])
+        make_run(tmp_path, seed, LINEAR, knn=KNN["linear"][seed])
+        make_run(tmp_path, seed, DIRECT, NO_EMA, knn=0.9 + seed / 100)
+    make_run(tmp_path, 0, LINEAR, NO_EMA, knn=0.8)
+    make_run(tmp_path, 1, LINEAR, NO_EMA, knn=0.2, state="collapsed", verdict="complete")
+    make_run(tmp_path, 2, LINEAR, NO_EMA, state="failed", reason="out of memory\nlong trace")
+    return tmp_path
+
+
+def write_sweep(results: Path, cells: list[tuple[dict[str, str], RunFolder | str, int, dict[str, str]]]) -> None:
+    (results / "sweeps").mkdir(exist_ok=True)
+    listed = [
+        {
+            "labels": labels,
+            "seed": seed,
+            "identity": run if isinstance(run, str) else run.identity,
+            "evaluations": evaluations,
+        }
+        for labels, run, seed, evaluations in cells
+    ]
+    sweep = {"grid": "small", "axes": list(cells[0][0]), "baseline": None, "cells": listed}
+    (results / "sweeps" / "small.json").write_text(json.dumps(sweep))
+
+
+def test_axes_are_the_options_that_differ_and_means_are_over_seeds(results: Path) -> None:
+    found = collect(results)
+    assert found.axes == ("predictor", "ema")
+    assert found.order == {"predictor": ["directpred", "linear"], "ema": ["constant", "none"]}
+    assert default_metrics(found) == ["knn", "linear"]
+    table = summary(found, ["knn"]).set_index(["predictor", "ema"])
+    row = table.loc[("directpred", "constant")]
+    low, high = stats.t.interval(0.95, 2, loc=0.96, scale=stats.sem(KNN["direct"]))
+    assert (row["n"], row["mean"], row["std"]) == (3, pytest.approx(0.96), pytest.approx(0.01))
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
+    troubled = table.loc[("linear", "none")]
+    assert (troubled["n"], troubled["mean"], troubled["runs"]) == (2, pytest.approx(0.5), 3)
+    assert (troubled["collapsed"], troubled["failed"], troubled["missing"]) == (1, 1, 0)
+    without = summary(found, ["knn"], without_collapsed=True).set_index(["predictor", "ema"]).loc[("linear", "none")]
+    assert (without["n"], without["mean"], without["collapsed"]) == (1, pytest.approx(0.8), 1)
+    assert math.isnan(without["std"])
+
+
+def test_comparisons_are_paired_and_otherwise_alike(results: Path) -> None:
+    found = collect(results)
+    table = comparisons(found, ["knn"], read_baseline(found, "predictor=linear")).set_index(["predictor", "ema"])
+    assert list(table.index) == [("directpred", "constant"), ("directpred", "none")]
+    row, theirs = table.loc[("directpred", "constant")], stats.ttest_rel(KNN["direct"], KNN["linear"])
+    assert row["p"] == pytest.approx(theirs.pvalue)
+    assert (row["low"], row["high"]) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    assert row["p_holm"] == pytest.approx(2 * theirs.pvalue)
+    assert table.loc[("directpred", "none"), "n"] == 2
+    for wrong in ("predictor", "predictor=linaer", "nothing=1"):
+        with pytest.raises(InputError):
+            read_baseline(found, wrong)
+
+
+def test_one_axis_named_alone_never_mixes_the_other(results: Path) -> None:
+    document = build(collect(results), rows=["predictor"], metrics=["knn"])
+    titles = [table.title for table in document.tables]
+    assert titles[:2] == ["Results; ema constant", "Results; ema none"]
+    square = build(collect(results), columns=["ema"], metrics=["knn"]).tables[0]
+    assert square.header == ("predictor", "constant", "none")
+    texts = [[cell.text for cell in row] for row in square.rows]
+    assert texts[0][1].startswith("0.960 ± 0.010 [0.935, 0.985] (3)")
+    assert texts[1][2].endswith("(2, 1 collapsed, 1 failed)")
+    with pytest.raises(InputError, match="at once"):
+        build(collect(results), rows=["ema"], columns=["ema"])
+    with pytest.raises(InputError, match="no metric 'kn'"):
+        build(collect(results), metrics=["kn"])
+
+
+def test_failed_runs_and_what_was_left_out_are_told(results: Path) -> None:
+    (results / "notes").mkdir()
+    document = build(collect(results))
+    failed = next(table for table in document.tables if table.title == "Runs that did not finish")
+    assert [cell.text for cell in failed.rows[0]][1:] == ["linear", "none", "2", "failed", "out of memory"]
+    assert [(Path(path).name, why) for path, why in document.results.left_out] == [
+        ("notes", "not a run: no identity.json")
+    ]
+
+
+def test_a_grid_gives_labels_missing_cells_and_its_own_evaluations(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, seed, knn=0.9) for seed in (0, 1)]
+    other = make_run(tmp_path, 5, NO_EMA, knn=0.1)
+    twenty = [write_cell(run, "knn", 0.7, {"k": 20, "temperature": 0.07}) for run in runs]
+    five = [next(cell["identity"] for cell in run.evaluations() if cell["metrics"]["accuracy"] == 0.9) for run in runs]
+    cells: list[tuple[dict[str, str], RunFolder | str, int, dict[str, str]]] = []
+    for label, identities in (("few", five), ("many", twenty)):
+        for seed in (0, 1):
+            cells.append(({"neighbours": label}, runs[seed], seed, {"knn": identities[seed]}))
+        cells.append(({"neighbours": label}, "ab" * 32, 2, {"knn": "cd" * 32}))
+    cells.append(({"neighbours": "most"}, runs[0], 0, {"knn": "ef" * 32}))
+    write_sweep(tmp_path, cells)
+    found = collect(tmp_path)
+    assert found.grid == "small"
+    assert len(found.runs) == 7
+    table = summary(found, ["knn"]).set_index("neighbours")
+    assert table["mean"].tolist()[:2] == pytest.approx([0.9, 0.7])
+    assert table["n"].tolist() == [2, 2, 0]
+    assert table["missing"].tolist() == [1, 1, 0]
+    assert any("1 run here is not part of this grid" in note for note in found.notes)
+    assert other.path.name not in found.runs["folder"].tolist()
+    with pytest.raises(InputError, match="no grid 'smal'"):
+        collect(tmp_path, "smal")
+
+
+def test_a_grid_of_which_nothing_has_run_yet_and_a_damaged_one(tmp_path: Path) -> None:
+    write_sweep(tmp_path, [({"a": "x"}, "ab" * 32, 0, {"knn": "cd" * 32})])
+    (tmp_path / "sweeps" / "broken.json").write_text('{"grid":')
+    (tmp_path / "sweeps" / "foreign.json").write_text("[]")
+    found = collect(tmp_path)
+    assert found.runs["status"].tolist() == ["missing"]
+    assert {Path(path).name for path, _ in found.left_out} == {"broken.json", "foreign.json"}
+    assert build(found).tables[0].rows[0][-1].text == "1 missing"
+
+
+def test_an_empty_folder_has_an_empty_report(tmp_path: Path) -> None:
+    document = build(collect(tmp_path))
+    assert document.notes[0].startswith("0 runs")
+    assert as_json(document)["runs"] == []
+
+
+def test_what_differs_between_equal_runs_is_kept_apart(results: Path) -> None:
+    whole = as_json(build(collect(results)))
+    timing = set(collect(results).timing)
+    assert {"seconds", "created", "knn.seconds"} <= timing
+    assert not timing & set(whole["runs"][0])
+    assert timing | {"folder"} == set(whole["timing"][0])
+
+
+def _many(results: Path, runs: int) -> Results:
+    for seed in range(runs // 10):
+        for rho in range(10):
+            make_run(results, seed, f"method.predictor={{kind: directpred, rho: 0.{rho}}}", epochs=20)
+    began = time.process_time()
+    found = collect(results)
+    build(found, baseline="rho=0.3")
+    assert time.process_time() - began < 3 * runs / 1000
+    return found
+
+
+def test_a_thousand_runs_are_reported_in_time(tmp_path: Path) -> None:
+    found = _many(tmp_path, 1000)
+    assert found.axes == ("rho",)
+    assert len(found.runs) == 1000

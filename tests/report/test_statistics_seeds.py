@@ -1,0 +1,106 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from sslrun.report.statistics import Difference, Estimate, estimate, holm, judge, paired_difference, seeds_needed
+
+numbers = st.floats(-100, 100, allow_nan=False)
+
+
+@given(st.lists(numbers, min_size=2, max_size=30).filter(lambda found: np.std(found) > 1e-6))
+def test_mean_spread_and_interval_are_scipys(found: list[float]) -> None:
+    ours = estimate(found)
+    low, high = stats.t.interval(0.95, len(found) - 1, loc=np.mean(found), scale=stats.sem(found))
+    assert (ours.n, ours.mean, ours.std) == pytest.approx((len(found), np.mean(found), np.std(found, ddof=1)))
+    assert (ours.low, ours.high) == pytest.approx((low, high))
+
+
+def test_one_seed_has_no_spread_and_none_has_no_mean() -> None:
+    one, none = estimate([0.9]), estimate([])
+    assert (one.n, one.mean) == (1, 0.9)
+    assert all(map(math.isnan, (one.std, one.low, one.high, none.mean, none.std)))
+
+
+@given(st.lists(st.tuples(numbers, numbers), min_size=3, max_size=20))
+def test_paired_differences_are_scipys_over_the_seeds_in_common(pairs: list[tuple[float, float]]) -> None:
+    gaps = [a - b for a, b in pairs]
+    if np.std(gaps) < 1e-6:
+        return
+    condition = {seed: a for seed, (a, _) in enumerate(pairs)} | {1000: 5.0}
+    baseline = {seed: b for seed, (_, b) in reversed(list(enumerate(pairs)))} | {2000: 7.0}
+    ours = paired_difference(condition, baseline)
+    theirs = stats.ttest_rel(*zip(*pairs, strict=True))
+    low, high = theirs.confidence_interval(0.95)
+    assert ours.estimate.n == len(pairs)
+    assert ours.p == pytest.approx(theirs.pvalue)
+    assert (ours.estimate.low, ours.estimate.high) == pytest.approx((low, high))
+
+
+def test_equal_differences_need_no_spread() -> None:
+    assert paired_difference({0: 2.0, 1: 3.0}, {0: 1.0, 1: 2.0}).p == 0
+    assert paired_difference({0: 2.0, 1: 3.0}, {0: 2.0, 1: 3.0}).p == 1
+    assert math.isnan(paired_difference({0: 2.0}, {0: 1.0}).p)
+
+
+def test_ninety_five_per_cent_intervals_cover_about_that() -> None:
+    draws = np.random.default_rng(0).normal(0.9, 0.01, (4000, 5))
+    covered = sum(found.low <= 0.9 <= found.high for found in map(estimate, draws.tolist()))
+    assert covered / 4000 == pytest.approx(0.95, abs=0.011)  # three standard errors
+
+
+def test_paired_intervals_cover_where_seeds_share_their_luck() -> None:
+    draw = np.random.default_rng(1)
+    covered = 0
+    for _ in range(2000):
+        luck = draw.normal(0, 0.05, 4)
+        ours = {seed: value for seed, value in enumerate(0.92 + luck + draw.normal(0, 0.01, 4))}
+        theirs = {seed: value for seed, value in enumerate(0.90 + luck + draw.normal(0, 0.01, 4))}
+        found = paired_difference(ours, theirs).estimate
+        covered += found.low <= 0.02 <= found.high
+        assert found.high - found.low < 0.5
+    assert covered / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+def test_holm_by_hand_and_nan_does_not_count() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.9]) == pytest.approx([1.0, 1.0])
+    adjusted = holm([0.01, math.nan, 0.04])
+    assert adjusted[0] == pytest.approx(0.02)
+    assert adjusted[2] == pytest.approx(0.04)
+    assert math.isnan(adjusted[1])
+
+
+def test_holm_keeps_false_claims_rare_among_many_comparisons() -> None:
+    draws = np.random.default_rng(2).normal(0, 1, (500, 12, 5))
+    false = 0
+    for experiment in draws:
+        differences = [paired_difference(dict(enumerate(row)), dict.fromkeys(range(5), 0.0)) for row in experiment]
+        false += any(judged.distinguishable for judged in judge(differences))
+    assert false / 500 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)
+
+
+@given(st.floats(0.05, 3), st.integers(2, 10))
+def test_so_many_seeds_settle_it_and_one_fewer_does_not(mean: float, n: int) -> None:
+    needed = seeds_needed(Estimate(n, mean, 1.0, 0.0, 0.0))
+    if needed is None:
+        needed = 1001  # not within the most that are looked at
+    else:
+        assert stats.t.ppf(0.975, needed - 1) / math.sqrt(needed) < mean
+    if needed > 2:
+        assert stats.t.ppf(0.975, needed - 2) / math.sqrt(needed - 1) >= mean
+
+
+def test_judged_says_how_many_more() -> None:
+    clear = paired_difference(dict(enumerate([1.0, 1.1, 0.9, 1.05])), dict.fromkeys(range(4), 0.0))
+    unclear = paired_difference(dict(enumerate([1.0, -0.6, 0.9, 0.2])), dict.fromkeys(range(4), 0.0))
+    nothing = Difference(Estimate(3, 0.0, 1.0, -1.0, 1.0), 1.0)
+    first, second, third = judge([clear, unclear, nothing])
+    assert (first.distinguishable, first.more_seeds) == (True, 0)
+    assert not second.distinguishable
+    assert second.more_seeds == (seeds_needed(unclear.estimate, 1 - 0.05 / 3) or 0) - 4
+    assert second.more_seeds > 0
+    assert (third.distinguishable, third.more_seeds) == (False, None)
