@@ -96,7 +96,11 @@ def row(found: Standing | None) -> list[str]:
         "" if found.loss is None else f"{found.loss:.3f}",
         "" if found.std is None else f"{found.std:.2f}",
         "" if found.images_per_second is None else f"{found.images_per_second:,.0f}",
-        "" if found.seconds_left is None else clock(found.seconds_left),
+        ""
+        if found.seconds_left is None
+        else "evaluating"
+        if found.epoch == found.epochs
+        else clock(found.seconds_left),
     ]
 
 
