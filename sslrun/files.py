@@ -8,10 +8,13 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+_WAIT_SECONDS = 0.2
 
 
 @contextmanager
@@ -55,13 +58,26 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path` (made if absent), waiting for whoever holds it.
+def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on `path` (made if absent), waiting for whoever holds it; `waiting` is called meanwhile.
 
     The system frees the lock when its process ends, however it ends. `path` is never removed: removing a lock
     file lets two processes hold "the" lock at once.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        if waiting is None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        while waiting is not None and not _locks(file):
+            waiting()
+            time.sleep(_WAIT_SECONDS)
         yield
+
+
+def _locks(file: IO[str]) -> bool:
+    """Take the lock on `file` if nobody has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

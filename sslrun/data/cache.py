@@ -73,11 +73,11 @@ def make(
 ) -> Entry:
     """Decode the images that `read` gives (a source and an index into it) and keep them as the entry for `key`.
 
-    If another process is at it, waits and takes its result. Raises `DataError` for a picture that can't be read, and
-    for a full disk with the bytes needed.
+    If another process is at it, waits (`progress(0, 0)` is called meanwhile) and takes its result. Raises `DataError`
+    for a picture that can't be read, and for a full disk with the bytes needed.
     """
     folder = place(root) / entry_name(key)
-    with locked(folder / "lock"):
+    with locked(folder / "lock", (lambda: progress(0, 0)) if progress is not None else None):
         if (entry := _open(folder, key)) is not None:
             return entry
         for left in ("header.json", "images.u8", *(path.name for path in folder.glob(".*.part"))):

@@ -28,6 +28,8 @@ root, act = Path(sys.argv[1]), sys.argv[2]
 data = Folder(kind="folder", path="set", store=16)
 made = []
 def progress(done, total):
+    if not total:
+        return  # another process is at it
     made.append(done)
     if act == "die":
         os.kill(os.getpid(), 9)
