@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sslrun.cli_machine import machine_app
 from sslrun.cli_report import report_app
 from sslrun.errors import InputError, SslrunError
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The images on this machine.")
 app.add_typer(data_app, name="data")
+app.add_typer(machine_app)
 app.add_typer(report_app)
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.")]
@@ -43,12 +45,11 @@ def main() -> None:
     from sslrun import console
 
     try:
-        app(standalone_mode=False)
+        if code := app(standalone_mode=False):  # what a command gave to typer.Exit
+            sys.exit(code)
     except SslrunError as error:
         console.error(str(error))
         sys.exit(error.exit_code)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
     except typer.Abort:
         sys.exit(130)
     except KeyboardInterrupt:

@@ -1,0 +1,138 @@
+"""The training step end to end, against itself on views that are ready and against the bare loop; and the share that
+the predictor's rule has of it. Images a second are counted once a step, whatever the number of views.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+from torch import Tensor
+
+from sslrun.bench.bare import BareLoop
+from sslrun.bench.pictures import BATCHES
+from sslrun.bench.precision import has_bf16
+from sslrun.bench.rows import Row, clock_of, on_cpu
+from sslrun.bench.timing import Settings, Stopwatch, alternate, calls_a_round, timing
+from sslrun.data.images import ImageSet
+from sslrun.methods import build_encoder, build_method
+from sslrun.methods.noncontrastive import NonContrastive
+from sslrun.recipe.schema import Recipe
+from sslrun.training.pretrain import Trainer, assemble
+from sslrun.views.pipeline import Views
+
+# All bars are for a full ResNet-18.
+ALONE_BAR = 0.95
+"""End to end against the step alone, same machine and precision."""
+BARE_BARS = {"float32": 1.2, "bf16": 2.0}
+"""End to end against the bare float32 loop with PIL views, on a CPU."""
+RULE_BARS = {"cpu": 0.003, "cuda": 0.02}
+"""Most of a step that the predictor's rule may take."""
+
+
+class Steps:
+    """Steps of a recipe in one precision: `end_to_end`, and `alone` on views made beforehand, by the same networks."""
+
+    def __init__(self, recipe: Recipe, images: ImageSet, settings: Settings, precision: str) -> None:
+        training = recipe.training.model_copy(update={"precision": precision, "batch_size": settings.step_batch})
+        recipe = recipe.model_copy(update={"training": training})
+        self.trainer: Trainer = assemble(recipe, build_encoder(recipe, images.images.shape[1]), images, settings.device)
+        self.batches = self._endless()
+        self.iterations = (i % len(self.trainer.updates.rates) for i in count())
+        _, channels, _, stored = images.images.shape
+        views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
+        self.ready = views(next(self.batches), views.draw(settings.step_batch, recipe.seed, 0))
+
+    def end_to_end(self) -> Tensor:
+        """Gather a batch, draw and make its views, train on them."""
+        return self.trainer.step(next(self.batches), next(self.iterations))
+
+    def alone(self) -> Tensor:
+        """Train on the views that are ready."""
+        return self.trainer.method.step(self.ready, next(self.iterations), self.trainer.updates)
+
+    def _endless(self) -> Iterator[Tensor]:
+        for epoch in count():
+            yield from self.trainer.batches.epoch(epoch)
+
+
+def step_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]:
+    """Both precisions against the step alone and, for BYOL with its stop-gradient, against the bare loop.
+
+    bf16 is left out where it would be emulated.
+    """
+    ours = {precision: Steps(recipe, images, settings, precision) for precision in _precisions(settings)}
+    contenders: dict[str, Callable[[], object]] = {
+        f"{precision} alone": steps.alone for precision, steps in ours.items()
+    }
+    contenders |= {precision: steps.end_to_end for precision, steps in ours.items()}
+    bare = _bare_loop(recipe, images, settings)
+    if bare is not None:
+        contenders["bare"] = bare.step
+    taken = alternate(contenders, settings)
+    rows = []
+    for precision in ours:
+        references: list[tuple[str, str, float | None]] = [
+            ("step alone", f"{precision} alone", _barred(recipe, ALONE_BAR))
+        ]
+        if bare is not None:
+            references.append(("bare PIL loop", "bare", _barred(recipe, on_cpu(settings, BARE_BARS[precision]))))
+        rows += [
+            Row(
+                "step",
+                f"{recipe.name} {precision} / {name}",
+                taken[reference],
+                taken[precision],
+                clock_of(settings),
+                "images/s",
+                units=settings.step_batch,
+                bar=bar,
+            )
+            for name, reference, bar in references
+        ]
+    return rows
+
+
+def rule_row(recipe: Recipe, images: ImageSet, settings: Settings) -> Row:
+    """What the predictor observes and does after a step, timed inside steps of the fastest precision."""
+    precision = _precisions(settings)[-1]
+    steps = Steps(recipe, images, settings, precision)
+    predictor = steps.trainer.method.predictor
+    repeats = calls_a_round(steps.alone, settings)
+    whole, rule = Stopwatch(settings.device), Stopwatch(settings.device)
+    for name in ("observe", "after_step"):
+        setattr(predictor, name, rule.running()(getattr(predictor, name)))
+    taken = []
+    for _ in range(settings.rounds):
+        for _ in range(repeats):
+            with whole.running():
+                steps.alone()
+        taken.append((whole.take(repeats), rule.take(repeats)))
+    return Row(
+        "rule",
+        f"{recipe.name} {precision}: {recipe.method.predictor.kind}",
+        timing([step for step, _ in taken]),
+        timing([part for _, part in taken]),
+        clock_of(settings),
+        "ms",
+        share=True,
+        bar=_barred(recipe, RULE_BARS.get(settings.device.type)),
+    )
+
+
+def _precisions(settings: Settings) -> list[str]:
+    """From the slower to the faster."""
+    return ["float32"] if has_bf16(settings.device) is False else ["float32", "bf16"]
+
+
+def _bare_loop(recipe: Recipe, images: ImageSet, settings: Settings) -> BareLoop | None:
+    channels = images.images.shape[1]
+    training = recipe.training.model_copy(update={"precision": "float32"})
+    plain = recipe.model_copy(update={"training": training})
+    method = build_method(plain, build_encoder(plain, channels), channels, 1, settings.device)
+    if not isinstance(method, NonContrastive) or method.target is None:
+        return None  # another objective would need a loop of its own
+    return BareLoop(recipe, method, images.images[: BATCHES * settings.step_batch], settings.step_batch)
+
+
+def _barred(recipe: Recipe, bar: float | None) -> float | None:
+    backbone = recipe.network.backbone
+    return bar if backbone.kind == "resnet18" and backbone.width == 64 else None

@@ -1,0 +1,110 @@
+"""The commands about this machine: bench and doctor. `cli.py` adds them to the others."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sslrun.errors import InputError
+
+machine_app = typer.Typer(rich_markup_mode=None)
+
+RecipeArgument = Annotated[
+    str | None, typer.Argument(metavar="[RECIPE]", help="A recipe file, or the name of a shipped one.")
+]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one field, e.g. training.batch_size=64.")
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder [SSLRUN_DATA, or data].")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps or auto.")]
+
+
+@machine_app.command()
+def bench(
+    recipe: RecipeArgument = None,
+    only: Annotated[str, typer.Option("--only", help="step, views, style, rule, several with commas, or all.")] = "all",
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often all take turns.")] = 5,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=2, help="Images a batch [128; for steps on a CPU 64].")
+    ] = None,
+    changes: SetOption = [],  # noqa: B006
+    data: DataOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the report here too, as JSON.")] = None,
+) -> None:
+    """Measure the speed of step, views, style and predictor rule against plain references, in alternated rounds.
+
+    Without a recipe: the shipped ones that bars were set for, on stand-in images. CPUs are measured on one thread.
+
+    Example: sslrun bench --only views,style
+    """
+    from sslrun import bench as benching
+    from sslrun import console
+    from sslrun.files import write_json
+    from sslrun.jobs import choose_device, places
+    from sslrun.recipe import read_recipe
+
+    kinds = list(benching.KINDS) if only == "all" else only.split(",")
+    if not set(kinds) <= set(benching.KINDS):
+        raise InputError(
+            f"{only} can't be measured", where="--only", remedy=f"Choose among {', '.join(benching.KINDS)}."
+        )
+    plan = None if recipe is None else read_recipe(recipe, changes)
+    place = choose_device(device or (plan.run.device if plan else "auto"))
+    step_batch = batch or (64 if place.type == "cpu" else 128)
+    settings = benching.Settings(place, rounds=rounds, batch=batch or 128, step_batch=step_batch)
+    one = None if plan is None else benching.subject(plan, places(plan, None, data).data, settings)
+    images = "the recipe's own images" if one is not None and one.own else "stand-in images"
+    rows = []
+    if not as_json:
+        for line in benching.caption(settings, images):
+            console.say(line)
+    for part in benching.measure(kinds, settings, one, changes):
+        rows += part
+        if not as_json:
+            header, cells = benching.table(part)
+            console.say()
+            console.table(cells, header=header)
+    report = benching.as_json(rows, settings, images)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    if out is not None:
+        write_json(out, report)
+
+
+@machine_app.command()
+def doctor(
+    recipe: RecipeArgument = None,
+    changes: SetOption = [],  # noqa: B006
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Results folder [SSLRUN_RESULTS, or results].")
+    ] = None,
+    data: DataOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what this machine has and lacks; with a recipe, also whether its images are there and would fit.
+
+    Exits with 2 if a recipe's images are not all there.
+
+    Example: sslrun doctor imagenette_directpred
+    """
+    from sslrun.doctor import examine, fit, folders, lines
+    from sslrun.recipe import read_recipe
+
+    changes = [*changes, *([f"run.device={device}"] if device else [])]
+    plan = None if recipe is None else read_recipe(recipe, changes)
+    where = folders(plan, results, data)
+    found = examine(where)
+    fitted = None if plan is None else fit(plan, where.data)
+    if as_json:
+        report = found if fitted is None else found | {"recipe": fitted}
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        for label, text in lines(found, fitted):
+            typer.echo(f"{label:<16} {text}")
+    if fitted is not None and not fitted["data"]["ready"]:
+        raise typer.Exit(2)

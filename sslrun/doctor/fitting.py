@@ -1,0 +1,119 @@
+"""Whether a recipe could run here: are its images there, and does it fit into the device's memory, roughly."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from sslrun.bench.pictures import stored_shape
+from sslrun.bench.precision import has_bf16
+from sslrun.data.check import check
+from sslrun.doctor.machine import gib
+from sslrun.jobs import choose_device
+from sslrun.methods import Method, build_encoder, build_method
+from sslrun.recipe.schema import Recipe
+from sslrun.views.pipeline import Views
+
+_PROBE = (2, 4)  # images in the two steps from which the memory of a whole batch is extrapolated
+
+
+def fit(recipe: Recipe, root: Path) -> dict[str, Any]:
+    """What is there of the recipe's data below the folder `root`, and the memory that a run would take.
+
+    `memory` is None for vectors, which take next to none.
+    """
+    report = check(recipe.data, root)
+    device = choose_device(recipe.run.device)
+    shape = stored_shape(recipe.data)
+    count = report.counts.get("pretrain", report.counts.get("train", 0))
+    return {
+        "recipe": recipe.name,
+        "data": {"ready": report.ok, "text": report.text(), "problems": report.problems},
+        "precision": {"wanted": recipe.training.precision, "bf16": has_bf16(device)},
+        "memory": None if shape is None else _memory(recipe, shape, count, device),
+    }
+
+
+def _memory(recipe: Recipe, shape: tuple[int, int, int], count: int, device: torch.device) -> dict[str, Any]:
+    network, activations = training_memory(recipe, shape)
+    free = _free(device)
+    images = count * int(np.prod(shape))
+    stream = recipe.data.stream
+    resident = stream == "never" or (stream == "auto" and images <= free / 2)
+    needed = network + activations + (images if resident else 0)
+    return {
+        "device": str(device),
+        "free_gib": gib(free),
+        "network_gib": gib(network),
+        "activations_gib": gib(activations),
+        "images_gib": gib(images),
+        "images_resident": resident,
+        "needed_gib": gib(needed),
+        "enough": needed < free,
+    }
+
+
+def training_memory(recipe: Recipe, shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Rough bytes of training on stored images of `shape` (C, H, W): networks with gradients and optimisers' states,
+    and views with what is kept for the backward pass. A library's workspaces come on top.
+
+    Found by two small steps on the CPU, in float32 (which may be all that the CPU is good at); bf16 is taken for half.
+    """
+    channels, _, stored = shape
+    precision = recipe.training.precision
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": "float32"})})
+    method = build_method(recipe, build_encoder(recipe, channels), channels, 2, torch.device("cpu"))
+    states = 2 if recipe.optimizer.network.kind == "adamw" else 1
+    trained = sum(p.nbytes for p in method.parameters() if p.requires_grad)
+    network = _own_bytes(method) + (1 + states) * trained
+    views = Views(recipe.views, channels=channels, stored=stored)
+    few, more = (_kept(method, _views(views, n, shape)) for n in _PROBE)
+    each = (more - few) / (_PROBE[1] - _PROBE[0])
+    activations = few + each * (recipe.training.batch_size - _PROBE[0])
+    return network, round(activations / 2 if precision == "bf16" else activations)
+
+
+class _NoUpdates:
+    """Implements `sslrun.methods.Updater` without updating."""
+
+    def zero_grad(self) -> None:
+        """Nothing."""
+
+    def step(self, iteration: int, loss: Tensor) -> None:
+        """Nothing."""
+
+
+def _views(views: Views, n: int, shape: tuple[int, int, int]) -> list[Tensor]:
+    images_NCHW = torch.randint(256, (n, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return views(images_NCHW, views.draw(n, 0, 0))
+
+
+def _kept(method: Method, views_NCHW: list[Tensor]) -> int:
+    """Bytes of the views and of what a step keeps for its backward pass, parameters left out."""
+    own = {tensor.untyped_storage().data_ptr() for tensor in (*method.parameters(), *method.buffers())}
+    kept = {view.untyped_storage().data_ptr(): view.nbytes for view in views_NCHW}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        method.step(views_NCHW, 0, _NoUpdates())
+    return sum(kept.values())
+
+
+def _own_bytes(method: Method) -> int:
+    return sum(tensor.nbytes for tensor in (*method.parameters(), *method.buffers()))
+
+
+def _free(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return int(psutil.virtual_memory().available)
