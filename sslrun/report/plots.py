@@ -137,8 +137,9 @@ def _probe(figure: Figure, ax: Axes, rows: Rows) -> None:
 
 
 def matrix(rows: Rows, name: str) -> tuple[list[int], np.ndarray]:
-    """(epochs, values (epochs, modes)) of a signal that is a list."""
+    """(epochs, values (epochs, modes)) of a signal that is a list, as long as the last one."""
     found = [(row["epoch"], row[name]) for row in rows if row.get(name)]
+    found = [(epoch, values) for epoch, values in found if len(values) == len(found[-1][1])]
     return [epoch for epoch, _ in found], np.array([values for _, values in found], dtype=float)
 
 

@@ -57,8 +57,8 @@ def test_paired_intervals_cover_where_seeds_share_their_luck() -> None:
     covered = 0
     for _ in range(2000):
         luck = draw.normal(0, 0.05, 4)
-        ours = {seed: value for seed, value in enumerate(0.92 + luck + draw.normal(0, 0.01, 4))}
-        theirs = {seed: value for seed, value in enumerate(0.90 + luck + draw.normal(0, 0.01, 4))}
+        ours = dict(enumerate(0.92 + luck + draw.normal(0, 0.01, 4)))
+        theirs = dict(enumerate(0.90 + luck + draw.normal(0, 0.01, 4)))
         found = paired_difference(ours, theirs).estimate
         covered += found.low <= 0.02 <= found.high
         assert found.high - found.low < 0.5

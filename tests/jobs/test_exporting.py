@@ -1,0 +1,75 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sslrun.errors import InputError
+from sslrun.jobs.exporting import export
+from sslrun.networks.backbones import build_backbone
+from sslrun.recipe.schema import Backbone
+from sslrun.runs.folder import RunFolder
+from sslrun.training.checkpoint import save_encoder
+
+
+def run_with(folder: Path, channels: int = 3, **backbone: Any) -> tuple[RunFolder, nn.Module]:
+    section = Backbone(**backbone)
+    encoder = build_backbone(section, channels, seed=3).eval()
+    about = {"architecture": section.kind, "stem": section.stem, "width": section.width, "channels": channels}
+    run = RunFolder(folder / "exported-0123456789abcdef")
+    run.path.mkdir()
+    save_encoder(run.encoder, encoder, about)
+    return run, encoder
+
+
+@pytest.mark.parametrize("to", ["torchvision", "timm", "safetensors"])
+@pytest.mark.parametrize(
+    ("channels", "backbone"),
+    [
+        (3, {"kind": "resnet18"}),
+        (1, {"kind": "resnet18", "stem": "cifar"}),
+        (1, {"kind": "resnet18"}),
+        (1, {"kind": "densenet121"}),
+    ],
+)
+def test_the_lines_that_are_printed_load_the_same_network(
+    tmp_path: Path, to: str, channels: int, backbone: dict[str, Any]
+) -> None:
+    if to == "timm":
+        pytest.importorskip("timm")
+    run, encoder = run_with(tmp_path, channels, **backbone)
+    path, lines = export(run, to, tmp_path / ("encoder.safetensors" if to == "safetensors" else "encoder.pt"))
+    assert path.exists()
+    assert len(lines.splitlines()) == 3
+    names: dict[str, Any] = {}
+    exec(lines, names)  # loads strictly: torch raises for a name too many or too few
+    x_NCHW = torch.randn(2, channels, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(names["model"].eval()(x_NCHW), encoder(x_NCHW), rtol=1e-4, atol=1e-5)
+
+
+def test_networks_of_our_own_are_kept_as_safetensors_only(tmp_path: Path) -> None:
+    run, encoder = run_with(tmp_path, 1, kind="small_resnet", width=8)
+    for to in ("torchvision", "timm"):
+        with pytest.raises(InputError, match="no small_resnet of width 8"):
+            export(run, to, tmp_path / "x.pt")
+    path, lines = export(run, "safetensors", tmp_path / "x.safetensors")
+    assert path.read_bytes() == run.encoder.read_bytes()
+    names: dict[str, Any] = {}
+    exec(lines, names)
+    x_NCHW = torch.randn(2, 1, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(names["model"].eval()(x_NCHW), encoder(x_NCHW))
+
+
+def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
+    run, _ = run_with(tmp_path, kind="resnet18")
+    with pytest.raises(InputError, match="safetensors, torchvision, timm"):
+        export(run, "onnx")
+    run.encoder.write_bytes(b"nothing")
+    with pytest.raises(InputError, match="not an encoder of ours"):
+        export(run, "timm")
+    run.encoder.unlink()
+    with pytest.raises(InputError, match="no encoder yet"):
+        export(run, "timm")

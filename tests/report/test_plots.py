@@ -1,0 +1,90 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from synthetic_runs import make_run
+
+from sslrun.errors import InputError
+from sslrun.files import read_json
+from sslrun.report.compare import compare, plot_two
+from sslrun.report.drawing import as_svg, save
+from sslrun.report.plots import plot_run
+from sslrun.runs.folder import RunFolder
+
+
+def titles(figure: Figure) -> Iterator[str]:
+    return (ax.get_title("left") for ax in figure.axes if ax.get_title("left"))
+
+
+def test_a_run_is_drawn_with_all_that_its_history_holds(tmp_path: Path) -> None:
+    figure = plot_run(make_run(tmp_path, 0))
+    assert len(set(titles(figure))) == 7
+    std = next(ax for ax in figure.axes if ax.get_title("left").startswith("Spread"))
+    rows = [json.loads(line) for line in next(tmp_path.glob("*/history.jsonl")).read_text().splitlines()]
+    assert list(std.lines[0].get_ydata()) == [row["std"] for row in rows]
+    assert set(np.ravel(std.lines[1].get_ydata())) == {0.05}
+
+
+def test_half_finished_and_poorer_histories_are_drawn_too(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 0, state="running")
+    lines = folder.history.path.read_text().splitlines(keepends=True)
+    folder.history.path.write_text(lines[0])
+    save(plot_run(folder), tmp_path / "first.png")
+    poor = {"epoch": 1, "std": None, "rank": 2.0, "spectrum": [0.0, 0.0], "p": [], "alignments": None, "loss": None}
+    folder.history.path.write_text(json.dumps(poor) + "\n" + lines[2] + lines[3][:30])
+    save(plot_run(folder), tmp_path / "poor.svg")
+    (folder.path / "identity.json").unlink()
+    folder.history.path.write_text(json.dumps({"epoch": 0, "std": 0.5, "probe.knn.accuracy": 0.4}) + "\n")
+    assert "Probes on the way" in titles(plot_run(RunFolder(folder.path)))
+    folder.history.path.unlink()
+    with pytest.raises(InputError, match="no history yet"):
+        plot_run(folder)
+
+
+def test_equal_figures_are_equal_files(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 0)
+    for name in ("a", "b"):
+        figure = plot_run(folder)
+        for suffix in ("png", "svg"):
+            save(figure, tmp_path / f"{name}.{suffix}")
+    for suffix in ("png", "svg"):
+        written = (tmp_path / f"a.{suffix}").read_bytes()
+        assert written == (tmp_path / f"b.{suffix}").read_bytes()
+        assert len(written) > 5000
+
+
+def test_other_suffixes_are_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"png, .svg, .pdf"):
+        save(Figure(), tmp_path / "a.gif")
+
+
+def test_names_are_no_mathematics(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 0)
+    odd = RunFolder(folder.path.rename(folder.path.with_name("a $\\frac$ b")))
+    assert "$\\frac$" in as_svg(plot_run(odd))
+
+
+def test_two_runs_side_by_side(tmp_path: Path) -> None:
+    a = make_run(tmp_path, 0, knn=0.9)
+    b = make_run(tmp_path, 0, "method.stop_gradient=false", knn=0.5, state="collapsed", verdict="complete")
+    settings, outcome = compare(a, b)
+    assert [[cell.text for cell in row] for row in settings.rows] == [
+        ["method.stop_gradient", "true", "false", "another run"]
+    ]
+    by_name = {row[0].text: [cell.text for cell in row[1:]] for row in outcome.rows}
+    assert by_name["knn"] == ["0.9000", "0.5000", "-0.4000"]
+    assert by_name["verdict"] == ["healthy", "complete", ""]
+    assert not any("seconds" in name for name in by_name)
+    figure = plot_two(a, b)
+    assert len(list(titles(figure))) == 4
+    about = read_json(a.path / "identity.json")
+    assert about["recipe"]["method"]["stop_gradient"] is True
+
+
+def test_a_run_against_itself_differs_in_nothing(tmp_path: Path) -> None:
+    a = make_run(tmp_path, 0)
+    settings, _ = compare(a, a)
+    assert (settings.rows, settings.notes) == ((), ("None.",))
