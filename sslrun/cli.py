@@ -10,6 +10,7 @@ import typer
 
 from sslrun.cli_machine import machine_app
 from sslrun.cli_report import report_app
+from sslrun.cli_theory import theory_app
 from sslrun.errors import InputError, SslrunError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The im
 app.add_typer(data_app, name="data")
 app.add_typer(machine_app)
 app.add_typer(report_app)
+app.add_typer(theory_app)
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.")]
@@ -137,8 +139,9 @@ def _show_run(folder: "RunFolder", cells: "list[dict[str, Any]]", as_json: bool)
     rows = summary.scores(cells)
     with console.logging_to(folder.log):
         console.say()
-        console.table(rows[1:], header=rows[0])
-        console.say()
+        if cells:
+            console.table(rows[1:], header=rows[0])
+            console.say()
         for line in summary.closing(folder, cells):
             console.say(line)
 

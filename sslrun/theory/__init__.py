@@ -9,8 +9,9 @@ Reading order, from the paper's exact equations to one mode's fate:
 5. `fixed_points`: where a mode ends, and the threshold that decides it.
 6. `phase`: maps of that fate over decay, start and EMA; `forecast`: one mode's fate in plain sentences.
 7. `directset`: the predictor set to a power of the correlation matrix; weight decay as a threshold.
-8. `conversion`: from a training recipe's numbers to the flow's.
-9. `figures`: the papers' synthetic figures, drawn anew.
+8. `conversion`: from a training's numbers to the flow's; `setting`: from a recipe, with what the flow lacks of it.
+9. `overlay`: the theory laid over a run; `overlay_text` tells it.
+10. `figures`: the papers' synthetic figures, drawn anew, and an overlay's.
 
 `integration` follows a flow through time for all of them. Only NumPy and SciPy are used, no torch.
 """

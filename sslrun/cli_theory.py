@@ -1,0 +1,115 @@
+"""The command that asks the theory: what becomes of a mode, the paper's figures, and the flow laid over a run."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sslrun.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+theory_app = typer.Typer(rich_markup_mode=None)
+
+
+@theory_app.command()
+def theory(
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="[RECIPE]", help="Take decay, rates and EMA from this recipe.")
+    ] = None,
+    run: Annotated[str | None, typer.Option("--run", help="Lay the theory over this run.")] = None,
+    figure: Annotated[int | None, typer.Option("--figure", help="Redraw figure 3, 4, 5, 7, 8, 9 or 10.")] = None,
+    phase: Annotated[str | None, typer.Option("--phase", help="Map outcomes over the start and: decay or ema.")] = None,
+    p0: Annotated[float | None, typer.Option("--p0", help="The predictor's eigenvalue at the start [0.2].")] = None,
+    s0: Annotated[float | None, typer.Option("--s0", help="The features' eigenvalue [on the parabola].")] = None,
+    tau0: Annotated[float, typer.Option("--tau0", help="Target over online network at the start.")] = 1.0,
+    alpha_p: Annotated[float | None, typer.Option("--alpha-p", help="Predictor rate over network rate [1].")] = None,
+    eta: Annotated[float | None, typer.Option("--eta", help="Weight decay [0.04].")] = None,
+    beta: Annotated[float | None, typer.Option("--beta", help="EMA rate over network rate [no EMA].")] = None,
+    sigma2: Annotated[float | None, typer.Option("--sigma2", help="Augmentation variance [0.0009].")] = None,
+    changes: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe.")] = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option("--out", help="The figure to write: png, svg or pdf.")] = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Results folder [SSLRUN_RESULTS, or results].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Say what becomes of a mode and why, redraw the paper's figures, or lay the theory over a run.
+
+    Example: sslrun theory --p0 0.03 --eta 0.04
+    """
+    if sum(asked is not None for asked in (recipe, run, figure)) > 1 or (figure is not None and phase is not None):
+        raise InputError("ask for one thing: a recipe, --run, or --figure", where="theory")
+    if run is not None:
+        _overlay(run, results, out, as_json)
+        return
+    from sslrun.theory.figures import draw, phase_figure
+    from sslrun.theory.setting import P0, flags_setting, forecast, setting_of
+
+    if figure is not None:
+        _save(draw(figure), out or Path(f"figure{figure}.png"))
+        return
+    if recipe is not None:
+        from sslrun.recipe import read_recipe
+
+        for name, given in (("--alpha-p", alpha_p), ("--eta", eta), ("--beta", beta)):
+            if given is not None:
+                raise InputError(
+                    "the recipe says it", where=name, remedy="Change the recipe with --set, or leave it out."
+                )
+        setting = setting_of(read_recipe(recipe, changes))
+    else:
+        setting = flags_setting(alpha_p, eta, beta)
+    told = forecast(setting, p0=P0 if p0 is None else p0, s0=s0, tau0=tau0, sigma2=sigma2)
+    typer.echo(json.dumps(told.numbers, indent=2) if as_json else "\n".join(told.lines))
+    if phase is not None:
+        if phase not in ("decay", "ema"):
+            raise InputError(f"no such map: {phase!r}", where="--phase", remedy="decay or ema")
+        flow = setting.flow
+        drawn = phase_figure(
+            "decay" if phase == "decay" else "ema",
+            alpha_p=flow.alpha_p,
+            eta=flow.eta,
+            beta=flow.beta,
+            tau0=tau0,
+            sigma2=told.numbers["sigma2"],
+        )
+        _save(drawn, out or Path(f"phase_{phase}.png"))
+
+
+def _overlay(run: str, results: Path | None, out: Path | None, as_json: bool) -> None:
+    import os
+
+    from sslrun import console
+    from sslrun.runs.resolving import resolve
+    from sslrun.theory import overlay_text
+    from sslrun.theory.overlay import overlay
+
+    found = overlay(resolve(results or Path(os.environ.get("SSLRUN_RESULTS") or "results"), run))
+    if as_json:
+        typer.echo(json.dumps(overlay_text.as_json(found), indent=2))
+    else:
+        first, *rest = overlay_text.closing(found)
+        console.say(first)
+        rows = overlay_text.table(found)
+        console.say()
+        console.table(rows[1:], header=rows[0])
+        console.say()
+        for line in rest:
+            console.say(line)
+    if out is not None:
+        from sslrun.theory.figures.overlaid import overlay_figure
+
+        _save(overlay_figure(found), out)
+
+
+def _save(figure: "Figure", out: Path) -> None:
+    try:
+        figure.savefig(out)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"can't be written: {error}", where=str(out), remedy="png, svg or pdf, in a folder that is there."
+        ) from error
+    typer.echo(f"drawn to {out}", err=True)

@@ -1,0 +1,163 @@
+"""The theory laid over a run: the course that the flow foretells from the run's own start, beside what was measured.
+
+A linear network's history holds its weights (`sslrun.training.diagnostics`), so that the exact flow of `linear` starts
+from the same ones; beside it stand the modes each alone, the decoupled flow. Any other run has only the eigenvalues of
+F and W_p to compare with, and its overlay is headed "qualitative". Shapes: T epochs, J modes, D outputs, M inputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslrun.errors import InputError
+from sslrun.recipe import read_recipe
+from sslrun.recipe.schema import Gaussian, Recipe
+from sslrun.runs.folder import RunFolder
+from sslrun.theory.alignment import commutator
+from sslrun.theory.directset import simulate_directset
+from sslrun.theory.linear import LinearProblem, simulate_linear
+from sslrun.theory.setting import SIGMA2, Setting, setting_of
+
+Array = NDArray[np.float64]
+MOST_MODES = 8  # of a run that is not linear: the leading ones of F
+
+
+class Modes(NamedTuple):
+    """Eigenvalues of W_p and of F over time, one column a mode."""
+
+    p_TJ: Array
+    s_TJ: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """One run beside the theory, at flow times `times_T`.
+
+    `exact` is the flow of the whole matrices, None where weights are not known; `alone` each mode's own flow, None
+    where data are not isotropic. `misaligned` is |[F, W_p]| / (|F| |W_p|) at the start: where it is not 0, `alone`
+    is an approximation even for a linear network.
+    """
+
+    name: str
+    setting: Setting
+    times_T: Array
+    measured: Modes
+    exact: Modes | None
+    alone: Modes | None
+    misaligned: float
+
+
+def overlay(folder: RunFolder) -> Overlay:
+    """Lay the theory over the run in `folder`, as far as it has come.
+
+    Raises `InputError` if its history has nothing to lay it over: no epochs, or a predictor that is not one matrix.
+    """
+    recipe, rows = read_recipe(folder.recipe), folder.history.read()
+    if len(rows) < 2:
+        raise InputError("this run has no epochs yet", where=str(folder.path))
+    setting = setting_of(recipe)
+    times_T = setting.flow.time_per_step * np.array([row["step"] for row in rows], dtype=np.float64)
+    weights = [row.get("weights") or {} for row in rows]
+    whole = all("online" in found and ("predictor" in found or not setting.predictor) for found in weights)
+    if whole and setting.alpha is None and isinstance(recipe.data, Gaussian):
+        return _linear(folder.path.name, recipe, recipe.data, setting, times_T, rows)
+    if not all("p" in row for row in rows):
+        raise InputError(
+            "its predictor is not one matrix, so there are no eigenvalues to compare with theory",
+            where=str(folder.path),
+            remedy=f"`sslrun plot {folder.path.name}` draws what was measured.",
+        )
+    return _eigenvalues(folder.path.name, setting, times_T, rows)
+
+
+def error(measured_TJ: Array, predicted_TJ: Array) -> Array:
+    """Mean over time of the distance, as a part of each mode's largest measured value, shape (J,)."""
+    largest = np.abs(measured_TJ).max(axis=0)
+    return np.asarray(np.abs(measured_TJ - predicted_TJ).mean(axis=0) / np.where(largest > 0, largest, 1.0))
+
+
+def _linear(
+    name: str, recipe: Recipe, data: Gaussian, setting: Setting, times_T: Array, rows: Sequence[Mapping[str, Any]]
+) -> Overlay:
+    """The exact flow from the run's first weights, and each mode alone, in the modes of that start."""
+    W_TDM = np.array([row["weights"]["online"] for row in rows])
+    T, D, M = W_TDM.shape
+    identity = np.broadcast_to(np.eye(D), (T, D, D))
+    W_p_TDD = np.array([row["weights"]["predictor"] for row in rows]) if setting.predictor else identity
+    W_a_DM = np.array(rows[0]["weights"].get("target", W_TDM[0]))
+    X_MM = np.diag(data.variances or np.ones(M))
+    flow = setting.flow
+    problem = LinearProblem(
+        X_MM=X_MM,
+        X_prime_MM=(recipe.views.noise or 0.0) ** 2 * np.eye(M),
+        alpha_p=flow.alpha_p,
+        eta=flow.eta,
+        eta_p=flow.eta_p,
+        beta=flow.beta,
+        stop_gradient=setting.stop_gradient,
+        predictor=setting.predictor,
+        symmetric=setting.symmetric,
+    )
+    start = (W_p_TDD[0] + W_p_TDD[0].T) / 2 if setting.symmetric else W_p_TDD[0]
+    course = simulate_linear(problem, W_TDM[0], start, times_T, W_a_DM=W_a_DM, tolerance=1e-9)
+
+    # Eigenvectors common to F and W_p, if they have any, are those of a sum of both.
+    F_DD = W_TDM[0] @ X_MM @ W_TDM[0].T
+    together = F_DD / np.linalg.norm(F_DD) + (start + start.T) / (2 * np.linalg.norm(start))
+    _, U_DJ = np.linalg.eigh(together)
+    misaligned = np.linalg.norm(commutator(F_DD, start)) / (np.linalg.norm(F_DD) * np.linalg.norm(start))
+
+    def modes(W_TDM: Array, W_p_TDD: Array) -> Modes:
+        turned_TJM = U_DJ.T @ W_TDM
+        return Modes(
+            np.einsum("dj,tde,ej->tj", U_DJ, W_p_TDD, U_DJ), np.einsum("tjm,mn,tjn->tj", turned_TJM, X_MM, turned_TJM)
+        )
+
+    measured = modes(W_TDM, W_p_TDD)
+    alone = None
+    if setting.sigma2 is not None:
+        variance = float(X_MM[0, 0])
+        w_J11 = np.sqrt(measured.s_TJ[0] / variance)[:, None, None]
+        ratio = float(np.sum(W_a_DM * W_TDM[0]) / np.sum(W_TDM[0] ** 2))
+        one = replace(problem, X_MM=np.eye(1) * variance, X_prime_MM=problem.X_prime_MM[:1, :1])
+        p_J11 = modes(W_TDM[:1], start[None]).p_TJ[0][:, None, None]
+        single = simulate_linear(one, w_J11, p_J11, times_T, W_a_DM=ratio * w_J11, tolerance=1e-9)
+        alone = Modes(single.W_p_TDD[..., 0, 0], variance * single.W_TDM[..., 0, 0] ** 2)
+    return Overlay(name, setting, times_T, measured, modes(course.W_TDM, course.W_p_TDD), alone, float(misaligned))
+
+
+def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Mapping[str, Any]]) -> Overlay:
+    """Each leading mode alone, from the first epoch's eigenvalues; modes are F's, by rank, in every epoch."""
+    measured = Modes(
+        *(np.array([row[key][:MOST_MODES] for row in rows], dtype=np.float64) for key in ("p", "spectrum"))
+    )
+    flow, p_J, s_J = setting.flow, measured.p_TJ[0], measured.s_TJ[0]
+    noise = SIGMA2 if setting.sigma2 is None else setting.sigma2
+    one, noises = np.eye(1), noise * np.eye(1)
+    if setting.alpha is not None:  # where W_p is set, p says where a mode stands; the scale of s is free
+        w_J = np.clip(p_J, 0, None) ** (1 / (2 * setting.alpha))
+        courses = [
+            simulate_directset(np.array([[w]]), times_T, alpha=setting.alpha, X_MM=one, X_prime_MM=noises, eta=flow.eta)
+            for w in w_J
+        ]
+        size_TJ = np.stack([course[:, 0, 0] for course in courses], axis=-1) ** 2
+        alone = Modes(size_TJ**setting.alpha, size_TJ)
+    else:
+        problem = LinearProblem(
+            X_MM=one,
+            X_prime_MM=noises,
+            alpha_p=flow.alpha_p,
+            eta=flow.eta,
+            eta_p=flow.eta_p,
+            beta=flow.beta,
+            stop_gradient=setting.stop_gradient,
+        )
+        w_J11 = np.sqrt(s_J)[:, None, None]
+        single = simulate_linear(problem, w_J11, p_J[:, None, None], times_T, W_a_DM=w_J11, tolerance=1e-9)
+        alone = Modes(single.W_p_TDD[..., 0, 0], single.W_TDM[..., 0, 0] ** 2)
+    differences = setting.differences or ("its weights were not kept",)
+    misaligned = float(rows[0].get("commutator") or 0.0)
+    return Overlay(name, replace(setting, differences=differences), times_T, measured, None, alone, misaligned)
