@@ -1,21 +1,16 @@
-"""The commands that read what runs left behind: report, plot, compare, export. `cli.py` adds them to the others."""
+"""The commands that read what runs left behind: report, plot, compare, export."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sslrun.cli.options import ResultsOption, RunArgument, results_folder
+
 report_app = typer.Typer(rich_markup_mode=None)
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.")]
-ResultsOption = Annotated[Path | None, typer.Option("--results", help="Results folder [SSLRUN_RESULTS, or results].")]
 FigureOption = Annotated[Path | None, typer.Option("--out", help="The figure: a png, svg or pdf file.")]
-
-
-def _results(given: Path | None) -> Path:
-    return given or Path(os.environ.get("SSLRUN_RESULTS") or "results")
 
 
 def _names(given: list[str]) -> list[str]:
@@ -54,7 +49,7 @@ def report(
 
     chosen = formats.choose("json" if as_json else format_, out)
     document = build(
-        collect(_results(results), grid),
+        collect(results_folder(results), grid),
         rows=_names(rows),
         columns=_names(columns),
         metrics=_names(metric),
@@ -80,7 +75,7 @@ def plot(run: RunArgument, out: FigureOption = None, results: ResultsOption = No
     from sslrun.report.plots import plot_run
     from sslrun.runs.resolving import resolve
 
-    folder = resolve(_results(results), run)
+    folder = resolve(results_folder(results), run)
     path = check_suffix(out or Path(f"{folder.path.name}.png"))
     save(plot_run(folder), path)
     typer.echo(f"drawn to {path}")
@@ -104,7 +99,7 @@ def compare(
     from sslrun.report.formats import show_table, table_as_json
     from sslrun.runs.resolving import resolve
 
-    a, b = (resolve(_results(results), run) for run in (run_a, run_b))
+    a, b = (resolve(results_folder(results), run) for run in (run_a, run_b))
     tables = comparing.compare(a, b)
     if as_json:
         typer.echo(json.dumps([table_as_json(table) for table in tables], indent=2, ensure_ascii=False))
@@ -131,5 +126,5 @@ def export(
     from sslrun.jobs.exporting import export as export_encoder
     from sslrun.runs.resolving import resolve
 
-    path, lines = export_encoder(resolve(_results(results), run), to, out)
+    path, lines = export_encoder(resolve(results_folder(results), run), to, out)
     typer.echo(f"written to {path}\n\n{lines}")

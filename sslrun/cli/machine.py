@@ -1,4 +1,4 @@
-"""The commands about this machine: bench and doctor. `cli.py` adds them to the others."""
+"""The commands about this machine: bench and doctor."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sslrun.cli.options import DataOption, DeviceOption, JsonOption, SetOption
 from sslrun.errors import InputError
 
 machine_app = typer.Typer(rich_markup_mode=None)
@@ -13,12 +14,6 @@ machine_app = typer.Typer(rich_markup_mode=None)
 RecipeArgument = Annotated[
     str | None, typer.Argument(metavar="[RECIPE]", help="A recipe file, or the name of a shipped one.")
 ]
-SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one field, e.g. training.batch_size=64.")
-]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder [SSLRUN_DATA, or data].")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps or auto.")]
 
 
 @machine_app.command()

@@ -1,0 +1,32 @@
+"""What several commands take and do alike: their arguments and options, and how a recipe is read from them."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one field, e.g. training.epochs=3.")
+]
+ResultsOption = Annotated[Path | None, typer.Option("--results", help="Results folder [SSLRUN_RESULTS, or results].")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder [SSLRUN_DATA, or data].")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps or auto.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def read(name: str, changes: list[str], device: str | None = None) -> "Recipe":
+    """The recipe of that path or name, with its changes."""
+    from sslrun.recipe import read_recipe
+
+    return read_recipe(name, [*changes, *([f"run.device={device}"] if device else [])])
+
+
+def results_folder(given: Path | None) -> Path:
+    """--results, else SSLRUN_RESULTS, else `results`."""
+    return given or Path(os.environ.get("SSLRUN_RESULTS") or "results")

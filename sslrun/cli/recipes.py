@@ -1,0 +1,156 @@
+"""The commands about recipes and their data: show, schema, explain, recipes, preview, data check."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sslrun.cli.options import DataOption, JsonOption, RecipeArgument, ResultsOption, SetOption, read, results_folder
+from sslrun.errors import InputError
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
+
+recipe_app = typer.Typer(rich_markup_mode=None)
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The images on this machine.")
+recipe_app.add_typer(data_app, name="data")
+
+
+@recipe_app.command()
+def show(recipe: RecipeArgument, changes: SetOption = [], data: DataOption = None) -> None:  # noqa: B006
+    """Print a recipe with every field resolved, and its identity on the data found here.
+
+    Example: sslrun show quickstart --set training.epochs=3
+    """
+    from sslrun.errors import DataError
+    from sslrun.recipe import to_yaml
+
+    plan = read(recipe, changes)
+    typer.echo(to_yaml(plan), nl=False)
+    from sslrun.jobs import identify, places
+
+    try:
+        typer.echo(f"# identity: {identify(plan, places(plan, None, data).data)}")
+    except DataError as error:
+        typer.echo(f"# identity: not known without the data ({error.what})")
+
+
+@recipe_app.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes: every field, its default and its meaning.
+
+    Example: sslrun schema > recipe.schema.json
+    """
+    from sslrun.recipe import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@recipe_app.command()
+def explain(
+    a: Annotated[str, typer.Argument(metavar="A", help="A run or a recipe.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why two runs or recipes are, or are not, the same science.
+
+    Example: sslrun explain cifar10_directpred cifar10_directpred_paper
+    """
+    from sslrun.recipe.explain import explain as compare
+    from sslrun.report.differences import differences_text
+
+    comparison = compare(_recipe_or_run(a, results), _recipe_or_run(b, results))
+    if as_json:
+        rows = [vars(difference) for difference in comparison.differences]
+        typer.echo(json.dumps({"same_science": comparison.same_science, "differences": rows}, indent=2))
+    else:
+        typer.echo(differences_text(comparison))
+
+
+def _recipe_or_run(text: str, results: Path | None) -> "Recipe":
+    """A recipe by path or name; else a run, whose kept recipe is read."""
+    from sslrun.recipe import read_recipe
+    from sslrun.recipe.shipped import shipped
+    from sslrun.runs.resolving import resolve
+
+    if Path(text).is_file() or text in shipped():
+        return read_recipe(text)
+    return read_recipe(resolve(results_folder(results), text).recipe)
+
+
+@recipe_app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this one.")] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy it into the current folder instead.")] = False,
+) -> None:
+    """List the shipped recipes and grids, print one, or copy one to change it.
+
+    Example: sslrun recipes stl10_directpred --copy
+    """
+    from sslrun.recipe.reading import locate
+    from sslrun.recipe.shipped import shipped, shipped_grids
+
+    every = {**shipped(), **shipped_grids()}
+    if name is None:
+        for known, path in every.items():
+            about = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+            typer.echo(f"{known:28} {about}".rstrip("."))
+        return
+    path = locate(name, every)
+    text = path.read_text(encoding="utf-8")
+    if not copy:
+        typer.echo(text, nl=False)
+        return
+    target = Path(path.name)
+    if target.exists():
+        raise InputError("is here already", where=str(target), remedy="Remove or rename it first.")
+    target.write_text(text, encoding="utf-8")
+    typer.echo(f"copied to {target}")
+
+
+@recipe_app.command()
+def preview(
+    recipe: RecipeArgument,
+    out: Annotated[Path, typer.Option("--out", help="The PNG to write.")] = Path("preview.png"),
+    changes: SetOption = [],  # noqa: B006
+    data: DataOption = None,
+) -> None:
+    """Draw a sheet of training images and the views made of them.
+
+    Example: sslrun preview imagenette_directpred --out views.png
+    """
+    plan = read(recipe, changes)
+    from sslrun.data.sources import load
+    from sslrun.jobs import places
+    from sslrun.views.sheet import preview_sheet
+
+    images = load(plan.data, places(plan, None, data).data, "pretrain")
+    preview_sheet(plan, images, out)
+    typer.echo(f"drawn to {out}")
+
+
+@data_app.command("check")
+def data_check(
+    recipe: RecipeArgument,
+    changes: SetOption = [],  # noqa: B006
+    data: DataOption = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch STL-10 or CIFAR first, by network.")] = False,
+) -> None:
+    """Say what of a recipe's data is there, what is missing, and how to get it.
+
+    Example: sslrun data check cifar10_directpred --download
+    """
+    from sslrun.data.check import check
+    from sslrun.data.check import download as fetch
+    from sslrun.jobs.places import places
+
+    plan = read(recipe, changes)
+    root = places(plan, None, data).data
+    if download:
+        fetch(plan.data, root)
+    report = check(plan.data, root)
+    typer.echo(report.text())
+    if not report.ok:
+        raise typer.Exit(2)

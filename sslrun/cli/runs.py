@@ -1,0 +1,92 @@
+"""The commands that make and judge one run: pretrain, evaluate."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sslrun.cli.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    RecipeArgument,
+    ResultsOption,
+    RunArgument,
+    SetOption,
+    read,
+    results_folder,
+)
+
+if TYPE_CHECKING:
+    from sslrun.runs.folder import RunFolder
+
+run_app = typer.Typer(rich_markup_mode=None)
+
+
+@run_app.command()
+def pretrain(
+    recipe: RecipeArgument,
+    changes: SetOption = [],  # noqa: B006  # typer copies defaults
+    results: ResultsOption = None,
+    data: DataOption = None,
+    device: DeviceOption = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Keep an old run under another name and start anew.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Pretrain one run, evaluate it, and say whether it collapsed. The same command again goes on, or shows it.
+
+    Example: sslrun pretrain quickstart --set method.stop_gradient=false
+    """
+    plan = read(recipe, changes, device)
+    from sslrun.jobs import choose_device, places, pretrain_job
+    from sslrun.report.progress import Screen
+
+    where = places(plan, results, data)
+    quiet = as_json or plan.run.verbosity == "quiet"
+    with Screen(plan, choose_device(plan.run.device).type, quiet) as screen:
+        folder, cells = pretrain_job(plan, where, fresh=fresh, begin=screen.begin, watch=screen.watch, say=screen.say)
+    _show_run(folder, cells, as_json)
+
+
+@run_app.command()
+def evaluate(
+    run: RunArgument,
+    knn: Annotated[bool, typer.Option("--knn", help="Nearest neighbours.")] = False,
+    linear: Annotated[bool, typer.Option("--linear", help="The linear probe.")] = False,
+    authors_probe: Annotated[bool, typer.Option("--authors-probe", help="The DirectPred code's probe.")] = False,
+    at: Annotated[int | None, typer.Option("--at", help="Judge the encoder kept after this epoch.")] = None,
+    changes: SetOption = [],  # noqa: B006
+    results: ResultsOption = None,
+    data: DataOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a finished run's frozen features, without pretraining again. Cells that exist are only shown.
+
+    Example: sslrun evaluate quickstart --linear --knn --set evaluation.knn.k=20
+    """
+    from sslrun.jobs import evaluate_run
+    from sslrun.runs.resolving import resolve
+
+    asked = {"knn": knn, "linear": linear, "authors_probe": authors_probe}
+    folder = resolve(results_folder(results), run)
+    kinds = [kind for kind, wanted in asked.items() if wanted]
+    _show_run(folder, evaluate_run(folder, kinds, changes, at=at, data=data, device=device), as_json)
+
+
+def _show_run(folder: "RunFolder", cells: "list[dict[str, Any]]", as_json: bool) -> None:
+    """The end of a run: one table, the verdict with its evidence, the folder, the next command."""
+    from sslrun import console
+    from sslrun.report import summary
+
+    if as_json:
+        typer.echo(json.dumps(summary.as_json(folder, cells), indent=2, ensure_ascii=False))
+        return
+    rows = summary.scores(cells)
+    with console.logging_to(folder.log):
+        console.say()
+        if cells:
+            console.table(rows[1:], header=rows[0])
+            console.say()
+        for line in summary.closing(folder, cells):
+            console.say(line)

@@ -1,0 +1,120 @@
+"""The commands about many runs under way: sweep, status, logs, clean."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sslrun.cli.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ResultsOption,
+    RunArgument,
+    SetOption,
+    results_folder,
+)
+
+if TYPE_CHECKING:
+    pass
+
+sweep_app = typer.Typer(rich_markup_mode=None)
+
+
+@sweep_app.command()
+def sweep(
+    grid: Annotated[str, typer.Option("--grid", help="A grid file, or the name of a shipped one.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Show what there is to do and its cost; start nothing.")] = False,
+    only: Annotated[list[str], typer.Option("--only", metavar="AXIS=LABEL", help="Only these cells.")] = [],  # noqa: B006
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many runs now.")] = None,
+    budget: Annotated[str | None, typer.Option("--budget", help="At most so much device time now, e.g. 6h.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="With the grid's own `small` options: a trial.")] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Jobs at once on each device.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads a job.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Do runs that failed before again.")] = False,
+    hang_after: Annotated[str, typer.Option("--hang-after", help="End a job that shows no life for so long.")] = "30m",
+    stop_on_failure: Annotated[bool, typer.Option("--stop-on-failure", help="Stop when a run is given up.")] = False,
+    changes: SetOption = [],  # noqa: B006
+    results: ResultsOption = None,
+    data: DataOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Do all cells of a grid. The same command again goes on; two at once share the work.
+
+    Example: sslrun sweep --grid ablations_digits --plan
+    """
+    from sslrun import console
+    from sslrun.recipe.grid import read_grid
+    from sslrun.sweep.durations import seconds
+
+    longest, most = seconds(hang_after, "--hang-after"), seconds(budget, "--budget") if budget else None
+    cells = read_grid(grid, changes, small=small)
+    from sslrun.sweep.session import Options, carry_out, planned
+
+    options = Options(results, data, device, jobs, threads, tuple(only), limit, most, retry, longest)
+    with planned(cells, options, soon=not plan) as (bill, pool):
+        console.say(bill.text())
+        if not plan:
+            carry_out(bill, pool, stop_on_failure=stop_on_failure)
+            console.say(f"next   sslrun report {pool.where.results}")
+
+
+@sweep_app.command()
+def status(
+    results: Annotated[Path | None, typer.Argument(metavar="[RESULTS]", help="A results folder.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say where the runs and sweeps of a results folder stand, from anywhere.
+
+    Example: sslrun status results
+    """
+    from sslrun.report.status import overview
+
+    found = overview(results_folder(results))
+    typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else "\n".join(found.lines()))
+
+
+@sweep_app.command()
+def logs(
+    run: RunArgument,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows, until Ctrl-C.")] = False,
+    results: ResultsOption = None,
+) -> None:
+    """Print the end of a run's log.
+
+    Example: sslrun logs quickstart --follow
+    """
+    from sslrun.runs.resolving import resolve
+    from sslrun.runs.standing import follow_log, last_lines
+
+    folder = resolve(results_folder(results), run)
+    for line in last_lines(folder, lines):
+        typer.echo(line)
+    if follow:
+        for text in follow_log(folder):
+            typer.echo(text, nl=False)
+
+
+@sweep_app.command()
+def clean(
+    failed: Annotated[bool, typer.Option("--failed", help="Failed runs too.")] = False,
+    checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Checkpoints of finished runs too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    results: ResultsOption = None,
+) -> None:
+    """List what can go (runs set aside by --fresh, left-over temporary files), ask, and remove just that.
+
+    Example: sslrun clean --checkpoints
+    """
+    from sslrun.report.cleaning import removals, remove
+
+    listed = removals(results_folder(results), failed=failed, checkpoints=checkpoints)
+    for one in listed:
+        typer.echo(f"{one.size / 1e6:10,.1f} MB   {one.path}   {one.why}")
+    if not listed:
+        typer.echo("nothing to remove")
+    elif yes or typer.confirm(f"Remove these {len(listed)}?"):
+        for path in remove(listed):
+            typer.echo(f"left: {path} is at work again")
