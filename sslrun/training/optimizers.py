@@ -28,7 +28,9 @@ class Updates:
     `rates` gives the factor of each optimiser's own peak learning rate at every iteration.
     """
 
-    def __init__(self, method: Method, section: Optimizers, rates: Sequence[float] | NDArray[np.float64], device: torch.device) -> None:
+    def __init__(
+        self, method: Method, section: Optimizers, rates: Sequence[float] | NDArray[np.float64], device: torch.device
+    ) -> None:
         self.rates, self.device = rates, device
         pairs = [(section.network, list(method.online.parameters()))]
         pairs.append((section.predictor or section.network, list(method.predictor.parameters())))
