@@ -77,7 +77,8 @@ def signals(
 
 def _linear(online: nn.Sequential) -> Tensor | None:
     """The matrix that an online network is, if it is one of at most 4,096 entries."""
-    encoder, projector = online[0], online[1]
+    encoder: nn.Module = online[0]
+    projector: nn.Module = online[1]
     one = isinstance(encoder, Linear) and not list(projector.parameters()) and encoder.weight.numel() <= MOST_WEIGHTS
     return encoder.weight.detach() if one else None
 
