@@ -1,0 +1,75 @@
+"""Fourier styles of a view: none, a style an image (FA), or one style for the whole view (BSS, arXiv 2303.06088).
+
+How often, how much and where in the pipeline the paper applies its styles is not known to us: the defaults here are
+ours, and no result under them is a reproduction. `sslrun/views/style.py` computes them.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from sslrun.recipe.schema.base import Section, option
+
+AreaRatio = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class NoStyle(Section):
+    """Images keep their styles."""
+
+    kind: Literal["none"] = option(description="No change of style.")
+
+
+class FourierOptions(Section):
+    """What FA and BSS share."""
+
+    ratio: tuple[AreaRatio, AreaRatio] = option(
+        (0.02, 1.0),
+        "Bounds of the area of the replaced rectangle relative to the spectrum's, drawn uniformly; 0 replaces "
+        "nothing, 1 all amplitudes. Our choice: the paper's bounds are not known to us.",
+    )
+    probability: float = option(
+        1.0, "Probability of applying a drawn style. Our choice: the paper's is not known to us.", ge=0, le=1
+    )
+    window: Literal["half", "area"] = option(
+        "half",
+        "From the ratio r to a rectangle. `half`: all frequencies up to √r/2 of the side, symmetric, at least the "
+        "mean. `area`: sides of ⌊√r·side⌋ bins, nearer to r, halfway between two styles at the edges of even sides, "
+        "and nothing for the smallest r. Which one the paper uses is not known to us.",
+    )
+    clamp: bool = option(
+        True,
+        "Cut the styled images to [0, 1]; otherwise values outside go on to the colours. Whether the paper does is "
+        "not known to us.",
+    )
+    keep_flat: bool = option(
+        False,
+        "Leave images with a constant channel as they are; they have no phases but rounding noise, so that a style "
+        "makes an arbitrary texture of them.",
+    )
+
+    @field_validator("ratio")
+    @classmethod
+    def _in_order(cls, ratio: tuple[float, float]) -> tuple[float, float]:
+        if ratio[0] > ratio[1]:
+            raise ValueError(f"the bounds must be in order, not {ratio[0]:g} and {ratio[1]:g}")
+        return ratio
+
+
+class FourierStyle(FourierOptions):
+    """FA: each image takes the low-frequency amplitudes of another image of the batch, drawn on its own."""
+
+    kind: Literal["fa"] = option(description="A style of its own for each image.")
+
+
+class BatchStyle(FourierOptions):
+    """BSS: all images of a view take the low-frequency amplitudes of one of them, drawn for each view."""
+
+    kind: Literal["bss"] = option(description="One style for all images of a view.")
+    sync: Literal["local", "global"] = option(
+        "local",
+        "With several processes: `local`, each draws its own style; `global`, all take one image's style. Which one "
+        "the paper uses is not known to us.",
+    )
+
+
+Style = Annotated[NoStyle | FourierStyle | BatchStyle, Field(discriminator="kind")]

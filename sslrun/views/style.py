@@ -1,0 +1,210 @@
+"""Fourier styles: low-frequency amplitudes are replaced by another image's, phases (the content) are kept.
+
+BSS (arXiv 2303.06088) gives all images of a view the style of one of them; FA gives each image another one's. Works
+on float images in [0, 1], after cropping and before normalisation: a value shifted by a mean hides its sign in the
+phase. `spectrum.py` has the windows and the fast transforms; the recipe's options are in `recipe/schema/style.py`.
+Shapes: N images, C channels, H×W pixels; K = W//2 + 1 columns of the half plane.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, distributed
+
+from sslrun.errors import InputError
+from sslrun.views.draws import Draws, cache_sized, chosen, on_device, uniform
+from sslrun.views.spectrum import Window, WindowKind, spectrum_for, window_of, window_weights
+
+FLAT = 1e-4  # a channel whose values span less has no phase to keep but rounding noise
+TINY = 1e-18  # far below the rounding of any bin, and its square is still a float32
+
+
+@dataclass(frozen=True)
+class StyleDraws(Draws):
+    """Which image's style is taken, and how much of it: scalars for a whole view (BSS) or vectors (N,) (FA).
+
+    A ratio of 0 stands for "not applied". With `rank`, the reference is an image of that process (BSS only).
+    """
+
+    reference: int | Tensor
+    ratio: float | Tensor
+    rank: int | None = None
+
+    def part(self, rows: slice | Tensor) -> Self:
+        """Itself: references point into the whole batch, so that a style is applied to all of it at once."""
+        return self
+
+
+def draw_style(
+    kind: Literal["fa", "bss"],
+    n: int,
+    ratio: tuple[float, float],
+    probability: float,
+    generator: torch.Generator,
+    ranks: int | None = None,
+) -> StyleDraws:
+    """Draw the style of one view of `n` images: reference uniform over the batch, ratio uniform in its bounds.
+
+    BSS draws once a view, FA once an image; a style is applied with `probability`. For BSS with one style over
+    several processes give their number as `ranks`, and on all of them a generator in the same state.
+    """
+    count = 1 if kind == "bss" else n
+    reference_N = torch.randint(n, (count,), generator=generator)
+    ratio_N = uniform((count,), ratio, generator) * chosen(count, probability, generator)
+    if kind == "fa":
+        return StyleDraws(reference_N, ratio_N)
+    rank = None if ranks is None else int(torch.randint(ranks, (1,), generator=generator))
+    return StyleDraws(int(reference_N), float(ratio_N), rank)
+
+
+def apply_style(
+    images_NCHW: Tensor, draws: StyleDraws, window: WindowKind = "half", clamp: bool = True, keep_flat: bool = False
+) -> Tensor:
+    """`standardize` as drawn. Where a rank was drawn, all processes of the default group must call this together."""
+    if draws.rank is None:
+        return standardize(images_NCHW, draws.ratio, draws.reference, window, clamp, keep_flat)
+    if isinstance(draws.reference, Tensor) or isinstance(draws.ratio, Tensor):
+        raise InputError("only one reference and one ratio a view can be shared by processes", where="style")
+    amplitude_CHK = shared_amplitude(images_NCHW, draws.reference, draws.rank)
+    return standardize_to(images_NCHW, draws.ratio, amplitude_CHK, window, clamp, keep_flat)
+
+
+def standardize(
+    images_NCHW: Tensor,
+    ratio: float | Sequence[float] | Tensor,
+    reference: int | Sequence[int] | Tensor,
+    window: WindowKind = "half",
+    clamp: bool = True,
+    keep_flat: bool = False,
+) -> Tensor:
+    """Give images the low-frequency amplitudes of images of the same batch (arXiv 2303.06088, Algorithm 1).
+
+    `reference` is the index of the image whose amplitudes all take (BSS), or one index an image (FA). `ratio` is the
+    area of the replaced rectangle relative to the spectrum's, one for all or one an image; 0 or less replaces nothing.
+    `clamp` cuts the result to [0, 1]; `keep_flat` leaves images with a constant channel as they are. Channels are
+    transformed apart, with the same reference and ratio. Ratios and references are host values.
+
+    Returns a new contiguous tensor of the same dtype, without gradient. Computes in float32 (float64 for float64).
+    Raises `InputError` for images that are not floating-point (N, C, H, W), references outside the batch, ratios
+    above 1, or vectors of another length than N.
+    """
+    ratios = torch.as_tensor(ratio, dtype=torch.float64).reshape(-1).tolist()
+    references = torch.as_tensor(reference).reshape(-1).tolist()
+    _check(images_NCHW, ratios, references)
+    windows = [_window(images_NCHW, ratio, window) for ratio in ratios]
+    if len(references) == 1:
+        return _replace(images_NCHW, windows, amplitude(images_NCHW[references[0]]), clamp, keep_flat)
+    return _replace(images_NCHW, windows, torch.tensor(references), clamp, keep_flat)
+
+
+def standardize_to(
+    images_NCHW: Tensor,
+    ratio: float,
+    amplitude_CHK: Tensor,
+    window: WindowKind = "half",
+    clamp: bool = True,
+    keep_flat: bool = False,
+) -> Tensor:
+    """`standardize` with a reference from elsewhere, given by its `amplitude`."""
+    _check(images_NCHW, [ratio], [0])
+    return _replace(images_NCHW, [_window(images_NCHW, ratio, window)], amplitude_CHK, clamp, keep_flat)
+
+
+def amplitude(image_CHW: Tensor) -> Tensor:
+    """The amplitudes of one image on the half plane, (C, H, K), as `standardize_to` takes them."""
+    with torch.no_grad():
+        amplitude_CHK: Tensor = torch.fft.rfft2(_working(image_CHW)).abs()
+    return amplitude_CHK
+
+
+def shared_amplitude(images_NCHW: Tensor, reference: int, rank: int) -> Tensor:
+    """The `amplitude` of image `reference` of process `rank`, on all processes; they must call this together."""
+    own = rank == distributed.get_rank()
+    amplitude_CHK = amplitude(images_NCHW[reference if own else 0])
+    distributed.broadcast(amplitude_CHK, src=rank)
+    return amplitude_CHK
+
+
+def standardize_textbook(
+    images_NCHW: Tensor, ratio: float, reference: int, window: WindowKind = "half", clamp: bool = True
+) -> Tensor:
+    """BSS as one would write it down: the whole plane, shifted, as amplitude and phase. To compare with."""
+    spectrum = torch.fft.fftshift(torch.fft.fft2(images_NCHW), dim=(-2, -1))
+    amplitudes, phases = spectrum.abs(), spectrum.angle()
+    rows, columns = (
+        slice(side // 2 + inside.start, side // 2 + inside.stop)
+        for side, inside in zip(images_NCHW.shape[-2:], _window(images_NCHW, ratio, window), strict=True)
+    )
+    amplitudes[..., rows, columns] = amplitudes[reference, :, rows, columns].clone()
+    changed = torch.fft.ifftshift(torch.polar(amplitudes, phases), dim=(-2, -1))
+    out_NCHW: Tensor = torch.fft.ifft2(changed).real
+    return out_NCHW.clamp(0, 1) if clamp else out_NCHW
+
+
+def _replace(images_NCHW: Tensor, windows: list[Window], source: Tensor, clamp: bool, keep_flat: bool) -> Tensor:
+    """Replace amplitudes by `source`: one image's (C, H, K), or those of the partners with these indices (N,)."""
+    n, channels, height, width = images_NCHW.shape
+    size, device = (height, width), images_NCHW.device
+    if not any(rows and columns for rows, columns in windows):
+        return images_NCHW.detach().clone(memory_format=torch.contiguous_format)
+    out_NCHW = torch.empty(images_NCHW.shape, dtype=_working_dtype(images_NCHW), device=device)
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        spectrum = spectrum_for(size, windows, out_NCHW.dtype, device)
+        weights = spectrum.arrange(torch.stack([window_weights(size, window, device) for window in windows]))
+        shared = source.is_floating_point()
+        source = spectrum.arrange(source) if shared else on_device(source, device)
+        for part in cache_sized(n, channels * height * width, device):
+            x_NCHW, out_part = _working(images_NCHW[part]), out_NCHW[part]
+            bins = spectrum.forward(x_NCHW)
+            bins[..., 0, 0] += TINY  # a black channel has phase 0, and takes its reference's mean
+            target = source if shared else spectrum.forward(_working(images_NCHW[source[part]])).abs()
+            power = bins.real.square().addcmul_(bins.imag, bins.imag)
+            ratio = power.clamp_min_(TINY**2).rsqrt_().mul_(target)
+            spectrum.inverse(x_NCHW, bins, ratio, weights if len(windows) == 1 else weights[part], out_part)
+            if clamp:
+                out_part.clamp_(0, 1)
+            if keep_flat:
+                torch.where(_flat(x_NCHW), x_NCHW, out_part, out=out_part)
+    return out_NCHW.to(images_NCHW.dtype)
+
+
+def _window(images_NCHW: Tensor, ratio: float, kind: WindowKind) -> Window:
+    return window_of((images_NCHW.shape[-2], images_NCHW.shape[-1]), ratio, kind)
+
+
+def _flat(x_NCHW: Tensor) -> Tensor:
+    spread_NC = x_NCHW.amax(dim=(2, 3)) - x_NCHW.amin(dim=(2, 3))
+    return (spread_NC < FLAT).any(dim=1)[:, None, None, None]
+
+
+def _working_dtype(images: Tensor) -> torch.dtype:
+    return torch.float64 if images.dtype == torch.float64 else torch.float32
+
+
+def _working(images: Tensor) -> Tensor:
+    return images.to(_working_dtype(images)).contiguous()
+
+
+def _check(images_NCHW: Tensor, ratios: list[float], references: list[int]) -> None:
+    n = len(images_NCHW)
+    if images_NCHW.ndim != 4 or not images_NCHW.is_floating_point():
+        raise InputError(
+            f"a style needs floating-point images (N, C, H, W), not {images_NCHW.dtype} {tuple(images_NCHW.shape)}",
+            where="images",
+            remedy="Divide uint8 images by 255 first.",
+        )
+    for name, values in (("ratio", ratios), ("reference", references)):
+        if len(values) not in (1, n):
+            raise InputError(f"{len(values)} values for {n} images", where=name, remedy="Give one, or one an image.")
+    for ratio in ratios:
+        if not ratio <= 1:
+            raise InputError(f"{ratio} is not an area ratio", where="ratio", remedy="Ratios are at most 1.")
+    for reference in references:
+        if not 0 <= reference < n:
+            raise InputError(
+                f"there is no image {reference} in a batch of {n}",
+                where="reference",
+                remedy=f"References are from 0 to {n - 1}.",
+            )
