@@ -81,9 +81,10 @@ def caption(settings: Settings, images: str) -> list[str]:
         else f"{settings.device}: {', '.join(set(known['gpus']))}"
     )
     batches = f"batches of {settings.batch}, steps of {settings.step_batch}"
+    clock = "CPU" if clock_of(settings) == "cpu" else "wall"
     lines = [
         f"{place} · torch {known['torch']} · sslrun {known['sslrun']}",
-        f"{settings.rounds} rounds · {batches} · {images} · by {'CPU' if clock_of(settings) == 'cpu' else 'wall'} time",
+        f"rounds: {settings.rounds} · {batches} · {images} · by {clock} time",
     ]
     if known["bf16"] is False:
         lines.append("bf16 is left out: this device has no instructions for it, and emulates it many times slower")

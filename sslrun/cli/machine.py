@@ -22,7 +22,7 @@ def bench(
     only: Annotated[str, typer.Option("--only", help="step, views, style, rule, several with commas, or all.")] = "all",
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often all take turns.")] = 5,
     batch: Annotated[
-        int | None, typer.Option("--batch", min=2, help="Images a batch [128; for steps on a CPU 64].")
+        int | None, typer.Option("--batch", min=2, help="Images a batch [128; for steps on a CPU 32].")
     ] = None,
     changes: SetOption = [],  # noqa: B006
     data: DataOption = None,
@@ -49,7 +49,7 @@ def bench(
         )
     plan = None if recipe is None else read_recipe(recipe, changes)
     place = choose_device(device or (plan.run.device if plan else "auto"))
-    step_batch = batch or (64 if place.type == "cpu" else 128)
+    step_batch = batch or (32 if place.type == "cpu" else 128)  # minutes on a slow processor
     settings = benching.Settings(place, rounds=rounds, batch=batch or 128, step_batch=step_batch)
     one = None if plan is None else benching.subject(plan, places(plan, None, data).data, settings)
     images = "the recipe's own images" if one is not None and one.own else "stand-in images"
