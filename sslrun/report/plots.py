@@ -43,6 +43,8 @@ def plot_run(folder: RunFolder) -> Figure:
         axes = np.atleast_1d(figure.subplots(lines, columns)).ravel()
         for panel, ax in zip(panels, axes, strict=False):
             panel(figure, ax, rows)
+            if ax.get_xlabel() == "epoch":
+                ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         figure.suptitle(plain(_title(folder)), x=0.01, ha="left", fontsize=9)
@@ -180,9 +182,10 @@ def _eigenvalues(figure: Figure, ax: Axes, rows: Rows) -> None:
     picked = [both[index] for index in sorted({round(part * (len(both) - 1)) for part in (0, 0.25, 1)})]
     for row, colour in zip(picked, ("#B8B8B8", "#56B4E9", COLOURS[0]), strict=False):
         s_D, p_D = np.array(row["spectrum"], dtype=float), np.array(row["p"], dtype=float)
-        ax.plot(np.sqrt(s_D), p_D, ".", color=colour, markersize=5, label=f"epoch {row['epoch']}")
-    # Against the root: DirectPred sets a straight line, and on the theory's parabola p_j² = α_p s_j.
-    ax.set(title="Eigenvalues of $W_p$ and F", xlabel=r"$\sqrt{s_j}$", ylabel="$p_j = u_j^T W_p u_j$")
+        keep = s_D > 1e-9 * s_D.max()
+        ax.plot(np.sqrt(s_D[keep]), p_D[keep], ".", color=colour, markersize=5, label=f"epoch {row['epoch']}")
+    # Against the root, since on the theory's parabola p_j² = α_p s_j (arXiv 2102.06810, Theorem 1).
+    ax.set(title="Eigenvalues of $W_p$ and F", xlabel=r"$\sqrt{s_j}$", ylabel="$p_j = u_j^T W_p u_j$", xscale="log")
     ax.legend(loc="upper left", handletextpad=0.2)
 
 

@@ -1,0 +1,48 @@
+import json
+from pathlib import Path
+
+import pytest
+from synthetic_runs import make_run
+from typer.testing import CliRunner, Result
+
+from sslrun.cli import app
+from sslrun.errors import InputError
+
+
+def sslrun(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=True)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for seed in range(2):
+        make_run(tmp_path, seed, knn=0.95 + seed / 100)
+        make_run(tmp_path, seed, "method.predictor={kind: linear}", knn=0.9)
+    return tmp_path
+
+
+def test_report_prints_and_writes(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = sslrun("report", results, "--rows", "predictor", "--metric", "knn,std", "--baseline", "predictor=linear")
+    assert printed.exit_code == 0
+    assert "directpred   0.955 ± 0.007" in printed.stdout
+    assert "knn against predictor linear" in printed.stdout
+    for suffix in ("html", "md", "tex", "csv", "json", "txt"):
+        path = results / f"report.{suffix}"
+        assert sslrun("report", results, "--out", path).exit_code == 0
+        assert len(path.read_text()) > 300
+    monkeypatch.setenv("SSLRUN_RESULTS", str(results))
+    assert json.loads(sslrun("report", "--json").stdout)["axes"] == ["predictor"]
+    assert isinstance(sslrun("report", "--baseline", "predictor=x").exception, InputError)
+
+
+def test_plot_and_compare(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(results)
+    a, b = sorted(path.name for path in results.iterdir())[:2]
+    assert "drawn to" in sslrun("plot", a, "--results", results).stdout
+    assert (results / f"{a}.png").read_bytes().startswith(b"\x89PNG")
+    both = sslrun("compare", a, b, "--results", results, "--out", results / "both.svg")
+    assert both.exit_code == 0
+    assert "Settings that differ" in both.stdout
+    assert (results / "both.svg").exists()
+    assert json.loads(sslrun("compare", a, b, "--results", results, "--json").stdout)[1]["title"] == "What came of it"
+    assert isinstance(sslrun("export", a, "--to", "timm", "--results", results).exception, InputError)
