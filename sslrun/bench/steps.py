@@ -39,7 +39,8 @@ class Steps:
         self.iterations = (i % len(self.trainer.updates.rates) for i in count())
         _, channels, _, stored = images.images.shape
         views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
-        self.ready = views(next(self.batches), views.draw(settings.step_batch, recipe.seed, 0))
+        batch_NCHW = next(self.batches)
+        self.ready = views(batch_NCHW, views.draw(len(batch_NCHW), recipe.seed, 0))
 
     def end_to_end(self) -> Tensor:
         """Gather a batch, draw and make its views, train on them."""
