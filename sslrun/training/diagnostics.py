@@ -79,8 +79,10 @@ def _linear(online: nn.Sequential) -> Tensor | None:
     """The matrix that an online network is, if it is one of at most 4,096 entries."""
     encoder: nn.Module = online[0]
     projector: nn.Module = online[1]
-    one = isinstance(encoder, Linear) and not list(projector.parameters()) and encoder.weight.numel() <= MOST_WEIGHTS
-    return encoder.weight.detach() if one else None
+    if not isinstance(encoder, Linear) or any(True for _ in projector.parameters()):
+        return None
+    W_DI: Tensor = encoder.weight.detach()
+    return W_DI if W_DI.numel() <= MOST_WEIGHTS else None
 
 
 @dataclass(frozen=True)
