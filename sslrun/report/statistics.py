@@ -5,6 +5,7 @@ applies them to runs.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -120,7 +121,8 @@ def seeds_needed(difference: Estimate, confidence: float = CONFIDENCE) -> int | 
         return None
     if difference.std == 0:
         return difference.n
-    n = np.arange(2, MOST_SEEDS + 1)
-    halves = stdtrit(n - 1, (1 + confidence) / 2) * difference.std / np.sqrt(n)
-    enough = np.flatnonzero(halves < abs(difference.mean))
-    return int(n[enough[0]]) if len(enough) else None
+    scale, level = difference.std / abs(difference.mean), (1 + confidence) / 2
+    counts = range(2, MOST_SEEDS + 1)
+    # The interval narrows with every pair, so the first count that is enough can be bisected.
+    first = bisect_left(counts, True, key=lambda n: float(stdtrit(n - 1, level)) * scale < math.sqrt(n))
+    return counts[first] if first < len(counts) else None

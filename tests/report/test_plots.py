@@ -46,14 +46,11 @@ def test_half_finished_and_poorer_histories_are_drawn_too(tmp_path: Path) -> Non
 
 def test_equal_figures_are_equal_files(tmp_path: Path) -> None:
     folder = make_run(tmp_path, 0)
-    for name in ("a", "b"):
-        figure = plot_run(folder)
-        for suffix in ("png", "svg"):
-            save(figure, tmp_path / f"{name}.{suffix}")
-    for suffix in ("png", "svg"):
-        written = (tmp_path / f"a.{suffix}").read_bytes()
-        assert written == (tmp_path / f"b.{suffix}").read_bytes()
-        assert len(written) > 5000
+    for name in ("a.svg", "b.svg"):
+        save(plot_run(folder), tmp_path / name)
+    written = (tmp_path / "a.svg").read_text()
+    assert written == (tmp_path / "b.svg").read_text()
+    assert "Effective rank" in written
 
 
 def test_other_suffixes_are_refused_before_anything_is_drawn(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def results(tmp_path: Path) -> Path:
 def test_report_prints_and_writes(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     printed = sslrun("report", results, "--rows", "predictor", "--metric", "knn,std", "--baseline", "predictor=linear")
     assert printed.exit_code == 0
-    assert "directpred   0.955 ± 0.007" in printed.stdout
+    assert "directpred   0.9550 ± 0.0071" in printed.stdout
     assert "knn against predictor linear" in printed.stdout
     for suffix in ("html", "md", "tex", "csv", "json", "txt"):
         path = results / f"report.{suffix}"
