@@ -7,7 +7,7 @@ nothing of the old kind's section stays. Where the kinds share one set of option
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sslrun.errors import RecipeError
@@ -59,6 +59,18 @@ def override(text: str) -> Document:
         raise RecipeError("must be key=value", where=source, remedy="for example --set training.epochs=3")
     document = parse(value, source, lines=False)
     return Document({key: document.values}, {(key, *path): spot for path, spot in document.spots.items()})
+
+
+def options(
+    partial: Any, spot: KeyPath = (), above: tuple[str, ...] = ()
+) -> Iterator[tuple[KeyPath, tuple[str, ...]]]:
+    """Every option that a partial sets: its key path as written, and with dotted keys taken apart."""
+    for key, value in partial.items():
+        path = (*above, *key.split("."))
+        if isinstance(value, dict) and value:
+            yield from options(value, (*spot, key), path)
+        else:
+            yield (*spot, key), path
 
 
 def _merge(base: Mapping[str, Any], partial: Mapping[str, Any], annotation: Any) -> dict[str, Any]:

@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from itertools import combinations, product
 from os import PathLike
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sslrun.errors import RecipeError
-from sslrun.recipe.combining import combine, override
-from sslrun.recipe.messages import nearest, shown
-from sslrun.recipe.positions import Document, KeyPath, Spot
+from sslrun.recipe.combining import combine, options, override
+from sslrun.recipe.messages import nearest, refuse, shown
+from sslrun.recipe.positions import Document, KeyPath
 from sslrun.recipe.reading import check, load, locate
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.grid import GridFile
 from sslrun.recipe.shipped import shipped_grids
+from sslrun.recipe.space import Space, read_space
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -48,6 +49,8 @@ class Grid:
     name: str
     file: GridFile
     cells: tuple[Cell, ...] = field(repr=False)
+    space: Space | None = field(default=None, repr=False)
+    """What a search varies; none for a grid of axes."""
 
     @property
     def axes(self) -> dict[str, tuple[str, ...]]:
@@ -58,16 +61,17 @@ class Grid:
 def read_grid(path: str | PathLike[str], overrides: Iterable[str] = (), *, small: bool = False) -> Grid:
     """Read a grid and every cell of it, with `key=value` overrides over all cells; `small` adds the grid's own.
 
-    A bare name means a shipped grid. Raises `RecipeError` with file:line:column, and for a cell that can't be, which.
+    The cells of a search are the runs of one point of its space. A bare name means a shipped grid. Raises
+    `RecipeError` with file:line:column, and for a cell that can't be, which.
     """
     file = locate(path, shipped_grids(), "grid")
     document = load(file)
     grid = check(GridFile, document)
     for axis, labels in grid.axes.items():
         if not labels:
-            _refuse(document, ("axes", axis), "an axis needs labels", "label: {partial recipe}")
+            refuse(document, ("axes", axis), "an axis needs labels", "label: {partial recipe}")
         if axis == "seed" or "=" in axis:
-            _refuse(document, ("axes", axis), "can't be the name of an axis", "seeds are given by `seeds: N`")
+            refuse(document, ("axes", axis), "can't be the name of an axis", "seeds are given by `seeds: N`")
     _check_labels(grid, document)
     name = _NAME.sub("-", file.stem).lstrip("._-")[:64] or "grid"
     over = [*([("small", document.part("small"))] if small and grid.small else [])]
@@ -75,16 +79,20 @@ def read_grid(path: str | PathLike[str], overrides: Iterable[str] = (), *, small
     _check_settings(grid, document, over)
     base = _base(grid, document, file)
     named = Document({**base.values, "name": name}, base.spots)
-    return Grid(name, grid, tuple(_cells(grid, document, named, [partial for _, partial in over])))
+    partials = [partial for _, partial in over]
+    if grid.search is None:
+        return Grid(name, grid, tuple(_cells(grid, document, named, partials)))
+    space = read_space(grid.search, grid.seeds, document, named, [*_common(grid, document), *partials])
+    return Grid(name, grid, tuple(Cell({}, one.seed, one) for one in space.recipes(space.first)), space)
 
 
 def _cells(grid: GridFile, document: Document, base: Document, over: list[Document]) -> Iterator[Cell]:
-    common = [document.part("set")] if grid.set else []
+    common = _common(grid, document)
     parts = {(axis, label): document.part("axes", axis, label) for axis in grid.axes for label in grid.axes[axis]}
     rows = [dict(zip(grid.axes, row, strict=True)) for row in product(*grid.axes.values())]
     kept = [labels for labels in rows if not any(_matches(rule, labels) for rule in grid.exclude)]
     if not kept:
-        _refuse(document, ("exclude",), "leaves out every cell", "remove a rule")
+        refuse(document, ("exclude",), "leaves out every cell", "remove a rule")
     for seed in grid.seeds:
         for labels in kept:
             partials = [*common, *(parts[pair] for pair in labels.items()), *over]
@@ -95,6 +103,10 @@ def _cells(grid: GridFile, document: Document, base: Document, over: list[Docume
                 which = Cell(labels, seed, Recipe.model_construct())
                 what = f"{error.what}, in the cell {which}" if labels else error.what
                 raise RecipeError(what, where=error.where, remedy=error.remedy) from None
+
+
+def _common(grid: GridFile, document: Document) -> list[Document]:
+    return [document.part("set")] if grid.set else []
 
 
 def _matches(rule: dict[str, Any], labels: dict[str, str]) -> bool:
@@ -108,7 +120,7 @@ def _base(grid: GridFile, document: Document, file: Path) -> Document:
     except RecipeError as error:
         if beside.is_file():
             raise
-        _refuse(document, ("base",), f"{shown(grid.base)}: {error.what}", error.remedy or "", key=False)
+        refuse(document, ("base",), f"{shown(grid.base)}: {error.what}", error.remedy or "", key=False)
 
 
 def _check_labels(grid: GridFile, document: Document) -> None:
@@ -117,15 +129,15 @@ def _check_labels(grid: GridFile, document: Document) -> None:
     rules += [(("baseline",), dict(grid.baseline))] if grid.baseline is not None else []
     for path, rule in rules:
         if not rule:
-            _refuse(document, path, "names no axis", f"axes: {', '.join(grid.axes)}")
+            refuse(document, path, "names no axis", f"axes: {', '.join(grid.axes)}")
         for axis, wanted in rule.items():
             if axis not in grid.axes:
                 hint = f"{nearest(axis, grid.axes)}  (axes: {', '.join(grid.axes) or 'none'})".strip()
-                _refuse(document, (*path, axis), f"no such axis: {axis}", hint)
+                refuse(document, (*path, axis), f"no such axis: {axis}", hint)
             for label in wanted if isinstance(wanted, list) else [wanted]:
                 if label not in grid.axes[axis]:
                     hint = f"{nearest(str(label), grid.axes[axis])}  (labels: {', '.join(grid.axes[axis])})".strip()
-                    _refuse(document, (*path, axis), f"no such label of {axis}: {shown(label)}", hint, key=False)
+                    refuse(document, (*path, axis), f"no such label of {axis}: {shown(label)}", hint, key=False)
 
 
 def _check_settings(grid: GridFile, document: Document, over: list[tuple[str, Document]]) -> None:
@@ -135,49 +147,34 @@ def _check_settings(grid: GridFile, document: Document, over: list[tuple[str, Do
             tuple(option): (*path, *spot)
             for label in labels
             for path in [("axes", axis, label)]
-            for spot, option in _options(document.part(*path).values)
+            for spot, option in options(document.part(*path).values)
         }
         for axis, labels in grid.axes.items()
     }
-    common = {tuple(option): ("set", *spot) for spot, option in _options(grid.set)}
-    for options in (*axes.values(), common):
-        for option, path in options.items():
+    search = {tuple(name.split(".")): ("search", "fields", name) for name in grid.search.fields} if grid.search else {}
+    common = {tuple(option): ("set", *spot) for spot, option in options(grid.set)}
+    for settings in (*axes.values(), search, common):
+        for option, path in settings.items():
             if option[0] in ("seed", "name"):
-                told = "give `seeds` beside `axes`" if option[0] == "seed" else "runs are called as the grid's file"
-                _refuse(document, path, f"{option[0]} is not set by partial recipes of a grid", told)
+                told = "give `seeds` in the grid" if option[0] == "seed" else "runs are called as the grid's file"
+                refuse(document, path, f"{option[0]} is not set by partial recipes of a grid", told)
     for (first, ours), (second, theirs) in combinations(axes.items(), 2):
         for option, path in theirs.items():
             if any(_clash(option, other) for other in ours):
-                _refuse(document, path, f"{'.'.join(option)} is set by two axes, {first} and {second}", "keep one")
+                refuse(document, path, f"{'.'.join(option)} is set by two axes, {first} and {second}", "keep one")
+    varied = [(f"what the axis {axis} varies", f"--only {axis}=LABEL picks cells", axes[axis]) for axis in axes]
+    varied.append(("what the search varies", "take it out of `search.fields` to set it", search))
+    varied.append(("the grid's to give", "--only seed=N picks cells", {("seed",): (), ("name",): ()}))
     for source, partial in over:
-        for spot, option in _options(partial.values):
-            axis = next((axis for axis, ours in axes.items() if any(_clash(tuple(option), one) for one in ours)), None)
-            if axis or option[0] in ("seed", "name"):
-                what = f"{'.'.join(option)} is " + (f"what the axis {axis} varies" if axis else "the grid's to give")
-                place = partial.spot(tuple(spot)).key
-                hint = f"--only {axis}=LABEL picks cells" if axis else "--only seed=N picks cells"
-                raise RecipeError(what, where=place.where, remedy=place.excerpt(hint) or f"{source}: {hint}")
-
-
-def _options(
-    partial: Any, spot: KeyPath = (), above: tuple[str, ...] = ()
-) -> Iterator[tuple[KeyPath, tuple[str, ...]]]:
-    """Every option that a partial sets: its key path as written, and with dotted keys taken apart."""
-    for key, value in partial.items():
-        path = (*above, *key.split("."))
-        if isinstance(value, dict) and value:
-            yield from _options(value, (*spot, key), path)
-        else:
-            yield (*spot, key), path
+        for spot, option in options(partial.values):
+            for what, hint, settings in varied:
+                if any(_clash(option, one) for one in settings):
+                    place = partial.spot(spot).key
+                    remedy = place.excerpt(hint) or f"{source}: {hint}"
+                    raise RecipeError(f"{'.'.join(option)} is {what}", where=place.where, remedy=remedy)
 
 
 def _clash(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Whether setting both is setting one thing twice: the same option, or a section and an option in it."""
     shared = min(len(one), len(other))
     return one[:shared] == other[:shared]
-
-
-def _refuse(document: Document, path: KeyPath, what: str, hint: str, *, key: bool = True) -> NoReturn:
-    spot: Spot = document.spot(path)
-    place = spot.key if key else spot.value
-    raise RecipeError(what, where=place.where, remedy=place.excerpt(hint) or None)

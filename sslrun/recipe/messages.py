@@ -7,7 +7,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -45,6 +45,13 @@ def recipe_error(error: ValidationError, model: type[Section], document: Documen
     if len(found) > MOST_MISTAKES:
         told.append(f"and {len(found) - MOST_MISTAKES} more")
     return RecipeError(first.message, where=first.place.where, remedy="\n".join(text for text in told if text))
+
+
+def refuse(document: Document, path: KeyPath, what: str, hint: str, *, key: bool = True) -> NoReturn:
+    """Raise a `RecipeError` that points at the key at `path`, or at its value."""
+    spot = document.spot(path)
+    place = spot.key if key else spot.value
+    raise RecipeError(what, where=place.where, remedy=place.excerpt(hint) or None)
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

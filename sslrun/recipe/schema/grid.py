@@ -3,18 +3,19 @@
 `sslrun.recipe.grid` reads one and expands it into cells; what a partial recipe may hold is the recipe's own schema.
 """
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
-from sslrun.recipe.schema.base import Section, option
+from sslrun.recipe.schema.base import Misfit, Section, option
+from sslrun.recipe.schema.search import Search
 
 Partial = dict[str, Any]
 MOST_SEEDS = 1000
 
 
 class GridFile(Section):
-    """What to vary. Every combination of the axes' labels is a cell, once for each seed."""
+    """What to vary. Every combination of the axes' labels is a cell, once for each seed; or a search varies freely."""
 
     base: str = option(description="The recipe that all cells start from: a path from the grid's folder, or a name.")
     notes: str = option("", "What the grid is for; kept with its results.")
@@ -25,6 +26,7 @@ class GridFile(Section):
     exclude: tuple[dict[str, Any], ...] = option(
         (), "Cells to leave out: a rule names a label, or a list of labels, for each axis that it looks at."
     )
+    search: Search | None = option(None, "In place of axes: options to vary freely, judged by their outcomes.")
     seeds: tuple[int, ...] = option((0,), "How many seeds (0, 1, ...), or a list of them.")
     baseline: dict[str, str] | None = option(
         None, "What reports compare with, seed by seed: a label for some or all axes."
@@ -40,3 +42,11 @@ class GridFile(Section):
         if not (whole and 1 <= len(set(value)) == len(value) <= MOST_SEEDS):
             raise ValueError(f"must be a number from 1 to {MOST_SEEDS}, or a list of different whole numbers from 0 on")
         return tuple(value)
+
+    @model_validator(mode="after")
+    def _axes_or_search(self) -> Self:
+        if self.search is not None and self.axes:
+            raise Misfit("a search takes the place of axes", "axes", "search")
+        if self.search is not None and self.search.pruning is not None and len(self.seeds) > 1:
+            raise Misfit("pruning looks at one run a trial: give one seed", "seeds", "search.pruning")
+        return self

@@ -1,0 +1,84 @@
+"""The `search` block of a grid file: what to vary freely, how long, and by what to judge.
+
+`sslrun.recipe.space` checks it against the base recipe and makes recipes of its points; `sslrun.sweep` runs it.
+"""
+
+import json
+from decimal import Decimal
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
+
+from sslrun.recipe.schema.base import Misfit, Section, option
+
+Direction = Literal["maximise", "minimise"]
+
+
+class Varied(Section):
+    """What one option of the recipe may be: a number of a range, or one of some choices."""
+
+    low: float | None = option(None, "The least it may be.")
+    high: float | None = option(None, "The most it may be.")
+    log: bool = option(False, "Whether ratios count rather than differences, as they do for learning rates.")
+    step: float | None = option(None, "Only `low` plus whole numbers of steps; of any fineness if null.", gt=0)
+    choices: tuple[Any, ...] | None = option(None, "The values to choose from, sections and null among them.")
+
+    @model_validator(mode="after")
+    def _range_or_choices(self) -> Self:
+        if self.choices is not None:
+            if self.model_fields_set != {"choices"}:
+                raise Misfit("choices stand alone, without low, high, log or step", "choices")
+            if len({json.dumps(choice, sort_keys=True) for choice in self.choices}) < max(2, len(self.choices)):
+                raise Misfit("needs two choices or more, each once", "choices")
+            return self
+        if self.low is None or self.high is None:
+            raise Misfit("needs low and high, or choices", "low" if self.high is None else "high")
+        if self.low >= self.high:
+            raise Misfit("low must be below high", "low", "high")
+        if self.log and self.low <= 0:
+            raise Misfit("with log, low must be above 0", "low", "log")
+        if self.log and self.step is not None:
+            raise Misfit("log and step don't go together", "step", "log")
+        low, high = Decimal(str(self.low)), Decimal(str(self.high))
+        if self.step is not None and (high - low) % Decimal(str(self.step)):
+            raise Misfit("high is not low plus a whole number of steps", "high", "step")
+        return self
+
+
+class Pruning(Section):
+    """Ends trials early whose signal is worse than the median of the trials before them at the same epoch."""
+
+    signal: Literal["std", "rank", "loss", "probe.knn.accuracy", "probe.linear.accuracy"] = option(
+        description="What to look at after each epoch; `probe.*` come with `evaluation.every`. Less is better of "
+        "`loss`, more of all others."
+    )
+    after_epochs: int = option(5, "No trial is ended before it has trained so long.", ge=0)
+    after_trials: int = option(5, "None is ended before so many others are done.", ge=1)
+
+
+class Search(Section):
+    """A search in place of the full product of axes. Each trial is a run (one for each of the grid's seeds)."""
+
+    trials: int = option(description="How many trials, whatever becomes of them. More may be asked for later.", ge=1)
+    fields: dict[str, Varied] = option(description="What is varied: options of the recipe, dotted.")
+    objectives: dict[str, Direction] = option(
+        {"knn": "maximise"}, "What trials are judged by: metrics of the runs' table (means over the grid's seeds)."
+    )
+    sampler: Literal["tpe", "random", "cmaes"] = option(
+        "tpe", "How trials are chosen: by the outcomes so far (`tpe`; `cmaes` for numbers alone), or at random."
+    )
+    pruning: Pruning | None = option(None, "When to end trials early; with one objective and one seed.")
+
+    @model_validator(mode="after")
+    def _sampler_can(self) -> Self:
+        if not self.fields:
+            raise Misfit("names no option to vary", "fields")
+        if not self.objectives:
+            raise Misfit("names no metric", "objectives")
+        if self.pruning is not None and len(self.objectives) > 1:
+            raise Misfit("pruning needs a single objective", "pruning", "objectives")
+        if self.sampler == "cmaes" and len(self.objectives) > 1:
+            raise Misfit("cmaes needs a single objective", "sampler", "objectives")
+        if self.sampler == "cmaes" and len(self.fields) < 2:
+            raise Misfit("cmaes needs two fields or more", "sampler", "fields")
+        return self
