@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from sslrun.bench.precision import has_bf16
 from sslrun.bench.timing import Settings, Timing
 from sslrun.runs.environment import environment
+from sslrun.training.precision import has_bf16
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from sslrun.bench.bare import BareLoop
 from sslrun.bench.pictures import BATCHES
-from sslrun.bench.precision import has_bf16
 from sslrun.bench.rows import Row, clock_of, on_cpu
 from sslrun.bench.timing import Settings, Stopwatch, alternate, calls_a_round, timing
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder, build_method
 from sslrun.methods.noncontrastive import NonContrastive
 from sslrun.recipe.schema import Recipe
+from sslrun.training.precision import has_bf16
 from sslrun.training.pretrain import Trainer, assemble
 from sslrun.views.pipeline import Views
 

@@ -24,6 +24,7 @@ from sslrun.runs.folder import RunFolder, create
 from sslrun.runs.lease import hold
 from sslrun.runs.status import utc_now
 from sslrun.training.diagnostics import verdict
+from sslrun.training.precision import has_bf16
 from sslrun.training.pretrain import Observer, assemble, pretrain
 
 Watch = Callable[[dict[str, Any]], None]
@@ -52,6 +53,8 @@ def pretrain_job(
         with hold(folder):
             say(f"the old run is kept as {folder.set_aside().name}")
         folder = create(where.results, recipe.name, name, to_yaml(recipe))
+    if recipe.training.precision == "bf16" and has_bf16(device) is False:
+        say(f"bf16 is emulated on this {device.type}, many times slower: try --set training.precision=float32")
     with StopSignals() as signals, hold(folder) as lease:
 
         def seen(row: dict[str, Any]) -> None:

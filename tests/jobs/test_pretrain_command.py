@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import small
 from safetensors.torch import load_file
+from tiny import small
 
 from sslrun.runs.folder import RunFolder
 
