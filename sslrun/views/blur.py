@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslrun.views.draws import Draws, change_chosen, chosen, on_device, uniform
-from sslrun.views.filtering import filter_columns, filter_rows
+from sslrun.views.draws import Draws, Rows, change_chosen, chosen, on_device, uniform
+from sslrun.views.filtering import Filter, filter_columns, filter_rows
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,16 @@ def gaussian_blur(x_NCHW: Tensor, draws: BlurDraws, kernel: int) -> Tensor:
         raise ValueError(f"a blur with {kernel} taps needs images of at least {kernel // 2 + 1} pixels")
     offset_K = torch.arange(-(kernel // 2), kernel // 2 + 1, device=x_NCHW.device)
 
-    def blur(x_NCHW: Tensor, rows: Tensor) -> Tensor:
+    def blur(x_NCHW: Tensor, rows: Rows) -> Tensor:
         sigma_N1 = on_device(draws.sigma_N[rows], x_NCHW.device)[:, None]
         weight_NK = torch.exp(-0.5 * (offset_K / sigma_N1).square())
         weight_NK = weight_NK / weight_NK.sum(dim=1, keepdim=True)
         for filter_axis, side in ((filter_columns, x_NCHW.shape[3]), (filter_rows, x_NCHW.shape[2])):
-            x_NCHW = filter_axis(x_NCHW, _reflected(offset_K, side), weight_NK[:, None].expand(-1, side, -1))
+            filters = Filter(_reflected(offset_K, side), weight_NK[:, None].expand(-1, side, -1))
+            x_NCHW = filter_axis(x_NCHW, filters)
         return x_NCHW
 
-    return change_chosen(x_NCHW, draws.chosen_N, blur)
+    return change_chosen(x_NCHW, draws.chosen_N.tolist(), blur)
 
 
 def _reflected(offset_K: Tensor, side: int) -> Tensor:

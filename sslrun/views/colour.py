@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslrun.views.draws import Draws, change_chosen, chosen, on_device, uniform
+from sslrun.views.draws import Draws, Rows, change_chosen, chosen, on_device, uniform
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
@@ -63,27 +63,30 @@ def jitter(x_NCHW: Tensor, draws: JitterDraws) -> Tensor:
 
     A blend is the same operation whatever its kind, so all images go through each of the three together.
     """
-    share_3N3 = on_device(draws.share_N33.transpose(0, 1), x_NCHW.device)
+    n, channels = x_NCHW.shape[:2]
+    turn_after = draws.turn_after_N.tolist()
+    if min(turn_after) == 4 and bool((draws.share_N33[:, :, 0] == 1).all()):
+        return x_NCHW  # nobody chosen
+    shares = on_device(draws.share_N33, x_NCHW.device).view(n, 3, 3, 1, 1, 1).unbind(1)
     for blends in range(4):
-        if x_NCHW.shape[1] == 3:
-            x_NCHW = change_chosen(
-                x_NCHW, draws.turn_after_N == blends, lambda x, rows: adjust_hue(x, draws.turn_N[rows])
-            )
+        if channels == 3:
+            turned = [after == blends for after in turn_after]
+            x_NCHW = change_chosen(x_NCHW, turned, lambda x, rows: adjust_hue(x, draws.turn_N[rows]))
         if blends < 3:
-            x_NCHW = blend(x_NCHW, share_3N3[blends])
+            x_NCHW = _blend(x_NCHW, *shares[blends].unbind(1))
     return x_NCHW
 
 
-def blend(x_NCHW: Tensor, share_N3: Tensor) -> Tensor:
+def _blend(x_NCHW: Tensor, own_N111: Tensor, mean_N111: Tensor, grey_N111: Tensor) -> Tensor:
     """The sum of an image, its mean grey and its grey, with the given shares, clamped to [0, 1].
 
     This is torchvision's adjust_brightness with shares (f, 0, 0), adjust_contrast with (f, 1 − f, 0), and
     adjust_saturation with (f, 0, 1 − f).
     """
-    own_N111, mean_N111, grey_N111 = share_N3[:, :, None, None, None].unbind(1)
     grey_N1HW = grey(x_NCHW)
     mean_N111 = mean_N111 * grey_N1HW.mean(dim=(1, 2, 3), keepdim=True)
-    return torch.addcmul(torch.addcmul(mean_N111, grey_N1HW, grey_N111), x_NCHW, own_N111).clamp_(0, 1)
+    other_N1HW = (grey_N1HW * grey_N111).add_(mean_N111)  # addcmul with two broadcast numbers isn't vectorised
+    return torch.addcmul(other_N1HW, x_NCHW, own_N111).clamp_(0, 1)
 
 
 def grey(x_NCHW: Tensor) -> Tensor:
@@ -104,35 +107,35 @@ def adjust_hue(x_N3HW: Tensor, turn_N: Tensor) -> Tensor:
     """
     red, green, blue = x_N3HW.unbind(1)
     high_NHW = torch.maximum(red, green).maximum(blue)
-    chroma_NHW = high_NHW - torch.minimum(red, green).minimum(blue)
-    u_NHW = (2 * red).sub_(green).sub_(blue).div_(chroma_NHW.clamp_min(1e-12))
-    from_red_NHW = torch.add(0.25 - u_NHW / 6, u_NHW.clamp(-1, 1), alpha=1 / 12)
-    hue_NHW = from_red_NHW.copysign_(green - blue)
+    low_NHW = torch.minimum(red, green).minimum(blue)
+    chroma6_NHW = high_NHW.sub(low_NHW).mul_(6).clamp_min_(1e-12)
+    u12_NHW = torch.sub(red, green, alpha=0.5).sub_(blue, alpha=0.5).div_(chroma6_NHW)  # u / 12
+    hue_NHW = u12_NHW.clamp(-1 / 12, 1 / 12).sub_(u12_NHW, alpha=2).add_(0.25).copysign_(green - blue)  # in circles
 
     own_hue_3 = torch.arange(3, device=x_N3HW.device) / 3
     offset_N3 = on_device(turn_N, x_N3HW.device)[:, None] - own_hue_3
     distance_N3HW = hue_NHW[:, None] + offset_N3[:, :, None, None]
     distance_N3HW = distance_N3HW.sub_(distance_N3HW.round()).abs_().clamp_(1 / 6, 1 / 3)
-    return torch.addcmul((high_NHW + chroma_NHW)[:, None], (6 * chroma_NHW)[:, None], distance_N3HW, value=-1)
+    at_highest_NHW = torch.add(high_NHW, chroma6_NHW, alpha=1 / 6)
+    return torch.addcmul(at_highest_NHW[:, None], chroma6_NHW[:, None], distance_N3HW, value=-1)
 
 
 def greyscale(x_NCHW: Tensor, chosen_N: Tensor) -> Tensor:
     """Remove the colour of the chosen images; the number of channels stays."""
-    return change_chosen(x_NCHW, chosen_N, lambda x, _: grey(x).expand_as(x))
+    return change_chosen(x_NCHW, chosen_N.tolist(), lambda x, _: grey(x).expand_as(x))
 
 
 def solarize(x_NCHW: Tensor, chosen_N: Tensor, threshold: float) -> Tensor:
     """In the chosen images, replace values v ≥ `threshold` by 1 − v."""
 
-    def invert(x: Tensor, _: Tensor) -> Tensor:
+    def invert(x: Tensor, _: Rows) -> Tensor:
         above = x.clone().ge_(threshold)  # 0.0 or 1.0: arithmetic is several times faster than `where` on a CPU
         return torch.addcmul(x, above, 1 - 2 * x)
 
-    return change_chosen(x_NCHW, chosen_N, invert)
+    return change_chosen(x_NCHW, chosen_N.tolist(), invert)
 
 
-def normalize(x_NCHW: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """(x − mean) / std per channel; one value serves all channels."""
-    mean_C, std_C = torch.tensor(mean), torch.tensor(std)
-    shift_C11, scale_C11 = (on_device(value, x_NCHW.device)[:, None, None] for value in (-mean_C / std_C, 1 / std_C))
-    return torch.addcmul(shift_C11, x_NCHW, scale_C11)
+def normalize(x_NCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
+    """(x − mean) / std per channel; one value serves all channels. Mean and deviation lie on the host."""
+    mean_C11, std_C11 = (on_device(value, x_NCHW.device).view(-1, 1, 1) for value in (mean_C, std_C))
+    return (x_NCHW - mean_C11).div_(std_C11)

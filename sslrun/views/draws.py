@@ -5,13 +5,16 @@ that whatever decides the shape of the work (which rows, how many taps) is known
 the device; only `on_device` carries a draw over. The pipeline that draws them is in `pipeline.py`.
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from typing import Self
 
 import torch
 from torch import Tensor
 
 CHUNK_VALUES = 450_000  # worked on at a time on a CPU: few enough for its cache, many enough for small overheads
+
+Rows = slice | list[int]
 
 
 class Draws:
@@ -44,20 +47,25 @@ def chosen(n: int, probability: float, generator: torch.Generator) -> Tensor:
     return torch.rand(n, generator=generator, dtype=torch.float64) < probability
 
 
-def change_chosen(x_NCHW: Tensor, chosen_N: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Replace the images where the host's `chosen_N` is true by `change(those images, their row numbers)`."""
-    rows = chosen_N.nonzero()[:, 0]
-    if len(rows) == 0:
+def change_chosen(x_NCHW: Tensor, chosen: list[bool], change: Callable[[Tensor, Rows], Tensor]) -> Tensor:
+    """Replace the `chosen` images by `change(those images, which they are)`.
+
+    Nothing is gathered where they lie side by side.
+    """
+    rows = [row for row, is_chosen in enumerate(chosen) if is_chosen]
+    if not rows:
         return x_NCHW
     if len(rows) == len(x_NCHW):
-        return change(x_NCHW, rows)
-    place = on_device(rows, x_NCHW.device)
+        return change(x_NCHW, slice(None))
+    first, end = rows[0], rows[-1] + 1
+    if end - first == len(rows):
+        changed = change(x_NCHW[first:end], slice(first, end))
+        return torch.cat([x_NCHW[:first], changed, x_NCHW[end:]])
+    place = on_device(torch.tensor(rows), x_NCHW.device)
     return x_NCHW.index_copy(0, place, change(x_NCHW.index_select(0, place), rows))
 
 
-def cache_sized(n: int, values_per_image: int, device: torch.device) -> Iterator[slice]:
-    """Cut n images into equal parts that stay in a CPU's cache; on other devices they are one part."""
-    parts = -(-n * values_per_image // CHUNK_VALUES) if device.type == "cpu" else 1
-    parts = min(parts, n)
-    for part in range(parts):
-        yield slice(part * n // parts, (part + 1) * n // parts)
+def cache_sized(n: int, values_per_image: int, device: torch.device) -> list[slice]:
+    """Cut n images into equal parts that a CPU's cache holds; other devices take them in one."""
+    parts = min(n, math.ceil(n * values_per_image / CHUNK_VALUES)) if device.type == "cpu" else 1
+    return [slice(part * n // parts, (part + 1) * n // parts) for part in range(parts)]

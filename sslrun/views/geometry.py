@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslrun.views.draws import Draws, cache_sized, on_device, uniform
-from sslrun.views.filtering import filter_columns, filter_rows
+from sslrun.views.draws import Draws, on_device, uniform
+from sslrun.views.filtering import Filter, filter_columns, filter_rows
 
 TRIES = 10  # torchvision's number of attempts before the centre of the image is taken
 
@@ -83,39 +83,40 @@ def resized_crop(images_NCHW: Tensor, crops: CropDraws, flip_N: Tensor | None, s
     `images_NCHW` is uint8, or float in [0, 1]. Returns contiguous float32 (N, C, S, S) in [0, 1]. Equal to
     torchvision's `resized_crop(..., antialias=True)` and `hflip` on single images.
     """
-    n, channels, height, width = images_NCHW.shape
-    device = images_NCHW.device
-    rows, row_weights = _resampling(crops.top_N, crops.height_N, None, height, size, device)
-    columns, column_weights = _resampling(crops.left_N, crops.width_N, flip_N, width, size, device)
-    if images_NCHW.dtype == torch.uint8:
-        row_weights = row_weights / 255
-    out_NCSS = torch.empty((n, channels, size, size), device=device)
-    for part in cache_sized(n, channels * max(size, height, width) ** 2, device):
-        x_NCSW = filter_rows(images_NCHW[part].float(), rows[part], row_weights[part])
-        out_NCSS[part] = filter_columns(x_NCSW, columns[part], column_weights[part])
-    return out_NCSS
+    return resample(images_NCHW, *crop_filters(crops, flip_N, size, images_NCHW.device)).contiguous()
 
 
-def _resampling(
-    start_N: Tensor, length_N: Tensor, flip_N: Tensor | None, source: int, size: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Taps (int64) and weights (float32), both (N, S, K), that resample [start, start + length) to `size` pixels.
+def crop_filters(crops: CropDraws, flip_N: Tensor | None, size: int, device: torch.device) -> tuple[Filter, Filter]:
+    """The filters that mix an image's rows, and then its columns, into a resized and mirrored crop, on `device`.
 
     A tap's weight falls linearly with its distance from the output pixel's centre and is zero beyond `reach`: one
     source pixel, or more where the axis shrinks. Each output pixel's weights add up to 1.
     """
-    most_taps = max(2, math.ceil(2 * int(length_N.max()) / size))  # integers in an open interval of 2 · reach
-    start_N11, length_N11 = (on_device(draw, device)[:, None, None] for draw in (start_N, length_N))
-    output_NS1 = torch.arange(size, device=device)[None, :, None]
+    start_2N = torch.stack([crops.top_N, crops.left_N])
+    length_2N = torch.stack([crops.height_N, crops.width_N])
+    most_taps = max(2, math.ceil(2 * int(length_2N.max()) / size))  # integers in an open interval of 2 · reach
+    start, length = (on_device(draw, device)[:, :, None, None] for draw in (start_2N, length_2N))
+    output = torch.arange(size, device=device)[:, None]
     if flip_N is not None:
-        output_NS1 = torch.where(on_device(flip_N, device)[:, None, None], size - 1 - output_NS1, output_NS1)
+        flip = on_device(torch.stack([torch.zeros_like(flip_N), flip_N]), device)[:, :, None, None]
+        output = torch.where(flip, size - 1 - output, output)
 
-    step_N11 = length_N11.float() / size
-    reach_N11 = step_N11.clamp_min(1)
-    centre_NS1 = (output_NS1 + 0.5) * step_N11  # within the box, as torchvision counts, for equal rounding
-    first_NS1 = (centre_NS1 - reach_N11 - 0.5).floor() + 1
-    tap_NSK = first_NS1 + torch.arange(most_taps, device=device)
-    weight_NSK = (1 - (tap_NSK + 0.5 - centre_NS1).abs() / reach_N11).clamp_min(0)
-    weight_NSK = weight_NSK * ((tap_NSK >= 0) & (tap_NSK < length_N11))
-    weight_NSK = weight_NSK / weight_NSK.sum(dim=2, keepdim=True)
-    return (tap_NSK.long() + start_N11).clamp(0, source - 1), weight_NSK
+    step = length / size
+    reach = step.clamp_min(1)
+    centre = (output + 0.5) * step  # within the box, as torchvision counts, for equal rounding
+    tap = (centre - reach + 0.5).floor() + torch.arange(most_taps, device=device)
+    weight = (1 - (tap + 0.5 - centre).abs_() / reach).clamp_min_(0)
+    weight = weight * ((tap >= 0) & (tap < length))
+    weight = weight / weight.sum(dim=-1, keepdim=True)
+    index = torch.minimum(tap.long().clamp_min_(0), length - 1) + start
+    return Filter(index[0], weight[0]), Filter(index[1], weight[1])
+
+
+def resample(images_NCHW: Tensor, rows: Filter, columns: Filter) -> Tensor:
+    """Apply `crop_filters` to uint8 images, or float ones in [0, 1].
+
+    Returns float32 in [0, 1] that lies column by column in memory, as the last filter leaves it.
+    """
+    if images_NCHW.dtype == torch.uint8:
+        rows = Filter(rows.index_NSK, rows.weight_NSK / 255)
+    return filter_columns(filter_rows(images_NCHW.float(), rows), columns)

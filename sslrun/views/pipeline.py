@@ -5,7 +5,6 @@ that switching one on changes nothing in what the others draw. `reference.py` ha
 Shapes: N images, C channels, S pixels of a view.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,7 @@ from sslrun.seeds import stream_seed
 from sslrun.views.blur import BlurDraws, draw_blur, gaussian_blur
 from sslrun.views.colour import JitterDraws, draw_jitter, greyscale, jitter, normalize, solarize
 from sslrun.views.draws import Draws, cache_sized, chosen, on_device
-from sslrun.views.geometry import CropDraws, draw_crops, resized_crop, whole_images
+from sslrun.views.geometry import CropDraws, crop_filters, draw_crops, resample, resized_crop, whole_images
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,9 @@ class Views:
         self.size = recipe.size or stored
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         _check(recipe, channels, self.size)
+        self.constants: tuple[Tensor, Tensor] | None = None
+        if recipe.normalize:
+            self.constants = torch.tensor(recipe.normalize.mean), torch.tensor(recipe.normalize.std)
 
     def draw(self, n: int, seed: int, step: int) -> list[ViewDraws]:
         """The draws of `n` images' views at `step`; they depend on nothing but the recipe and these numbers."""
@@ -66,13 +68,10 @@ class Views:
 
     def unnormalized(self, x_NCSS: Tensor) -> Tensor:
         """Undo the normalisation, for showing views to people."""
-        constants = self.recipe.normalize
-        if constants is None:
+        if self.constants is None:
             return x_NCSS
-        mean, std = (
-            torch.tensor(value).view(1, -1, 1, 1).to(x_NCSS.device) for value in (constants.mean, constants.std)
-        )
-        return x_NCSS * std + mean
+        mean_C11, std_C11 = (value.to(x_NCSS.device).view(-1, 1, 1) for value in self.constants)
+        return x_NCSS * std_C11 + mean_C11
 
     def _draw_view(self, n: int, seed: int, step: int, view: int) -> ViewDraws:
         def stream(family: str) -> torch.Generator:
@@ -97,17 +96,29 @@ class Views:
         )
 
     def _view(self, images_NCHW: Tensor, draws: ViewDraws) -> Tensor:
-        x_NCSS = resized_crop(images_NCHW, draws.crop, draws.flip_N, self.size)
-        for rows, part in _portions(draws, x_NCSS[0].numel(), x_NCSS.device):
-            place = on_device(rows, x_NCSS.device)
-            x_NCSS.index_copy_(0, place, self._appearance(x_NCSS.index_select(0, place), part))
-        return x_NCSS.contiguous(memory_format=self.memory_format)
+        device, shape = images_NCHW.device, (len(images_NCHW), self.channels, self.size, self.size)
+        out_NCSS = torch.empty(shape, device=device, memory_format=self.memory_format)
+        out = out_NCSS.unbind()
+        order_N, portions = _portions(draws, self.channels * max(self.size, self.stored) ** 2, device)
+        ordered, place_N = draws.part(order_N), on_device(order_N, device)
+        rows, columns = crop_filters(ordered.crop, ordered.flip_N, self.size, device)
+        for part in portions:
+            x_NCSS = resample(images_NCHW.index_select(0, place_N[part]), rows.part(part), columns.part(part))
+            x_NCSS = self._appearance(x_NCSS, ordered.part(part))
+            if device.type == "cpu":  # where index_copy_ is slow
+                torch._foreach_copy_([out[row] for row in order_N[part].tolist()], x_NCSS.unbind())
+            else:
+                out_NCSS.index_copy_(0, place_N[part], x_NCSS)
+        return out_NCSS
 
     def _appearance(self, x_NCSS: Tensor, draws: ViewDraws) -> Tensor:
+        # Turned so that what lies column by column is contiguous. Colours don't mind, and the blur starts with columns.
+        turned_NCSS = x_NCSS.transpose(2, 3)
         if draws.jitter is not None:
-            x_NCSS = jitter(x_NCSS, draws.jitter)
+            turned_NCSS = jitter(turned_NCSS, draws.jitter)
         if draws.greyscale_N is not None:
-            x_NCSS = greyscale(x_NCSS, draws.greyscale_N)
+            turned_NCSS = greyscale(turned_NCSS, draws.greyscale_N)
+        x_NCSS = turned_NCSS.transpose(2, 3)
         if draws.blur is not None and self.recipe.blur is not None:
             x_NCSS = gaussian_blur(x_NCSS, draws.blur, self.recipe.blur.kernel)
         if draws.solarize_N is not None and self.recipe.solarize is not None:
@@ -115,31 +126,29 @@ class Views:
         return self._normalize(x_NCSS)
 
     def _normalize(self, x_NCSS: Tensor) -> Tensor:
-        constants = self.recipe.normalize
-        return x_NCSS if constants is None else normalize(x_NCSS, constants.mean, constants.std)
+        return x_NCSS if self.constants is None else normalize(x_NCSS, *self.constants)
 
 
-def _portions(draws: ViewDraws, values_per_image: int, device: torch.device) -> Iterator[tuple[Tensor, ViewDraws]]:
-    """Cut a batch into row numbers and their draws.
+def _portions(draws: ViewDraws, values_per_image: int, device: torch.device) -> tuple[Tensor, list[slice]]:
+    """An order of the images (host), and ranges of it that are worked on at a time.
 
-    On a CPU each portion stays in its cache and holds images that are treated alike (blurred or not, hue turned at
-    the same place in the order), so that nearly nothing is computed for some rows of it only.
+    On a CPU each portion stays in its cache. Its images have their hue turned at the same place in the order, and
+    those that are blurred, or lose their colour, lie side by side, so that little has to be gathered.
     """
     n = len(draws.crop.top_N)
-    kind_N = torch.zeros(n, dtype=torch.int64)
-    if device.type == "cpu":
-        if draws.jitter is not None:
-            kind_N += 2 * draws.jitter.turn_after_N
-        if draws.blur is not None:
-            kind_N += draws.blur.chosen_N
-    order_N = kind_N.argsort(stable=True)
-    ordered = draws.part(order_N)
-    start = 0
-    for count in kind_N.bincount().tolist():
-        for part in cache_sized(count, values_per_image, device):
-            rows = slice(start + part.start, start + part.stop)
-            yield order_N[rows], ordered.part(rows)
+    if device.type != "cpu":
+        return torch.arange(n), [slice(0, n)]
+    no_N = torch.zeros(n, dtype=torch.bool)
+    turn_after_N = draws.jitter.turn_after_N if draws.jitter else no_N.long()
+    blur_N = draws.blur.chosen_N if draws.blur else no_N
+    grey_N = no_N if draws.greyscale_N is None else draws.greyscale_N
+    order_N = (4 * turn_after_N + 2 * blur_N + (blur_N ^ grey_N)).argsort(stable=True)
+    portions, start = [], 0
+    for count in turn_after_N.bincount().tolist():
+        parts = cache_sized(count, values_per_image, device)
+        portions += [slice(start + part.start, start + part.stop) for part in parts]
         start += count
+    return order_N, portions
 
 
 def _check(recipe: schema.Views, channels: int, size: int) -> None:

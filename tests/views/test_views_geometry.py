@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as TF
 
-from sslrun.views.filtering import filter_columns, filter_rows
+from sslrun.views.filtering import Filter, filter_columns, filter_rows
 from sslrun.views.geometry import CropDraws, draw_crops, resized_crop, whole_images
 
 
@@ -129,4 +129,6 @@ def test_filters_are_products_with_sparse_matrices() -> None:
         weight_NSK = torch.randn(3, 9, 4, generator=generator(2))
         dense = torch.zeros(3, 9, side, dtype=torch.float64).scatter_add_(2, index_NSK, weight_NSK.double())
         expected = torch.einsum(formula, dense, x_NCHW.double())
-        torch.testing.assert_close(filter_axis(x_NCHW, index_NSK, weight_NSK).double(), expected, atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            filter_axis(x_NCHW, Filter(index_NSK, weight_NSK)).double(), expected, atol=1e-6, rtol=0
+        )
