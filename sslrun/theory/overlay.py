@@ -16,7 +16,6 @@ from sslrun.errors import InputError
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Gaussian, Recipe
 from sslrun.runs.folder import RunFolder
-from sslrun.theory.alignment import commutator
 from sslrun.theory.directset import simulate_directset
 from sslrun.theory.linear import LinearProblem, simulate_linear
 from sslrun.theory.setting import SIGMA2, Setting, setting_of
@@ -37,8 +36,8 @@ class Overlay:
     """One run beside the theory, at flow times `times_T`.
 
     `exact` is the flow of the whole matrices, None where weights are not known; `alone` each mode's own flow, None
-    where data are not isotropic. `misaligned` is |[F, W_p]| / (|F| |W_p|) at the start: where it is not 0, `alone`
-    is an approximation even for a linear network.
+    where data are not isotropic. `misaligned` is the part of F's or W_p's norm (the larger one) that is off the
+    diagonal in the modes' basis at the start: where it is not 0, `alone` is an approximation. None if not known.
     """
 
     name: str
@@ -47,7 +46,7 @@ class Overlay:
     measured: Modes
     exact: Modes | None
     alone: Modes | None
-    misaligned: float
+    misaligned: float | None = None
 
 
 def overlay(folder: RunFolder) -> Overlay:
@@ -108,7 +107,7 @@ def _linear(
     F_DD = W_TDM[0] @ X_MM @ W_TDM[0].T
     together = F_DD / np.linalg.norm(F_DD) + (start + start.T) / (2 * np.linalg.norm(start))
     _, U_DJ = np.linalg.eigh(together)
-    misaligned = np.linalg.norm(commutator(F_DD, start)) / (np.linalg.norm(F_DD) * np.linalg.norm(start))
+    misaligned = max(_off_diagonal(U_DJ.T @ matrix @ U_DJ) for matrix in (F_DD, start))
 
     def modes(W_TDM: Array, W_p_TDD: Array) -> Modes:
         turned_TJM = U_DJ.T @ W_TDM
@@ -126,7 +125,7 @@ def _linear(
         p_J11 = modes(W_TDM[:1], start[None]).p_TJ[0][:, None, None]
         single = simulate_linear(one, w_J11, p_J11, times_T, W_a_DM=ratio * w_J11, tolerance=1e-9)
         alone = Modes(single.W_p_TDD[..., 0, 0], variance * single.W_TDM[..., 0, 0] ** 2)
-    return Overlay(name, setting, times_T, measured, modes(course.W_TDM, course.W_p_TDD), alone, float(misaligned))
+    return Overlay(name, setting, times_T, measured, modes(course.W_TDM, course.W_p_TDD), alone, misaligned)
 
 
 def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Mapping[str, Any]]) -> Overlay:
@@ -159,5 +158,8 @@ def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Map
         single = simulate_linear(problem, w_J11, p_J[:, None, None], times_T, W_a_DM=w_J11, tolerance=1e-9)
         alone = Modes(single.W_p_TDD[..., 0, 0], single.W_TDM[..., 0, 0] ** 2)
     differences = setting.differences or ("its weights were not kept",)
-    misaligned = float(rows[0].get("commutator") or 0.0)
-    return Overlay(name, replace(setting, differences=differences), times_T, measured, None, alone, misaligned)
+    return Overlay(name, replace(setting, differences=differences), times_T, measured, None, alone)
+
+
+def _off_diagonal(matrix: Array) -> float:
+    return float(np.linalg.norm(matrix - np.diag(np.diag(matrix))) / np.linalg.norm(matrix))

@@ -36,10 +36,10 @@ def closing(found: Overlay) -> list[str]:
             f"value (p: {p_J.min():.2f} to {p_J.max():.2f} %, s: {s_J.min():.2f} to {s_J.max():.2f} %)"
         )
     lines.append(f"theory: {_fate(found.exact)}; run: {_fate(found.measured)}")
-    if found.misaligned > 1e-6:
+    if found.misaligned is not None and found.misaligned > 1e-6:
         lines.append(
-            f"At the start F and W_p do not share their eigenvectors (relative commutator {found.misaligned:.2g}): "
-            "only the exact flow is exact."
+            f"At the start W_p is not symmetric, or does not share F's eigenvectors ({found.misaligned:.2g} of a norm "
+            "is off the modes' diagonal): only the exact flow is exact."
         )
     return lines
 
