@@ -28,7 +28,9 @@ def measure(recipe: Recipe, where: Places) -> Measured:
     device = choose_device(recipe.run.device)
     source, index = chosen(recipe.data, where.data, "pretrain")
     batch = recipe.training.batch_size
-    images_NCHW = torch.randint(256, (batch, *source.shape), dtype=torch.uint8)
+    vectors = len(source.shape) == 1
+    shape = (batch, *source.shape)
+    images_NCHW = torch.randn(shape) if vectors else torch.randint(256, shape, dtype=torch.uint8)
     images = ImageSet(images_NCHW, torch.full((batch,), -1))
     trainer = assemble(recipe, starting_encoder(recipe, source.shape[0]), images, device)
     on_device_NCHW = images_NCHW.to(device)
