@@ -9,11 +9,12 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as TF
 
+from sslrun.data.images import ImageSet
 from sslrun.errors import RecipeError
-from sslrun.recipe import schema
+from sslrun.recipe import read_recipe, schema
 from sslrun.views import ViewDraws, Views
 from sslrun.views.reference import pil_view
-from sslrun.views.sheet import write_sheet
+from sslrun.views.sheet import preview_sheet, write_sheet
 
 NORMALIZE = schema.Normalize(mean=(0.48, 0.45, 0.4), std=(0.22, 0.23, 0.24))
 FULL = schema.Views(solarize=schema.Solarize(probability=(0.3, 0.6)), normalize=NORMALIZE)
@@ -205,5 +206,15 @@ def test_a_sheet_is_a_readable_picture(tmp_path: Path) -> None:
     with Image.open(tmp_path / "sheet.png") as sheet:
         levels = np.asarray(sheet)
     assert levels.shape[2] == 3
-    enlarged = (x[0, 0] * 255).round().repeat_interleave(20, 0).repeat_interleave(20, 1)
-    assert np.array_equal(levels[28:188, 8:168, 0], enlarged.numpy())
+    enlarged = (x[0, 0] * 255).round().repeat_interleave(24, 0).repeat_interleave(24, 1)
+    assert np.array_equal(levels[28:220, 8:200, 0], enlarged.numpy())
+
+
+def test_a_preview_shows_the_images_and_their_views(tmp_path: Path) -> None:
+    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "quickstart.yaml")
+    images = ImageSet(pictures(20, 1, 16), torch.full((20,), -1))
+    preview_sheet(recipe, images, tmp_path / "sheet.png", count=5)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (3 * 200 + 8, 5 * 200 + 28)
+        first_raw = np.asarray(sheet.convert("L"))[28:220, 8:200]
+    assert np.array_equal(first_raw[::12, ::12], images.images[0, 0].numpy())
