@@ -40,7 +40,7 @@ def sweep(
     data: DataOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Do all cells of a grid. The same command again goes on; two at once share the work.
+    """Do all cells of a grid, or the trials of its search. The same command again goes on; two at once share the work.
 
     Example: sslrun sweep --grid ablations_digits --plan
     """
@@ -53,6 +53,11 @@ def sweep(
     from sslrun.sweep.session import Options, carry_out, planned
 
     options = Options(results, data, device, jobs, threads, tuple(only), limit, most, retry, longest)
+    if cells.space is not None:
+        from sslrun.sweep.searching import search
+
+        search(cells, cells.space, options, start=not plan, stop_on_failure=stop_on_failure)
+        return
     with planned(cells, options, soon=not plan) as (bill, pool):
         console.say(bill.text())
         if not plan:

@@ -142,7 +142,7 @@ def _check_labels(grid: GridFile, document: Document) -> None:
 
 def _check_settings(grid: GridFile, document: Document, over: list[tuple[str, Document]]) -> None:
     """Whether each option is set in one place: two axes, or an axis and `--set`, would make labels that lie."""
-    axes = {
+    axes: dict[str, dict[tuple[str, ...], KeyPath]] = {
         axis: {
             tuple(option): (*path, *spot)
             for label in labels
@@ -151,8 +151,9 @@ def _check_settings(grid: GridFile, document: Document, over: list[tuple[str, Do
         }
         for axis, labels in grid.axes.items()
     }
-    search = {tuple(name.split(".")): ("search", "fields", name) for name in grid.search.fields} if grid.search else {}
-    common = {tuple(option): ("set", *spot) for spot, option in options(grid.set)}
+    fields = grid.search.fields if grid.search else {}
+    search: dict[tuple[str, ...], KeyPath] = {tuple(name.split(".")): ("search", "fields", name) for name in fields}
+    common: dict[tuple[str, ...], KeyPath] = {tuple(option): ("set", *spot) for spot, option in options(grid.set)}
     for settings in (*axes.values(), search, common):
         for option, path in settings.items():
             if option[0] in ("seed", "name"):

@@ -1,10 +1,11 @@
-"""What a search may vary, and the recipes of its points: read from the `search` block of a grid, checked before a start.
+"""What a search may vary, and the recipes of its points: the `search` block of a grid, checked before a start.
 
 `schema/search.py` is the manual. Every option is tried at both ends of its range (or at each of its choices), together
 with those of every other option, so that a mistake is found here and not by the fortieth trial.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -13,7 +14,7 @@ from typing import Any
 from sslrun.errors import RecipeError
 from sslrun.recipe.combining import combine, merge, options
 from sslrun.recipe.messages import nearest, refuse, shown
-from sslrun.recipe.positions import Document, KeyPath
+from sslrun.recipe.positions import Document, KeyPath, plain
 from sslrun.recipe.reading import check
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.search import Search
@@ -54,10 +55,7 @@ class Space:
         together: dict[str, Any] = {}
         for partial in (*(partial.values for partial in self.partials), point):
             together = merge(together, partial)
-        return [
-            f"{'.'.join(path)}={json.dumps(_at(together, spot), ensure_ascii=False)}"
-            for spot, path in options(together)
-        ]
+        return [f"{'.'.join(path)}={_written(_at(together, spot))}" for spot, path in options(together)]
 
 
 def read_space(
@@ -137,6 +135,12 @@ def _held(recipe: Recipe, name: str) -> Any:
     for part in name.split("."):
         held = getattr(held, part)
     return held
+
+
+def _written(value: Any) -> str:
+    """A value as YAML on one line, words without quotes."""
+    bare = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value) and plain(value) == value
+    return str(value) if bare else json.dumps(value, ensure_ascii=False)
 
 
 def _value(document: Document, path: KeyPath) -> Any:

@@ -89,15 +89,19 @@ class Plan:
         told = [f"{count} {_WORDS[state]}" for state in _WORDS if (count := self.cells.get(state, 0))]
         failed = any(entry.state == "failed" and not entry.chosen for entry in self.entries)
         lines.append(" · ".join(told) + ("   (--retry does failed ones again)" if failed else ""))
+        return "\n".join([*lines, *self.bill()])
+
+    def bill(self) -> list[str]:
+        """What it takes, in a line, and how that is known."""
         if not self.ours:
-            return "\n".join([*lines, "nothing to do here"])
+            return ["nothing to do here"]
         finish = datetime.fromtimestamp(time.time() + self.wall_seconds).strftime("%a %H:%M")
-        bill = [
+        parts = [
             f"{len(self.ours)} runs now: about {clock(self.device_seconds)} of device time",
             f"{_size(self.bytes)} of disk",
             f"done in {clock(self.wall_seconds)}, {finish}",
         ]
-        return "\n".join([*lines, " · ".join(bill), f"{self.slots}; {self.measured}"])
+        return [" · ".join(parts), f"{self.slots}; {self.measured}"]
 
 
 def select(grid: Grid, only: Sequence[str]) -> list[Cell]:
@@ -148,7 +152,7 @@ def make_plan(
         wanted = wanted and (limit is None or count < limit)
         seconds, size = 0.0, 0
         if wanted:
-            cost = _cost(job, costs, measure)
+            cost = cost_of(job, costs, measure)
             seconds, size = _left(job, folders, cost), cost.size
             wanted = budget is None or spent + seconds <= budget
         if wanted:
@@ -158,7 +162,8 @@ def make_plan(
     return Plan(grid, tuple(entries), slots, told)
 
 
-def _cost(job: Job, costs: dict[Key, Cost], measure: Callable[[Recipe], Cost]) -> Cost:
+def cost_of(job: Job, costs: dict[Key, Cost], measure: Callable[[Recipe], Cost]) -> Cost:
+    """What a job costs by what is known; if nothing is, it is measured and then known."""
     kind = recipe_key(job.recipes[0])
     if kind not in costs:
         costs[kind] = measure(job.recipes[0])

@@ -133,6 +133,11 @@ class LocalPool:
         self.running = [one for one in self.running if one not in ended]
         return [(one, _outcome(one)) for one in ended]
 
+    def end(self, one: Running) -> None:
+        """Ask one job to save its state and end."""
+        if one.process.exitcode is None:
+            one.process.terminate()
+
     def stop(self, *, now: bool = False) -> None:
         """Ask all jobs to save their state and end; `now`: end them."""
         for one in self.running:

@@ -71,19 +71,20 @@ def counts(sweep: Sweep) -> str:
     for state in cells:
         cells[state] = sum(len(job.cells) for job in jobs[state])
     told = [f"{count} {state}" for state, count in cells.items() if count]
+    told += [str(sweep.source)] if sweep.source else []
     left = seconds_left(sweep)
     return " · ".join([*told, *([f"{clock(left)} left"] if left else [])])
 
 
 def seconds_left(sweep: Sweep) -> float:
     """By the plan's costs for jobs that wait, and the pace so far of those that run."""
-    costs = {entry.job.identity: entry.seconds for entry in sweep.plan.entries}
     running = []
     for one in sweep.engine.running:
-        planned = max(0.0, costs[one.job.identity] - (time.time() - one.started))
+        planned = max(0.0, sweep.costs[one.job.identity] - (time.time() - one.started))
         found = _standing(one)
         running.append(found.seconds_left if found and found.seconds_left is not None else planned)
-    waiting = sum(costs[job.identity] for job in (*sweep.queue, *sweep.alone))
+    waiting = sum(sweep.costs[job.identity] for job in (*sweep.queue, *sweep.alone))
+    waiting += sweep.source.seconds_left if sweep.source else 0.0
     return max([(sum(running) + waiting) / sweep.engine.slots.count, *running])
 
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from sslrun.errors import RunHeld, SslrunError
@@ -52,6 +53,9 @@ class Engine(Protocol):
     def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
         """Those that ended within `timeout` seconds."""
 
+    def end(self, one: Running) -> None:
+        """Let one job save its state and end."""
+
     def stop(self, *, now: bool = False) -> None:
         """Let all jobs save their state and end; `now`: end them."""
 
@@ -66,6 +70,23 @@ class Watcher(Protocol):
         """Called about once a second."""
 
 
+class Source(Protocol):
+    """Where jobs beyond those of the plan come from: a search, whose next ones depend on how the last ones ended."""
+
+    open: bool
+    """Whether it waits for jobs, or may have more."""
+
+    @property
+    def seconds_left(self) -> float:
+        """What its jobs to come will take."""
+
+    def turn(self, sweep: "Sweep") -> None:
+        """Called about once a second, and whenever jobs end: to look at them, and to fill the queue."""
+
+    def __str__(self) -> str:
+        """Where it stands, in a few words."""
+
+
 @dataclass
 class Failure:
     """A job that is given up: why, and the last lines of its log."""
@@ -78,9 +99,18 @@ class Failure:
 class Sweep:
     """One session of a sweep; `run` does what the plan chose."""
 
-    def __init__(self, plan: Plan, engine: Engine, watcher: Watcher, results: Any, *, stop_on_failure: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        watcher: Watcher,
+        results: Path,
+        *,
+        stop_on_failure: bool,
+        source: Source | None = None,
+    ) -> None:
         self.plan, self.engine, self.watcher, self.results = plan, engine, watcher, results
-        self.stop_on_failure = stop_on_failure
+        self.stop_on_failure, self.source = stop_on_failure, source
         self.began = utc_now()
         ours = [entry.job for entry in plan.ours]
         self.queue: deque[Job] = deque(ours)
@@ -90,13 +120,16 @@ class Sweep:
         self.failures: list[Failure] = []
         self.stops = 0
         self.retrying = {entry.job.identity for entry in plan.ours if entry.state == "failed"}
+        self.costs = {entry.job.identity: entry.seconds for entry in plan.entries}
         self._tries: dict[str, int] = {}
+        self._dropped: set[str] = set()
         self._looked = self._deadline = 0.0
 
     def run(self) -> None:
         """Work until all that was chosen is done, failed, or a stop was asked for and heeded."""
         with self._signals():
-            while self.engine.running or (not self.stops and (self.queue or self.alone or self.watched)):
+            self._ask_source()
+            while self.engine.running or (not self.stops and self._more()):
                 if not self.stops:
                     self._look_at_others()
                     self._fill()
@@ -104,6 +137,7 @@ class Sweep:
                     self.engine.stop(now=True)
                 for one, outcome in self.engine.wait(LOOK_SECONDS):
                     self._settle(one, outcome)
+                self._ask_source()
                 self.watcher.draw(self)
 
     def stop(self) -> None:
@@ -111,6 +145,22 @@ class Sweep:
         self.stops += 1
         self._deadline = time.monotonic() + GRACE_SECONDS
         self.engine.stop(now=self.stops > 1)
+
+    def drop(self, job: Job) -> None:
+        """Forget a job; if it is at work here, let it save its state and end."""
+        self.queue, self.alone = (deque(one for one in jobs if one is not job) for jobs in (self.queue, self.alone))
+        self.watched = [one for one in self.watched if one is not job]
+        for one in self.engine.running:
+            if one.job is job and job.identity not in self._dropped:
+                self._dropped.add(job.identity)
+                self.engine.end(one)
+
+    def _more(self) -> bool:
+        return bool(self.queue or self.alone or self.watched or (self.source is not None and self.source.open))
+
+    def _ask_source(self) -> None:
+        if self.source is not None:
+            self.source.turn(self)
 
     def _fill(self) -> None:
         while self.queue and (device := self.engine.room()) is not None:
@@ -141,9 +191,12 @@ class Sweep:
         return True
 
     def _ours_to_try(self, job: Job, folder: RunFolder) -> bool:
-        """Whether a failed run failed under us, or before we were asked to retry it; not under another sweep."""
+        """Whether a failed run failed under us, or before we were asked to retry it; not under another sweep.
+
+        A search's runs are anybody's to try: whoever gives one up says so in the study.
+        """
         before = (folder.status.finished or "") <= self.began and job.identity in self.retrying
-        return job.identity in self._tries or before
+        return self.source is not None or job.identity in self._tries or before
 
     def _look_at_others(self) -> None:
         if time.monotonic() - self._looked < LOOK_SECONDS:
@@ -157,8 +210,12 @@ class Sweep:
     def _settle(self, one: Running, outcome: Outcome) -> None:
         """What follows from how a job ended."""
         job = one.job
+        dropped = job.identity in self._dropped
+        self._dropped.discard(job.identity)
         if outcome.kind == "done":
             self._finish(one)
+        elif dropped:
+            pass  # whatever became of it, nobody waits for it
         elif outcome.kind == "held":
             self.watched.append(job)
         elif self.stops and outcome.kind in ("interrupted", "killed"):

@@ -1,6 +1,6 @@
 """One `sslrun sweep`: read the jobs, show the plan, do it, and say how it went."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,8 @@ from sslrun import console
 from sslrun.errors import Interrupted, RunFailed
 from sslrun.jobs import places
 from sslrun.recipe.grid import Cell, Grid
+from sslrun.recipe.schema import Recipe
+from sslrun.sweep.costs import Cost
 from sslrun.sweep.plan import Plan, make_plan, select
 from sslrun.sweep.pool import LocalPool
 from sslrun.sweep.progress import Board, counts
@@ -35,27 +37,38 @@ class Options:
 
 
 @contextmanager
-def planned(grid: Grid, options: Options, *, soon: bool = True) -> Iterator[tuple[Plan, LocalPool]]:
-    """The plan of a grid and the pool that can carry it out. Writes the sweep's record; starts no job.
-
-    `soon`: it will be carried out, so the pool may warm up meanwhile.
-    """
-    cells = select(grid, options.only)
+def opened(grid: Grid, options: Options, *, soon: bool) -> Iterator[LocalPool]:
+    """The pool that works on a grid; `soon`: it will, so it may warm up meanwhile."""
     first = grid.cells[0].recipe
     where = places(first, options.results, options.data)
     room = slots(options.device or first.run.device, options.jobs, options.threads or first.run.threads)
     with LocalPool(room, where, options.hang_after) as pool:
         if soon:
             pool.warm_up()
-        operational = {"device": room.devices[0].kind, "threads": room.threads}
-        jobs = jobs_of(grid.cells, where.data, operational)
-        write_record(where.results, grid, jobs)
+        yield pool
+
+
+def measuring(grid: Grid, pool: LocalPool) -> Callable[[Recipe], Cost]:
+    """How to time a recipe of which no earlier run tells."""
+    return lambda recipe: pool.measure(recipe, pool.where.results / "sweeps" / f"{grid.name}.measure.log")
+
+
+@contextmanager
+def planned(grid: Grid, options: Options, *, soon: bool = True) -> Iterator[tuple[Plan, LocalPool]]:
+    """The plan of a grid and the pool that can carry it out. Writes the sweep's record; starts no job.
+
+    `soon`: it will be carried out, so the pool may warm up meanwhile.
+    """
+    cells = select(grid, options.only)
+    with opened(grid, options, soon=soon) as pool:
+        jobs = jobs_of(grid.cells, pool.where.data, pool.slots.operational)
+        write_record(pool.where.results, grid, jobs)
         plan = make_plan(
             grid,
             _only(jobs, cells),
-            where.results,
-            room,
-            lambda recipe: pool.measure(recipe, where.results / "sweeps" / f"{grid.name}.measure.log"),
+            pool.where.results,
+            pool.slots,
+            measuring(grid, pool),
             retry=options.retry,
             limit=options.limit,
             budget=options.budget,

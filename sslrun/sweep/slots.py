@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from sslrun.errors import InputError
 from sslrun.jobs import choose_device
@@ -33,6 +34,11 @@ class Slots:
     def count(self) -> int:
         """Jobs at once in all."""
         return len(self.devices) * self.jobs
+
+    @property
+    def operational(self) -> dict[str, Any]:
+        """What each job's `run` section says of them."""
+        return {"device": self.devices[0].kind, "threads": self.threads}
 
     def __str__(self) -> str:
         names = ", ".join(device.name for device in self.devices)

@@ -24,6 +24,12 @@ State = Literal["new", "started", "finished", "elsewhere", "failed"]
 """`started`: interrupted on the way, or lacking evaluations; `elsewhere`: a live process has it."""
 
 
+Source = tuple[str, str | None]
+"""The data section and the weights file of a recipe."""
+Digests = tuple[str, str | None]
+"""Of its data and its weights."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One run to be done, with the evaluations that any of its cells ask for."""
@@ -69,13 +75,15 @@ def evaluations(run: str, recipe: Recipe) -> dict[str, str]:
     return {kind: cell_identity(run, recipe, kind, section) for kind, section in asked_for(recipe).items()}
 
 
-def jobs_of(cells: Iterable[Cell], data: Path, operational: Mapping[str, Any]) -> list[Job]:
+def jobs_of(
+    cells: Iterable[Cell], data: Path, operational: Mapping[str, Any], read: dict[Source, Digests] | None = None
+) -> list[Job]:
     """The jobs of a grid's cells, in the order of their first cells; `operational` options go into each `run` section.
 
-    Raises `DataError` where data are missing.
+    `read` remembers the digests of what has been read. Raises `DataError` where data are missing.
     """
     grouped: dict[str, list[Cell]] = {}
-    read: dict[tuple[str, str | None], tuple[str, str | None]] = {}
+    read = {} if read is None else read
     for cell in cells:
         run = cell.recipe.run.model_copy(update=dict(operational))
         recipe = cell.recipe.model_copy(update={"run": run})

@@ -46,13 +46,13 @@ class Varied(Section):
 
 
 class Pruning(Section):
-    """Ends trials early whose signal is worse than the median of the trials before them at the same epoch."""
+    """Ends trials early whose best signal so far is worse than the median of the trials before them at that epoch."""
 
     signal: Literal["std", "rank", "loss", "probe.knn.accuracy", "probe.linear.accuracy"] = option(
         description="What to look at after each epoch; `probe.*` come with `evaluation.every`. Less is better of "
         "`loss`, more of all others."
     )
-    after_epochs: int = option(5, "No trial is ended before it has trained so long.", ge=0)
+    after_epochs: int = option(5, "What comes before is not looked at.", ge=1)
     after_trials: int = option(5, "None is ended before so many others are done.", ge=1)
 
 

@@ -1,0 +1,194 @@
+"""The memory of a search: an Optuna study in a journal beside the sweep's record, shared by all sweepers.
+
+Whoever reads it to act upon it holds its lock meanwhile, so that no trial is asked for or told twice. What a trial's
+run is doing is not kept here: that is the run's folder's and its lease's to say. `search` goes on from here.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.pruners import MedianPruner
+from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from sslrun.errors import InputError
+from sslrun.files import locked
+from sslrun.recipe.space import Space
+from sslrun.runs.history import Row
+from sslrun.seeds import stream_seed
+
+_DIGITS = 6
+"""Significant digits of what is drawn: enough for any option, and readable."""
+_RUNS = "runs"
+
+
+class Study:
+    """The trials of one search; `name` stands for all that makes their outcomes comparable."""
+
+    def __init__(self, journal: Path, name: str, space: Space) -> None:
+        self.space, search = space, space.search
+        if search.sampler == "cmaes" and find_spec("cmaes") is None:
+            remedy = "pip install 'sslrun[search]'"
+            raise InputError("the sampler cmaes needs a package that is not installed", where="cmaes", remedy=remedy)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _Lock(journal)
+        with self.alone():
+            self._storage = JournalStorage(JournalFileBackend(str(journal), self._lock))
+            every = {"maximise": StudyDirection.MAXIMIZE, "minimise": StudyDirection.MINIMIZE}
+            directions = [every[way] for way in search.objectives.values()]
+            self._study = optuna.create_study(
+                storage=self._storage, study_name=name, directions=directions, load_if_exists=True
+            )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other sweepers out of the study for a moment."""
+        self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def trials(self) -> list[FrozenTrial]:
+        """All of them, as they are now."""
+        return self._study.get_trials(deepcopy=False)
+
+    def best(self) -> list[FrozenTrial]:
+        """Done trials: the best first, or of several objectives those that no other surpasses in all."""
+        if len(self.space.search.objectives) > 1:
+            return self._study.best_trials
+        done = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return sorted(done, key=lambda trial: self._sign * (trial.value or 0.0), reverse=True)
+
+    def ask(self) -> FrozenTrial:
+        """A new trial. The caller holds `alone`."""
+        self._study.sampler = _sampler(self.space, len(self.trials()))
+        return self._drawn(self._study.ask())
+
+    def whole(self, trial: FrozenTrial) -> FrozenTrial:
+        """The trial with all its parameters: its sweeper may have been killed while they were drawn."""
+        if trial.params.keys() == self.space.search.fields.keys():
+            return trial
+        self._study.sampler = _sampler(self.space, trial.number)
+        return self._drawn(Trial(self._study, trial._trial_id))
+
+    def _drawn(self, trial: Trial) -> FrozenTrial:
+        """The trial with a value for each field; those that it has stay."""
+        for name, field in self.space.search.fields.items():
+            if field.low is None or field.high is None:
+                trial.suggest_categorical(name, [_text(choice) for choice in field.choices or ()])
+            elif name in self.space.whole:
+                trial.suggest_int(name, int(field.low), int(field.high), step=int(field.step or 1), log=field.log)
+            else:
+                trial.suggest_float(name, field.low, field.high, step=field.step, log=field.log)
+        return self.trials()[trial.number]
+
+    def point(self, trial: FrozenTrial) -> dict[str, Any]:
+        """What the trial gives each field of the space."""
+        return {name: _value(self.space, name, trial.params[name]) for name in self.space.search.fields}
+
+    def keep_runs(self, trial: FrozenTrial, identities: Sequence[str]) -> None:
+        """Write down which runs a trial is, before they start."""
+        if trial.user_attrs.get(_RUNS) != list(identities):
+            self._storage.set_trial_user_attr(trial._trial_id, _RUNS, list(identities))
+
+    def tell(self, trial: FrozenTrial, outcome: Sequence[float] | Literal["pruned"] | str) -> None:
+        """End a trial with its values, as pruned, or as failed with the reason. The caller holds `alone`."""
+        if outcome == "pruned":
+            self._study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)
+        elif isinstance(outcome, str):
+            self._storage.set_trial_user_attr(trial._trial_id, "reason", outcome)
+            self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        else:
+            self._study.tell(trial.number, list(outcome), skip_if_finished=True)
+
+    def report(self, trial: FrozenTrial, history: Sequence[Row]) -> None:
+        """Let the pruner see how a trial's run goes."""
+        pruning = self.space.search.pruning
+        if pruning is None:
+            return
+        sign = self._sign * (-1 if pruning.signal == "loss" else 1)
+        for row in history:
+            epoch, value = row["epoch"], row.get(pruning.signal)
+            if epoch >= pruning.after_epochs and value is not None and epoch not in trial.intermediate_values:
+                self._storage.set_trial_intermediate_value(trial._trial_id, epoch, sign * value)
+
+    def hopeless(self, trial: FrozenTrial) -> bool:
+        """Whether the pruner would end it now."""
+        pruning = self.space.search.pruning
+        if pruning is None:
+            return False
+        return MedianPruner(pruning.after_trials).prune(self._study, self.trials()[trial.number])
+
+    @property
+    def _sign(self) -> int:
+        """1 where more is better, else −1."""
+        return 1 if next(iter(self.space.search.objectives.values())) == "maximise" else -1
+
+
+class _Lock(JournalFileOpenLock):
+    """A lock of the system's, which a killed process does not leave behind; its holder may take it again.
+
+    Taking it cuts off half a line that a dead writer left.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(str(journal))
+        self._journal, self._depth, self._held = journal, 0, ExitStack()
+
+    def acquire(self) -> bool:
+        if self._depth == 0:
+            self._held.enter_context(locked(self._journal.with_name(f"{self._journal.name}.lock")))
+            _mend(self._journal)
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._held.close()
+
+
+def _mend(journal: Path) -> None:
+    with journal.open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if size and file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _sampler(space: Space, number: int) -> BaseSampler:
+    """A sampler for one trial: seeded by its number, so that two sweepers never draw the same stream."""
+    seed = stream_seed(space.seeds[0], "search", number) % 2**32
+    match space.search.sampler:
+        case "random":
+            return RandomSampler(seed)
+        case "tpe":
+            return TPESampler(seed=seed)
+        case "cmaes":
+            return CmaEsSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _text(choice: Any) -> str:
+    return json.dumps(choice, sort_keys=True)
+
+
+def _value(space: Space, name: str, drawn: Any) -> Any:
+    """What the recipe gets: a choice itself, a number with few enough digits to read, but never beyond the range."""
+    field = space.search.fields[name]
+    if field.low is None or field.high is None:
+        return json.loads(drawn)
+    if name in space.whole:
+        return drawn
+    return min(max(float(f"{drawn:.{_DIGITS}g}"), field.low), field.high)
