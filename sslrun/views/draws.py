@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-CHUNK_VALUES = 450_000  # worked on at a time on a CPU: few enough for its cache, many enough for small overheads
+CHUNK_VALUES = 450_000  # numbers that a CPU works on at a time: few enough for its cache, many enough for few calls
 
 Rows = slice | list[int]
 
