@@ -79,7 +79,9 @@ def _merge(base: Mapping[str, Any], partial: Mapping[str, Any], annotation: Any)
         return dict(partial)
     result = dict(base)
     for key, value in partial.items():
-        field = section.model_fields.get(key) if section else None
+        # Of a partial that leaves its kind out, any kind tells what an option is.
+        known = [section] if section else sections(annotation)
+        field = next((one.model_fields[key] for one in known if key in one.model_fields), None)
         old = base.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
             value = _merge(old, value, field.annotation if field else None)

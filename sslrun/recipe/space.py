@@ -13,8 +13,8 @@ from typing import Any
 
 from sslrun.errors import RecipeError
 from sslrun.recipe.combining import combine, merge, options
-from sslrun.recipe.messages import nearest, refuse, shown
-from sslrun.recipe.positions import Document, KeyPath, plain
+from sslrun.recipe.messages import nearest, refuse
+from sslrun.recipe.positions import Document, KeyPath, Spot, plain
 from sslrun.recipe.reading import check
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.search import Search
@@ -71,14 +71,14 @@ def read_space(
         refuse(document, ("search", "fields", name), "cmaes searches ranges of numbers only", "tpe takes choices too")
     ends = _ends(search)
     for corner in _corners(ends):
-        parts = {name: document.part(*path) for name, path in corner.items()}
+        parts = _parts(document, corner)
         try:
             recipe = _recipe(base, partials, parts, seeds[0])
         except RecipeError as error:
-            point = ", ".join(f"{name} {shown(_value(document, path))}" for name, path in corner.items())
+            point = ", ".join(f"{name} {_written(part.values)}" for name, part in parts.items())
             raise RecipeError(f"{error.what}, at {point}", where=error.where, remedy=error.remedy) from None
         _check_objectives(search, document, recipe)
-    first = _recipe(base, partials, {name: document.part(*paths[0]) for name, paths in ends.items()}, seeds[0])
+    first = _recipe(base, partials, _parts(document, {name: paths[0] for name, paths in ends.items()}), seeds[0])
     whole = frozenset(name for name in numbers if isinstance(_held(first, name), int))
     for name in whole:
         step = search.fields[name].step
@@ -111,6 +111,16 @@ def _corners(ends: Mapping[str, list[KeyPath]]) -> Iterator[dict[str, KeyPath]]:
     for names in combinations(ends, min(2, len(ends))):
         for paths in product(*(ends[name] for name in names)):
             yield first | dict(zip(names, paths, strict=True))
+
+
+def _parts(document: Document, corner: Mapping[str, KeyPath]) -> dict[str, Document]:
+    """What a corner gives each field, spots included: the key is the field's own."""
+    parts = {name: document.part(*path) for name, path in corner.items()}
+    keys = {name: document.spot(("search", "fields", name)).key for name in parts}
+    return {
+        name: Document(part.values, {**part.spots, (): Spot(keys[name], part.spot(()).value)})
+        for name, part in parts.items()
+    }
 
 
 def _check_objectives(search: Search, document: Document, recipe: Recipe) -> None:

@@ -137,9 +137,9 @@ class Study:
 
 
 class _Lock(JournalFileOpenLock):
-    """A lock of the system's, which a killed process does not leave behind; its holder may take it again.
+    """A lock of the system's, which a killed process does not leave behind as it would Optuna's own lock files.
 
-    Taking it cuts off half a line that a dead writer left.
+    Its holder may take it again. Taking it cuts off half a line that a dead writer left.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -148,7 +148,7 @@ class _Lock(JournalFileOpenLock):
 
     def acquire(self) -> bool:
         if self._depth == 0:
-            self._held.enter_context(locked(self._journal.with_name(f"{self._journal.name}.lock")))
+            self._held.enter_context(locked(self._journal.with_name(f".{self._journal.name}.lock")))
             _mend(self._journal)
         self._depth += 1
         return True

@@ -1,0 +1,399 @@
+"""Searches: what is asked, told, pruned and shared; with a stand-in for the pool, and with real sweepers and a kill."""
+
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import optuna
+import psutil
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from sslrun.errors import InputError, RecipeError
+from sslrun.jobs import identify
+from sslrun.recipe import read_recipe, to_yaml
+from sslrun.recipe.grid import Grid, read_grid
+from sslrun.runs import load_runs
+from sslrun.runs.folder import RunFolder, create, find
+from sslrun.runs.lease import hold
+from sslrun.runs.status import Status
+from sslrun.sweep import search as search_module
+from sslrun.sweep.plan import Plan
+from sslrun.sweep.pool import Running
+from sslrun.sweep.scheduler import Sweep
+from sslrun.sweep.search import Search
+from sslrun.sweep.searching import command
+from sslrun.sweep.slots import Device, Slots
+from sslrun.sweep.work import Job
+from sslrun.sweep.worker import Outcome
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+GRID = """\
+base: base.yaml
+set: {training.epochs: 4}
+search:
+  trials: 6
+  sampler: random
+  fields:
+    optimizer.network.lr: {low: 0.003, high: 0.1, log: true}
+    training.batch_size: {low: 32, high: 64, step: 16}
+    method.predictor: {choices: [{kind: directpred, rho: 0.5}, {kind: linear}]}
+  objectives: {knn: maximise}
+"""
+
+CPU = Device("cpu")
+
+
+def write(base: Path, text: str) -> Path:
+    path = base.with_name("look.yaml")
+    path.write_text(text)
+    return path
+
+
+def study_of(results: Path) -> optuna.Study:
+    storage = JournalStorage(JournalFileBackend(str(results / "sweeps" / "look.journal")))
+    (name,) = optuna.get_all_study_names(storage)
+    return optuna.load_study(storage=storage, study_name=name)
+
+
+def score(job: Job) -> float:
+    """What the stand-in gives a run as its accuracy."""
+    network = job.recipes[0].optimizer.network
+    return round(network.lr * 5 + job.cells[0].seed / 10, 6)
+
+
+class Engine:
+    """Trains each job an epoch a turn, without computing anything; `fails` and `std` say how that goes."""
+
+    def __init__(
+        self,
+        results: Path,
+        fails: Callable[[Job], bool] = lambda _: False,
+        std: Callable[[Job], float] = lambda _: 1.0,
+        jobs: int = 2,
+    ) -> None:
+        self.slots, self.results, self.fails, self.std = Slots((CPU,), jobs, 1), results, fails, std
+        self.running: list[Running] = []
+        self.started: list[str] = []
+        self.ending: list[Running] = []
+
+    def room(self, *, alone: bool = False) -> Device | None:
+        return CPU if len(self.running) < self.slots.count else None
+
+    def start(self, job: Job, device: Device, *, alone: bool = False) -> Running:
+        self.started.append(job.identity)
+        folder = create(self.results, "run", job.identity, to_yaml(job.recipes[0]))
+        folder.write_status(Status(state="running"))
+        one = cast(Running, SimpleNamespace(job=job, folder=folder, started=time.time()))
+        self.running.append(one)
+        return one
+
+    def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
+        ended = [(one, outcome) for one in self.running if (outcome := self._turn(one)) is not None]
+        self.running = [one for one in self.running if one not in [each for each, _ in ended]]
+        if not self.started:
+            time.sleep(0.05)
+        return ended
+
+    def _turn(self, one: Running) -> Outcome | None:
+        if one in self.ending:
+            return Outcome("interrupted")
+        if self.fails(one.job):
+            return Outcome("failed", "NaN at step 3")
+        epoch = (one.folder.history.last() or {"epoch": -1})["epoch"] + 1
+        one.folder.history.append({"epoch": epoch, "std": self.std(one.job) if epoch else 1.0, "loss": -1.0})
+        if epoch < one.job.recipes[0].training.epochs:
+            return None
+        finish(one.job, one.folder)
+        return Outcome("done")
+
+    def end(self, one: Running) -> None:
+        self.ending.append(one)
+
+    def stop(self, *, now: bool = False) -> None:
+        pass
+
+
+def finish(job: Job, folder: RunFolder) -> None:
+    for identity, kind in job.evaluations.items():
+        cell = {"kind": kind, "identity": identity, "at": None, "seconds": 1.0, "settings": {}}
+        folder.write_evaluation(cell | {"metrics": {"accuracy": score(job)}})
+    folder.update_status(state="done", verdict="healthy")
+
+
+class Silent:
+    def event(self, text: str) -> None:
+        pass
+
+    def draw(self, sweep: Sweep) -> None:
+        pass
+
+
+def searched(
+    grid: Grid, results: Path, most: float = float("inf"), **how: Any
+) -> tuple[Search, Engine, list[optuna.trial.FrozenTrial]]:
+    """The search carried out by the stand-in, and all its trials."""
+    assert grid.space is not None
+    trials = Search(grid, grid.space, results, results, {"device": "cpu", "threads": 1})
+    trials.most = most
+    engine = Engine(results, **how)
+    plan = Plan(grid, (), engine.slots, "")
+    Sweep(plan, engine, Silent(), results, stop_on_failure=False, source=trials).run()
+    return trials, engine, study_of(results).trials
+
+
+def test_each_trial_is_a_run_and_its_value_the_runs_own(grid: Path, tmp_path: Path) -> None:
+    trials, engine, told = searched(read_grid(write(grid, GRID)), tmp_path)
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 6
+    table = load_runs(tmp_path).set_index("identity")
+    for trial in told:
+        (run,) = trial.user_attrs["runs"]
+        assert trial.value == table.loc[run, "knn"]
+        point = trials.study.point(trial)
+        assert table.loc[run, "optimizer.network.lr"] == point["optimizer.network.lr"]
+        assert point["optimizer.network.lr"] == float(f"{trial.params['optimizer.network.lr']:.6g}")
+        assert table.loc[run, "training.batch_size"] in (32, 48, 64)
+        assert table.loc[run, "method.predictor.kind"] == point["method.predictor"]["kind"]
+    assert len(set(engine.started)) == len(engine.started) == 6
+    assert trials.study.best()[0].value == max(trial.value or 0 for trial in told)
+    again, engine, _ = searched(read_grid(write(grid, GRID.replace("trials: 6", "trials: 8"))), tmp_path)
+    assert len(engine.started) == 2 and again.counts["done"] == 8
+
+
+def test_the_printed_command_is_the_same_run(grid: Path, tmp_path: Path) -> None:
+    text = GRID.replace("{training.epochs: 4}", "{training.epochs: 4, method.predictor: {kind: directpred, rho: 0.1}}")
+    trials, _, told = searched(read_grid(write(grid, text), ["evaluation.knn.k=7"]), tmp_path)
+    for trial in told:
+        sslrun, pretrain, base, *settings = shlex.split(command(trials, trial))
+        assert (sslrun, pretrain, set(settings[::2])) == ("sslrun", "pretrain", {"--set"})
+        recipe = read_recipe(base, settings[1::2])
+        assert [identify(recipe, tmp_path)] == trial.user_attrs["runs"]
+        assert recipe.evaluation.knn is not None and recipe.evaluation.knn.k == 7
+
+
+def test_what_is_there_is_told_without_computing(grid: Path, tmp_path: Path) -> None:
+    fields = GRID[GRID.index("    optimizer") : GRID.index("  objectives")]
+    text = GRID.replace(fields, "    optimizer.network.lr: {choices: [0.01, 0.02]}\n")
+    _, engine, told = searched(read_grid(write(grid, text)), tmp_path)
+    assert len(engine.started) == 2
+    assert {trial.value for trial in told} == {0.05, 0.1}
+    # Another search over the same runs, by another metric.
+    other = grid.with_name("other.yaml")
+    other.write_text(text.replace("{knn: maximise}", "{std: maximise, loss: minimise}"))
+    trials, engine, _ = searched(read_grid(other), tmp_path)
+    assert engine.started == []
+    assert [trial.values for trial in trials.study.trials()] == [[1.0, -1.0]] * 6
+    assert len(trials.study.best()) == 6
+
+
+def test_a_failed_run_is_a_failed_trial_and_the_search_goes_on(grid: Path, tmp_path: Path) -> None:
+    _, engine, told = searched(
+        read_grid(write(grid, GRID)), tmp_path, fails=lambda job: job.recipes[0].training.batch_size == 48
+    )
+    failed = {trial.number for trial in told if trial.params["training.batch_size"] == 48}
+    assert 0 < len(failed) < 6 and len(engine.started) == 6
+    for trial in told:
+        assert trial.state == (TrialState.FAIL if trial.number in failed else TrialState.COMPLETE)
+        assert trial.user_attrs.get("reason") == ("NaN at step 3" if trial.number in failed else None)
+
+
+def test_the_value_is_the_mean_over_seeds(grid: Path, tmp_path: Path) -> None:
+    trials, engine, told = searched(read_grid(write(grid, GRID + "seeds: [3, 5]\n")), tmp_path, most=2)
+    assert len(told) == 2 and len(engine.started) == 4
+    for trial in told:
+        lr = trials.study.point(trial)["optimizer.network.lr"]
+        assert trial.value == pytest.approx(5 * lr + 0.4, abs=1e-6)
+
+
+def test_the_pruner_looks_at_histories(grid: Path, tmp_path: Path) -> None:
+    text = GRID.replace("epochs: 4", "epochs: 9").replace("trials: 6", "trials: 12").replace("step: 16", "step: 32")
+    text += "  pruning: {signal: std, after_epochs: 3, after_trials: 2}\n"
+    good = {"kind": "directpred", "rho": 0.5}
+    trials, engine, told = searched(
+        read_grid(write(grid, text)),
+        tmp_path,
+        std=lambda job: 0.8 if job.recipes[0].method.predictor.kind == "directpred" else 0.1,
+        jobs=1,
+    )
+    firsts = [trial.number for trial in told if trial.state == TrialState.COMPLETE][:2]
+    pruned = [trial for trial in told if trial.state == TrialState.PRUNED]
+    assert pruned and len(engine.ending) == len(pruned)
+    for trial in told:
+        bad = trials.study.point(trial)["method.predictor"] != good and trial.number > firsts[-1]
+        folder = find(tmp_path, trial.user_attrs["runs"][0])
+        assert folder is not None
+        assert min(trial.intermediate_values) == 3  # the untrained encoder's std of 1 is not among them
+        if trial in pruned:
+            assert bad and max(trial.intermediate_values) == 3
+            assert folder.status.state == "running"
+        else:
+            assert trial.state == TrialState.COMPLETE
+            assert [row["epoch"] for row in folder.history.read()] == list(range(10))
+
+
+def test_a_trial_whose_sweeper_died_is_resumed(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it asked, leaving half a trial and half a line; and killed after its run had begun."""
+    monkeypatch.setattr(search_module, "_YOUNG", search_module.timedelta(seconds=0.5))
+    plan = read_grid(write(grid, GRID))
+    assert plan.space is not None
+    dead = Search(plan, plan.space, tmp_path, tmp_path, {"device": "cpu", "threads": 1})
+    with dead.study.alone():
+        begun = dead.study.ask()
+        dead.study.keep_runs(begun, ["0" * 64])
+    study_of(tmp_path).ask().suggest_float("optimizer.network.lr", 0.003, 0.1, log=True)
+    with (tmp_path / "sweeps" / "look.journal").open("ab") as journal:
+        journal.write(b'{"op_code":4,"wor')
+    _, engine, told = searched(plan, tmp_path)
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 6
+    assert all(len(trial.params) == 3 for trial in told)
+    assert told[0].params == begun.params and told[0].user_attrs["runs"] != ["0" * 64]
+    assert len(engine.started) == 6
+
+
+def test_a_trial_under_way_elsewhere_is_watched(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "_YOUNG", search_module.timedelta(0))
+    plan = read_grid(write(grid, GRID))
+    assert plan.space is not None
+    other = Search(plan, plan.space, tmp_path, tmp_path, {"device": "cpu", "threads": 1})
+    with other.study.alone():
+        trial = other.study.ask()
+    (job,) = other._jobs(trial)
+    folder = create(tmp_path, "run", job.identity, to_yaml(job.recipes[0]))
+    folder.update_status(state="running")
+
+    def std(_: Job) -> float:
+        finish(job, folder)  # meanwhile, the other's run ends
+        return 1.0
+
+    with hold(folder):
+        folder.history.append({"epoch": 0, "std": 1.0})
+        _, engine, told = searched(plan, tmp_path, std=std)
+    assert [one.state for one in told] == [TrialState.COMPLETE] * 6
+    assert job.identity not in engine.started and len(engine.started) == 5
+    assert told[0].value == score(job)
+
+
+BROKEN = [
+    ("low: 0.003, high", "low: 0.2, high", "7:33", "low must be below high"),
+    ("low: 0.003", "low: 0", "7:33", "must be above 0"),
+    ("optimizer.network.lr", "optimizer.network.rate", "7:5", "optimizer.network.rate"),
+    ("low: 32, high: 64, step: 16", "low: 32.5, high: 64", "8:32", "32.5 is not allowed"),
+    ("low: 32, high: 64, step: 16", "low: 1, high: 64", "8:32", "1 is not allowed"),
+    ("step: 16", "step: 15", "8:42", "whole number of steps"),
+    ("low: 32, high: 64, step: 16", "low: 32, high: 64, step: 0.5", "8:52", "whole numbers"),
+    ("log: true", "log: true, step: 0.01", "7:68", "log and step"),
+    ("{kind: linear}]", "{kind: linera}]", "9:71", "did you mean 'linear'?"),
+    ("{kind: linear}]", "{kind: linear, rho: 0.5}]", "9:79", "it belongs to directpred"),
+    (", {kind: linear}]", "]", "9:33", "two choices or more"),
+    ("rho: 0.5}, {kind: linear}]", "rho: 0.5}, {kind: linear}], low: 1", "9:33", "choices stand alone"),
+    ("{knn: maximise}", "{kn: maximise}", "10:16", "did you mean 'knn'?"),
+    ("{knn: maximise}", "{linear: maximise}", "10:16", "no such metric"),
+    ("{knn: maximise}", "{knn: larger}", "10:21", "one of maximise, minimise"),
+    ("{knn: maximise}", "{}", "10:3", "names no metric"),
+    ("random", "cmaes", "9:5", "cmaes searches ranges of numbers only"),
+    ("random", "grid", "5:12", "one of tpe, random, cmaes"),
+    ("trials: 6", "trials: 0", "4:11", "at least 1"),
+    ("{knn: maximise}", "{knn: maximise, std: maximise}\n  pruning: {signal: std}", "11:3", "single objective"),
+    ("{knn: maximise}", "{knn: maximise}\n  pruning: {signal: probe.knn.accuracy}", "11:21", "evaluation.every"),
+    ("{knn: maximise}", "{knn: maximise}\n  pruning: {signal: std}\nseeds: 2", "12:8", "one seed"),
+    ("search:", "axes: {k: {a: {}}}\nsearch:", "3:1", "a search takes the place of axes"),
+    ("optimizer.network.lr", "seed", "7:5", "seeds"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "where", "told"), BROKEN)
+def test_errors_point_at_the_mistake(grid: Path, old: str, new: str, where: str, told: str) -> None:
+    assert old in GRID
+    path = write(grid, GRID.replace(old, new))
+    with pytest.raises(RecipeError) as caught:
+        read_grid(path)
+    assert f"{path.name}:{where}:" in str(caught.value).splitlines()[0], caught.value
+    assert told in str(caught.value)
+
+
+def test_options_that_only_together_are_wrong_are_found_before_the_start(grid: Path) -> None:
+    text = GRID.replace("    method", "    method.predictor.freq: {low: 1, high: 5}\n    method", 1)
+    with pytest.raises(RecipeError, match="no such option for predictor 'linear'") as caught:
+        read_grid(write(grid, text))
+    assert 'method.predictor {"kind": "linear"}' in caught.value.what
+    with pytest.raises(RecipeError, match=r"^--set optimizer.network.lr=1: .* is what the search varies"):
+        read_grid(write(grid, GRID), ["optimizer.network.lr=1"])
+
+
+def test_cmaes_searches_numbers_and_names_its_package(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "".join(line for line in GRID.splitlines(keepends=True) if "choices" not in line)
+    plan = read_grid(write(grid, text.replace("random", "cmaes")))
+    _, _, told = searched(plan, tmp_path)
+    assert len({trial.params["optimizer.network.lr"] for trial in told}) == 6
+    assert any("cma" in name for trial in told for name in trial.system_attrs)
+    monkeypatch.setattr("sslrun.sweep.study.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install 'sslrun\[search\]'"):
+        searched(plan, tmp_path / "without")
+
+
+REAL = """\
+base: base.yaml
+set: {training: {epochs: 6, on_collapse: stop}}
+search:
+  trials: 7
+  sampler: random
+  fields:
+    optimizer.network.lr: {low: 0.003, high: 0.1, log: true}
+    training.collapse.std: {choices: [0, 2]}
+"""
+
+
+def test_two_sweepers_of_which_one_is_killed(tmp_path: Path, grid: Path, start: Start) -> None:
+    path = write(grid, REAL)
+    first, second = (start(path, tmp_path, "--jobs", "1") for _ in range(2))
+    assert first.stdout is not None
+    while "trial" not in first.stdout.readline():
+        assert first.poll() is None
+    time.sleep(0.7)
+    victims = [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]
+    for one in victims:
+        one.kill()
+    first.wait()
+    first.stdout.close()
+    said, _ = second.communicate(timeout=120)
+    assert second.returncode == 0, said
+    assert "7 of 7 trials told" in said
+
+    told = study_of(tmp_path).trials
+    table = load_runs(tmp_path).set_index("identity")
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 7
+    assert len(table) == 7
+    for trial in told:
+        (run,) = trial.user_attrs["runs"]
+        assert trial.value == table.loc[run, "knn"]
+        stopped = trial.params["training.collapse.std"] == "2"
+        assert table.loc[run, "epoch"] == (3 if stopped else 6)
+        assert stopped == (table.loc[run, "verdict"] == "complete")
+    assert set(table["verdict"]) > {"complete"}
+
+    journal = (tmp_path / "sweeps" / "look.journal").read_bytes()
+    process = start(path, tmp_path, "--plan")
+    said, _ = process.communicate(timeout=60)
+    assert "7 done" in said and "nothing to do here" in said
+    assert (tmp_path / "sweeps" / "look.journal").read_bytes() == journal
+
+
+PRUNED = """\
+base: base.yaml
+set: {training.epochs: 100}
+search:
+  trials: 3
+  sampler: random
+  fields:
+    optimizer.network.lr: {choices: [0.03, 1.0e-9]}
+  pruning: {signal: loss, after_epochs: 2, after_trials: 1}
+"""
