@@ -32,12 +32,11 @@ def test_a_shipped_recipe_is_whole(name: str, tmp_path: Path) -> None:
     assert len(title) < 120
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "linear_theory"])  # vectors: tests/theory
 def test_a_shipped_recipe_trains_two_steps(name: str) -> None:
     changes = ["training.batch_size=4", "network.backbone.width=8", "network.projector.hidden=32", "run.device=cpu"]
     recipe = read_recipe(RECIPES[name], changes)
-    if not isinstance(recipe.data, (Digits, Stl10, Cifar, Folder)):
-        pytest.skip("not images: tests/training has these")
+    assert isinstance(recipe.data, (Digits, Stl10, Cifar, Folder))
     side = recipe.data.store if isinstance(recipe.data, Folder) else SIDES[type(recipe.data)]
     channels = 1 if isinstance(recipe.data, Digits) else 3
     generator = torch.Generator().manual_seed(0)
