@@ -135,20 +135,20 @@ class Search:
         ended = all(job.state(folder) == "finished" for job, folder in zip(jobs, folders, strict=True))
         rows = [row for folder in folders if folder is not None and (ours or ended) for row in _history(folder)]
         if trial.number in self._wrong:
-            self.study.tell(trial, self._wrong[trial.number])
+            self.study.fail(trial, self._wrong[trial.number])
             told = f"can't be: {self._wrong[trial.number]}"
         elif ended:
             self.study.report(trial, rows)
             found = [metrics(job, folder) for job, folder in zip(jobs, folders, strict=True) if folder is not None]
             told = self._tell_values(trial, found)
         elif failures:
-            self.study.tell(trial, failures[0].reason)
+            self.study.fail(trial, failures[0].reason)
             told = f"failed: {failures[0].reason.splitlines()[0]}"
         elif ours and rows and rows[-1]["epoch"] < jobs[0].recipes[0].training.epochs:
             self.study.report(trial, rows)
             if not self.study.hopeless(trial):
                 return False
-            self.study.tell(trial, "pruned")
+            self.study.prune(trial)
             told = f"pruned after epoch {rows[-1]['epoch']}"
         else:
             return False
@@ -162,7 +162,7 @@ class Search:
             numbers = [float(one) for one in every if isinstance(one, int | float) and math.isfinite(one)]
             if len(numbers) < len(every):
                 reason = f"no number for {name}"
-                self.study.tell(trial, reason)
+                self.study.fail(trial, reason)
                 return f"failed: {reason}"
             values.append(fmean(numbers))
         self.study.tell(trial, values)

@@ -20,6 +20,7 @@ from sslrun.sweep.progress import Board, counts
 from sslrun.sweep.scheduler import Sweep
 from sslrun.sweep.search import Search, label
 from sslrun.sweep.session import Options, measuring, opened
+from sslrun.sweep.study import REASON
 
 _SHOWN = 5
 
@@ -73,8 +74,7 @@ def _show_best(trials: Search) -> None:
     """The best trials as a table, and the commands that do them again."""
     best = trials.study.best()
     if not best:
-        if trials.counts["failed"]:
-            reasons = {str(one.user_attrs.get("reason", "")).splitlines()[0] for one in trials.study.trials()}
+        if reasons := {one.user_attrs[REASON] for one in trials.study.trials() if REASON in one.user_attrs}:
             raise RunFailed("no trial came to an end", remedy="\n".join(sorted(reasons)))
         return
     objectives, fields = trials.space.search.objectives, trials.space.search.fields

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.pruners import MedianPruner
@@ -28,7 +28,8 @@ from sslrun.seeds import stream_seed
 
 _DIGITS = 6
 """Significant digits of what is drawn: enough for any option, and readable."""
-_RUNS = "runs"
+_RUNS, REASON = "runs", "reason"
+"""User attributes of a trial: its runs' identities, and why it failed."""
 
 
 class Study:
@@ -46,9 +47,10 @@ class Study:
             self._storage = JournalStorage(JournalFileBackend(str(journal), self._lock))
             every = {"maximise": StudyDirection.MAXIMIZE, "minimise": StudyDirection.MINIMIZE}
             directions = [every[way] for way in search.objectives.values()]
-            self._study = optuna.create_study(
-                storage=self._storage, study_name=name, directions=directions, load_if_exists=True
-            )
+            if name in optuna.get_all_study_names(self._storage):
+                self._study = optuna.load_study(study_name=name, storage=self._storage)
+            else:
+                self._study = optuna.create_study(study_name=name, storage=self._storage, directions=directions)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -102,15 +104,18 @@ class Study:
         if trial.user_attrs.get(_RUNS) != list(identities):
             self._storage.set_trial_user_attr(trial._trial_id, _RUNS, list(identities))
 
-    def tell(self, trial: FrozenTrial, outcome: Sequence[float] | Literal["pruned"] | str) -> None:
-        """End a trial with its values, as pruned, or as failed with the reason. The caller holds `alone`."""
-        if outcome == "pruned":
-            self._study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)
-        elif isinstance(outcome, str):
-            self._storage.set_trial_user_attr(trial._trial_id, "reason", outcome)
-            self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-        else:
-            self._study.tell(trial.number, list(outcome), skip_if_finished=True)
+    def tell(self, trial: FrozenTrial, values: Sequence[float]) -> None:
+        """End a trial with its values. The caller holds `alone`; a trial that has ended stays as it is."""
+        self._study.tell(trial.number, list(values), skip_if_finished=True)
+
+    def prune(self, trial: FrozenTrial) -> None:
+        """End a trial as not worth going on with, likewise."""
+        self._study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)
+
+    def fail(self, trial: FrozenTrial, reason: str) -> None:
+        """End a trial as failed, likewise."""
+        self._storage.set_trial_user_attr(trial._trial_id, REASON, reason)
+        self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def report(self, trial: FrozenTrial, history: Sequence[Row]) -> None:
         """Let the pruner see how a trial's run goes."""

@@ -344,7 +344,7 @@ REAL = """\
 base: base.yaml
 set: {training: {epochs: 6, on_collapse: stop}}
 search:
-  trials: 7
+  trials: 5
   sampler: random
   fields:
     optimizer.network.lr: {low: 0.003, high: 0.1, log: true}
@@ -366,12 +366,12 @@ def test_two_sweepers_of_which_one_is_killed(tmp_path: Path, grid: Path, start: 
     first.stdout.close()
     said, _ = second.communicate(timeout=120)
     assert second.returncode == 0, said
-    assert "7 of 7 trials told" in said
+    assert "5 of 5 trials told" in said
 
     told = study_of(tmp_path).trials
     table = load_runs(tmp_path).set_index("identity")
-    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 7
-    assert len(table) == 7
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 5
+    assert len(table) == 5
     for trial in told:
         (run,) = trial.user_attrs["runs"]
         assert trial.value == table.loc[run, "knn"]
@@ -381,19 +381,31 @@ def test_two_sweepers_of_which_one_is_killed(tmp_path: Path, grid: Path, start: 
     assert set(table["verdict"]) > {"complete"}
 
     journal = (tmp_path / "sweeps" / "look.journal").read_bytes()
-    process = start(path, tmp_path, "--plan")
-    said, _ = process.communicate(timeout=60)
-    assert "7 done" in said and "nothing to do here" in said
+    again, engine, _ = searched(read_grid(path), tmp_path)
+    assert again.counts["done"] == 5 and not engine.started
     assert (tmp_path / "sweeps" / "look.journal").read_bytes() == journal
 
 
 PRUNED = """\
 base: base.yaml
-set: {training.epochs: 100}
+set: {training.epochs: 40}
 search:
-  trials: 3
+  trials: 2
   sampler: random
   fields:
     optimizer.network.lr: {choices: [0.03, 1.0e-9]}
   pruning: {signal: loss, after_epochs: 2, after_trials: 1}
 """
+
+
+def test_a_pruned_job_saves_its_state(tmp_path: Path, grid: Path, start: Start) -> None:
+    process = start(write(grid, PRUNED), tmp_path, "--jobs", "1")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    told = study_of(tmp_path).trials
+    assert [trial.params["optimizer.network.lr"] for trial in told] == ["0.03", "1e-09"]
+    assert [trial.state for trial in told] == [TrialState.COMPLETE, TrialState.PRUNED]
+    folder = find(tmp_path, told[1].user_attrs["runs"][0])
+    assert folder is not None
+    assert folder.checkpoint.exists() and not (folder.path / "lease.json").exists()
+    assert "trial 1   pruned after epoch" in said and "1e-09" not in said.split("again")[1]
