@@ -61,9 +61,7 @@ def override(text: str) -> Document:
     return Document({key: document.values}, {(key, *path): spot for path, spot in document.spots.items()})
 
 
-def options(
-    partial: Any, spot: KeyPath = (), above: tuple[str, ...] = ()
-) -> Iterator[tuple[KeyPath, tuple[str, ...]]]:
+def options(partial: Any, spot: KeyPath = (), above: tuple[str, ...] = ()) -> Iterator[tuple[KeyPath, tuple[str, ...]]]:
     """Every option that a partial sets: its key path as written, and with dotted keys taken apart."""
     for key, value in partial.items():
         path = (*above, *key.split("."))
