@@ -14,6 +14,7 @@ from sslrun.bench.timing import Settings, Stopwatch, alternate, calls_a_round, t
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder, build_method
 from sslrun.methods.noncontrastive import NonContrastive
+from sslrun.recipe import schema
 from sslrun.recipe.schema import Recipe
 from sslrun.training.precision import has_bf16
 from sslrun.training.pretrain import Trainer, assemble
@@ -109,7 +110,7 @@ def rule_row(recipe: Recipe, images: ImageSet, settings: Settings) -> Row:
         taken.append((whole.take(repeats), rule.take(repeats)))
     return Row(
         "rule",
-        f"{recipe.name} {precision}: {recipe.method.predictor.kind}",
+        f"{recipe.name} {precision}: {_rule(recipe)}",
         timing([step for step, _ in taken]),
         timing([part for _, part in taken]),
         clock_of(settings),
@@ -132,6 +133,12 @@ def _bare_loop(recipe: Recipe, images: ImageSet, settings: Settings) -> BareLoop
     if not isinstance(method, NonContrastive) or method.target is None:
         return None  # another objective would need a loop of its own
     return BareLoop(recipe, method, images.images[: BATCHES * settings.step_batch], settings.step_batch)
+
+
+def _rule(recipe: Recipe) -> str:
+    """The predictor's kind, or the method's, where there is none."""
+    method = recipe.method
+    return method.predictor.kind if isinstance(method, schema.NonContrastive) else method.kind
 
 
 def _barred(recipe: Recipe, bar: float | None) -> float | None:

@@ -4,12 +4,18 @@ A method is the online network and whatever its objective needs beside it. `step
 batch, written out in the method's own file from top to bottom; the loop adds nothing to its numerics.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from sslrun.networks.predictors import Predictor
+
+
+def full_precision(z_ND: Tensor) -> Tensor:
+    """bfloat16 as float32, wider types as they are: predictor, loss and statistics are never mixed-precision."""
+    return z_ND.to(torch.promote_types(z_ND.dtype, torch.float32))
 
 
 class Updater(Protocol):
@@ -23,7 +29,11 @@ class Updater(Protocol):
 
 
 class Method(nn.Module):
-    """The `online` network (an encoder, then a projector), what it needs beside, and the step that trains them."""
+    """The `online` network (an encoder, then a projector), what it needs beside, and the step that trains them.
+
+    Each view passes through the networks on its own, in every method, so that batch norm sees one view at a time (with
+    `views.style: bss`, one style). Methods without a predictor have one that is the identity.
+    """
 
     online: nn.Sequential
     target: nn.Module | None
@@ -33,6 +43,10 @@ class Method(nn.Module):
     def encoder(self) -> nn.Module:
         """The part that is kept and judged."""
         return self.online[0]
+
+    def network_parameters(self) -> Iterator[nn.Parameter]:
+        """What the network's optimiser trains; the predictor has its own."""
+        return self.online.parameters()
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """Train on one batch, given as one tensor a view. Returns the loss, detached and still on the device."""

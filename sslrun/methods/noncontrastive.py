@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslrun.methods.base import Method, Updater
+from sslrun.methods.base import Method, Updater, full_precision
 from sslrun.networks.ema import copy_of, ema_update
 from sslrun.networks.predictors import Predictor
 
@@ -27,11 +27,6 @@ def cosine_loss(p_ND: Tensor, t_ND: Tensor) -> Tensor:
 def squared_loss(p_ND: Tensor, t_ND: Tensor) -> Tensor:
     """Mean over samples of |p − t|², summed over features: 2·J of the theory (arXiv 2102.06810, eq. 1)."""
     return (p_ND - t_ND).square().sum(dim=1).mean()
-
-
-def full_precision(z_ND: Tensor) -> Tensor:
-    """bfloat16 as float32, wider types as they are: predictor, loss and statistics are never mixed-precision."""
-    return z_ND.to(torch.promote_types(z_ND.dtype, torch.float32))
 
 
 class NonContrastive(Method):

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sslrun.recipe.schema import Byol, DirectPredictor, Folder, NoEma, Recipe
+from sslrun.recipe.schema import Byol, DirectPredictor, Folder, NoEma, NonContrastive, Recipe
 from sslrun.runs.folder import RunFolder
 
 _BACKBONES = {
     "resnet18": "ResNet-18",
     "resnet50": "ResNet-50",
     "densenet121": "DenseNet-121",
+    "vit": "ViT",
     "small_resnet": "small ResNet",
     "linear": "linear network",
 }
@@ -28,7 +29,7 @@ def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: 
         f"{device} {recipe.training.precision}",
     ]
     line = f"{folder.path.name}   " + " · ".join(parts)
-    if not recipe.method.stop_gradient:
+    if isinstance(recipe.method, NonContrastive) and not recipe.method.stop_gradient:
         line += "\nwithout stop-gradient: the online network is its own target, and ema is ignored"
     return line
 
@@ -42,6 +43,8 @@ def _data(recipe: Recipe) -> str:
 
 def _method(recipe: Recipe) -> str:
     method = recipe.method
+    if not isinstance(method, NonContrastive):
+        return {"simclr": "SimCLR", "swav": "SwAV", "msn": "MSN"}[method.kind]
     predictor = method.predictor
     name = "BYOL" if isinstance(method, Byol) else "SimSiam"
     if isinstance(method, Byol) and isinstance(method.ema, NoEma) and method.stop_gradient:

@@ -16,6 +16,7 @@ from sslrun.recipe.schema import (
     Gaussian,
     LinearPredictor,
     NoEma,
+    NonContrastive,
     NoPredictor,
     Recipe,
     SymmetricPredictor,
@@ -61,9 +62,9 @@ class Forecast:
 def setting_of(recipe: Recipe) -> Setting:
     """Convert a recipe; momentum m counts as steps 1 / (1 − m) times as long, and is named as a difference.
 
-    Raises `InputError` for a learning rate of 0.
+    Raises `InputError` for a learning rate of 0, and for methods other than BYOL and SimSiam.
     """
-    method, network = recipe.method, recipe.optimizer.network
+    method, network = _noncontrastive(recipe), recipe.optimizer.network
     predictor_optimizer = recipe.optimizer.predictor or network
     ema = None
     if isinstance(method, Byol) and not isinstance(method.ema, NoEma) and method.stop_gradient:
@@ -97,7 +98,7 @@ def setting_of(recipe: Recipe) -> Setting:
 
 
 def _power(recipe: Recipe) -> float | None:
-    match recipe.method.predictor:
+    match _noncontrastive(recipe).predictor:
         case DirectPredictor(exponent=exponent):
             return exponent
         case DirectSetPredictor(alpha=alpha):
@@ -107,9 +108,20 @@ def _power(recipe: Recipe) -> float | None:
     return None
 
 
+def _noncontrastive(recipe: Recipe) -> NonContrastive:
+    if not isinstance(recipe.method, NonContrastive):
+        raise InputError(
+            f"the theory is of networks that predict, not of {recipe.method.kind}",
+            where="method.kind",
+            remedy="Take a recipe with byol or simsiam.",
+        )
+    return recipe.method
+
+
 def _differences(recipe: Recipe) -> list[str]:
     """What the recipe has and the flow has not, in words."""
-    method, predictor, optimizer = recipe.method, recipe.method.predictor, recipe.optimizer
+    method, optimizer = _noncontrastive(recipe), recipe.optimizer
+    predictor = method.predictor
     found = []
     if recipe.network.backbone.kind != "linear" or recipe.network.projector.kind != "none":
         found.append("the network is not one matrix")

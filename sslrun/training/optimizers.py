@@ -32,7 +32,7 @@ class Updates:
         self, method: Method, section: Optimizers, rates: Sequence[float] | NDArray[np.float64], device: torch.device
     ) -> None:
         self.rates, self.device = rates, device
-        pairs = [(section.network, list(method.online.parameters()))]
+        pairs = [(section.network, list(method.network_parameters()))]
         pairs.append((section.predictor or section.network, list(method.predictor.parameters())))
         self.optimizers = [_build(options, parameters) for options, parameters in pairs if parameters]
         self.peaks = [options.lr for options, parameters in pairs if parameters]

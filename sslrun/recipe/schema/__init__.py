@@ -9,7 +9,19 @@ from pydantic import model_validator
 from sslrun.recipe.schema.base import Misfit, Section, option
 from sslrun.recipe.schema.data import Cifar, Data, Digits, Folder, Gaussian, Stl10
 from sslrun.recipe.schema.evaluation import AuthorsProbe, Evaluation, Knn, LinearProbe
-from sslrun.recipe.schema.method import Byol, ConstantEma, CosineEma, Ema, Method, NoEma, SimSiam
+from sslrun.recipe.schema.method import (
+    Byol,
+    ConstantEma,
+    CosineEma,
+    Ema,
+    Method,
+    Msn,
+    NoEma,
+    NonContrastive,
+    SimClr,
+    SimSiam,
+    Swav,
+)
 from sslrun.recipe.schema.network import Backbone, Network, Projector
 from sslrun.recipe.schema.optimizer import Optimizer, Optimizers, Schedule
 from sslrun.recipe.schema.predictor import (
@@ -31,12 +43,14 @@ from sslrun.recipe.schema.predictor import (
     SymmetricRowNormPredictor,
 )
 from sslrun.recipe.schema.run import Run
+from sslrun.recipe.schema.style import BatchStyle, FourierStyle, NoStyle, Style
 from sslrun.recipe.schema.training import Collapse, Training
-from sslrun.recipe.schema.views import Blur, Crop, Jitter, Normalize, Solarize, Views
+from sslrun.recipe.schema.views import Blur, Crop, Jitter, Normalize, SmallViews, Solarize, Views
 
 __all__ = [
     "AuthorsProbe",
     "Backbone",
+    "BatchStyle",
     "Blur",
     "Byol",
     "Cifar",
@@ -53,6 +67,7 @@ __all__ = [
     "Ema",
     "Evaluation",
     "Folder",
+    "FourierStyle",
     "Gaussian",
     "Jitter",
     "Knn",
@@ -61,9 +76,12 @@ __all__ = [
     "Method",
     "MinimalSpacePredictor",
     "MlpPredictor",
+    "Msn",
     "Network",
     "NoEma",
     "NoPredictor",
+    "NoStyle",
+    "NonContrastive",
     "Normalize",
     "OffsetPredictor",
     "Optimizer",
@@ -75,10 +93,14 @@ __all__ = [
     "Recipe",
     "Run",
     "Schedule",
+    "SimClr",
     "SimSiam",
+    "SmallViews",
     "Solarize",
     "SolvePredictor",
     "Stl10",
+    "Style",
+    "Swav",
     "SymmetricNormPredictor",
     "SymmetricPredictor",
     "SymmetricRowNormPredictor",
@@ -116,12 +138,7 @@ class Recipe(Section):
             )
         if every is not None and every > epochs:
             raise Misfit(f"every {every} epochs is never: training has {epochs}", "evaluation.every", "training.epochs")
-        if self.method.predictor.kind == "none" and self.optimizer.predictor is not None:
-            raise Misfit(
-                "there is no predictor to optimise: method.predictor.kind is none",
-                "optimizer.predictor",
-                "method.predictor",
-            )
+        self._method_has_what_it_needs()
         self._vectors_or_images()
         if self.data.limit is not None and self.training.batch_size > self.data.limit:
             raise Misfit(
@@ -130,6 +147,27 @@ class Recipe(Section):
                 "data.limit",
             )
         return self
+
+    def _method_has_what_it_needs(self) -> None:
+        """Views that the objective can take, a predictor to optimise, a transformer to mask, a batch to style."""
+        method, views = self.method, self.views
+        if isinstance(method, NonContrastive):
+            if self.optimizer.predictor is not None and method.predictor.kind == "none":
+                raise Misfit(
+                    "there is no predictor to optimise: method.predictor.kind is none",
+                    "optimizer.predictor",
+                    "method.predictor",
+                )
+            if views.count != 2:
+                raise Misfit(f"{method.kind} compares two views, not {views.count}", "views.count", "method.kind")
+        elif self.optimizer.predictor is not None:
+            raise Misfit(f"{method.kind} has no predictor to optimise", "optimizer.predictor", "method.kind")
+        if views.small is not None and not isinstance(method, Swav | Msn):
+            raise Misfit(f"small views are for swav and msn, not for {method.kind}", "views.small", "method.kind")
+        if isinstance(method, Msn) and self.network.backbone.kind != "vit":
+            raise Misfit("msn masks the patches of a vit", "network.backbone.kind", "method.kind")
+        if views.style.kind != "none" and self.training.batch_size < 2:
+            raise Misfit("a batch of one image has no other style to take", "views.style", "training.batch_size")
 
     def _vectors_or_images(self) -> None:
         """Gaussian vectors go with noise, a linear network and no evaluation; images with none of these."""

@@ -1,4 +1,6 @@
-"""The objective: BYOL or SimSiam, with each part that keeps them from collapse as a switch of its own."""
+"""The objective: BYOL or SimSiam, with each part that keeps them from collapse as a switch of its own; or SimCLR,
+SwAV or MSN. Where an option's value in a paper is not known to us, its description says that the default is ours.
+"""
 
 from typing import Annotated, Literal
 
@@ -63,4 +65,57 @@ class SimSiam(NonContrastive):
     kind: Literal["simsiam"] = option(description="Without a moving average.")
 
 
-Method = Annotated[Byol | SimSiam, Field(discriminator="kind")]
+class SimClr(Section):
+    """SimCLR (arXiv 2002.05709) for V ≥ 2 views: each view against its partners and the other images' views."""
+
+    kind: Literal["simclr"] = option(description="The contrastive NT-Xent loss.")
+    temperature: float = option(0.2, "Temperature τ of the similarities. Our choice.", gt=0)
+    negatives: Literal["all", "anchor_view", "positive_view"] = option(
+        "all",
+        "Which views of the other images stand against a pair: all, those in the anchor's column, or those in the "
+        "positive's. With `style: bss` the anchor's column shares the anchor's style.",
+    )
+
+
+class SwavQueue(Section):
+    """Outputs of earlier batches that take part in the assignment; under `style: bss` they carry old styles."""
+
+    length: int = option(3840, "Outputs kept a view.", ge=1)
+    start_epoch: int = option(15, "Epochs of training before it is used.", ge=0)
+
+
+class Swav(Section):
+    """SwAV (arXiv 2006.09882): each view predicts the cluster of another, assigned by Sinkhorn-Knopp."""
+
+    kind: Literal["swav"] = option(description="Online clustering with swapped predictions.")
+    prototypes: int = option(3000, "Number of prototypes (the authors' code: 3,000).", ge=2)
+    temperature: float = option(0.1, "Temperature of the predictions.", gt=0)
+    epsilon: float = option(0.05, "Entropy weight of Sinkhorn-Knopp.", gt=0)
+    iterations: int = option(3, "Sinkhorn-Knopp iterations.", ge=1)
+    assign: Literal["view", "joint"] = option(
+        "view",
+        "Whether clusters are to be equally used within each view (and so within one style, under `style: bss`) or "
+        "over all full-size views together. Which one the BSS paper uses is not known to us.",
+    )
+    freeze_prototypes: int = option(313, "Steps at the start during which the prototypes stay (the code: 313).", ge=0)
+    queue: SwavQueue | None = option(None, "The queue of earlier outputs; none by default.")
+
+
+class Msn(Section):
+    """MSN (arXiv 2204.07141): masked anchors match the prototypes that an unmasked view of the image matches.
+
+    The first view is the target's; all others, and the small ones, are anchors, of which a transformer sees only a
+    part of the patches.
+    """
+
+    kind: Literal["msn"] = option(description="Masked Siamese networks; for `network.backbone.kind: vit`.")
+    prototypes: int = option(1024, "Number of prototypes.", ge=2)
+    temperature: float = option(0.1, "Temperature τ of the anchors' predictions.", gt=0)
+    sharpening: float = option(0.25, "Temperature T that sharpens the targets.", gt=0, le=1)
+    entropy_weight: float = option(1.0, "Weight λ of the mean prediction's entropy.", ge=0)
+    drop: float = option(0.15, "Part of an anchor's patches that is left out.", ge=0, lt=1)
+    sinkhorn: bool = option(True, "Also balance the targets by Sinkhorn-Knopp (the authors' configuration does).")
+    momentum: float = option(0.996, "Weight of the old target at the start; it rises linearly to 1.", ge=0, le=1)
+
+
+Method = Annotated[Byol | SimSiam | SimClr | Swav | Msn, Field(discriminator="kind")]

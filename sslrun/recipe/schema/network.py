@@ -10,24 +10,37 @@ from sslrun.recipe.schema.base import Misfit, Section, option
 class Backbone(Section):
     """The network whose pooled features are kept and judged."""
 
-    kind: Literal["resnet18", "resnet50", "densenet121", "small_resnet", "linear"] = option(
+    kind: Literal["resnet18", "resnet50", "densenet121", "small_resnet", "vit", "linear"] = option(
         "resnet18",
-        "torchvision's networks with its parameter names; a ResNet of three small stages for images of 16 px; or, for "
-        "`data.kind: gaussian`, one matrix without bias, which starts as half of a random orthogonal one.",
+        "torchvision's networks with its parameter names; a ResNet of three small stages for images of 16 px; "
+        "torchvision's vision transformer at any size; or, for `data.kind: gaussian`, one matrix without bias, which "
+        "starts as half of a random orthogonal one.",
     )
     stem: Literal["imagenet", "cifar"] = option(
         "imagenet", "`cifar`: first convolution 3×3 with stride 1 and no max-pool (ResNets only)."
     )
     width: int = option(
-        64, "Channels of the first stage (torchvision's ResNets have 64), or the linear backbone's outputs.", ge=4
+        64,
+        "Channels of the first stage (torchvision's ResNets have 64), the linear backbone's outputs, or the "
+        "transformer's dimension (ViT-S has 384).",
+        ge=4,
     )
+    patch: int = option(16, "Side of a transformer's patches in pixels.", ge=1)
+    depth: int = option(12, "Layers of a transformer.", ge=1)
+    heads: int = option(6, "Heads of a transformer's attention; they divide the width.", ge=1)
 
     @model_validator(mode="after")
     def _resnet_options(self) -> Self:
-        if self.kind in ("densenet121", "linear") and self.stem != "imagenet":
+        if self.kind in ("densenet121", "vit", "linear") and self.stem != "imagenet":
             raise Misfit(f"stem '{self.stem}' is for ResNets, not for {self.kind}", "stem")
         if self.kind == "densenet121" and self.width != 64:
             raise Misfit("width is for ResNets; densenet121 has a width of its own", "width")
+        transformer = {"patch": self.patch != 16, "depth": self.depth != 12, "heads": self.heads != 6}
+        for name, changed in transformer.items():
+            if changed and self.kind != "vit":
+                raise Misfit(f"{name} is for a vit, not for {self.kind}", name)
+        if self.kind == "vit" and self.width % self.heads:
+            raise Misfit(f"{self.heads} heads do not divide a width of {self.width}", "heads", "width")
         return self
 
 

@@ -1,10 +1,11 @@
-"""The random views of an image, in the order in which they are applied: geometry, colour, blur, normalisation."""
+"""The random views of an image, in the order in which they apply: geometry, style, colour, blur, normalisation."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from sslrun.recipe.schema.base import Misfit, Section, option
+from sslrun.recipe.schema.style import NoStyle, Style
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -85,12 +86,31 @@ class Normalize(Section):
         return self
 
 
-class Views(Section):
-    """How two views of an image are drawn. A part set to null is left out."""
+class SmallViews(Section):
+    """Further views of a smaller part of the image (multi-crop, arXiv 2006.09882)."""
 
+    count: int = option(description="Small views an image.", ge=1)
+    size: int = option(description="Their side in pixels.", ge=8)
+    scale: tuple[float, float] = option((0.05, 0.3), "Bounds of their crop's area relative to the image.")
+
+    _bounds = field_validator("scale")(bounds)
+
+
+class Views(Section):
+    """How the views of an image are drawn. A part set to null is left out."""
+
+    count: int = option(2, "Full-size views an image; BYOL and SimSiam take two.", ge=2, le=16)
+    small: SmallViews | None = option(None, "Further small views, for SwAV and MSN.")
     size: int | None = option(None, "Side of a view in pixels; the stored image's side if null.", ge=8)
     crop: Crop | None = option(Crop(), "Random resized crop; null keeps the whole image (resized to `size`).")
     flip: Probability = option(0.5, "Probability of a horizontal flip.")
+    style: Style = option(NoStyle(kind="none"), "Fourier styles: each image another's (`fa`), or one a view (`bss`).")
+    colours: Literal["per_image_after", "per_image_before", "batch_wise_after"] = option(
+        "per_image_after",
+        "How jitter, greyscale and solarisation are drawn, and where they stand: for each image after the style; for "
+        "each image before it (solarisation stays after); or once for all images of a view, after it, which keeps the "
+        "view's one style.",
+    )
     jitter: Jitter | None = option(Jitter(), "Colour jitter.")
     greyscale: Probability = option(0.2, "Probability of removing colour.")
     blur: Blur | None = option(Blur(), "Gaussian blur.")
@@ -107,13 +127,16 @@ class Views(Section):
 
     @model_validator(mode="after")
     def _noise_stands_alone(self) -> Self:
-        parts = {name: getattr(self, name) for name in type(self).model_fields if name != "noise"}
+        parts = {name: getattr(self, name) for name in type(self).model_fields if name not in _WITH_NOISE}
         others = [name for name, part in parts.items() if getattr(part, "kind", part) not in (None, 0, "none")]
         if self.noise is not None and others:
             raise Misfit(
                 f"noise is for vectors, {others[0]} for images: set it to {_off(others[0])}", others[0], "noise"
             )
         return self
+
+
+_WITH_NOISE = ("noise", "count", "colours")
 
 
 def _off(part: str) -> str:

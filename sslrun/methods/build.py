@@ -1,0 +1,84 @@
+"""From a recipe to a method: `build_method`. The steps themselves stand one file a method."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
+import torch
+from torch import nn
+
+from sslrun.methods.base import Method
+from sslrun.methods.noncontrastive import NonContrastive, cosine_loss, squared_loss
+from sslrun.methods.simclr import SimCLR
+from sslrun.networks.backbones import build_backbone
+from sslrun.networks.ema import ema_momentum
+from sslrun.networks.heads import build_projector
+from sslrun.networks.predictors import build_predictor
+from sslrun.networks.predictors.base import NoPredictor
+from sslrun.recipe import schema
+from sslrun.recipe.schema import Byol, NoEma, Recipe, SimClr
+from sslrun.seeds import stream_seed
+
+
+def build_encoder(recipe: Recipe, channels: int, stream: str = "initialisation") -> nn.Module:
+    """The recipe's encoder at its random start; the same weights every time it is asked for."""
+    return build_backbone(recipe.network.backbone, channels, stream_seed(recipe.seed, stream, 0))
+
+
+def build_method(recipe: Recipe, encoder: nn.Module, channels: int, steps: int, device: torch.device) -> Method:
+    """The recipe's method around `encoder` (see `build_encoder`), on `device`, for `steps` iterations in all."""
+    autocast = partial(mixed_precision, recipe.training.precision, device.type)
+    method: Method
+    match recipe.method:
+        case SimClr(temperature=temperature, negatives=negatives):
+            projector, _ = _projector(recipe, encoder, "initialisation")
+            method = SimCLR(
+                encoder, projector, NoPredictor(), temperature=temperature, negatives=negatives, autocast=autocast
+            )
+        case schema.NonContrastive() as section:
+            method = _noncontrastive(recipe, section, encoder, channels, steps, autocast)
+    return method.to(device)
+
+
+def _noncontrastive(
+    recipe: Recipe,
+    section: schema.NonContrastive,
+    encoder: nn.Module,
+    channels: int,
+    steps: int,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> NonContrastive:
+    projector, dim = _projector(recipe, encoder, "initialisation")
+    generator = torch.Generator().manual_seed(stream_seed(recipe.seed, "initialisation", 2))
+    target = None
+    momentum: Callable[[int], float] | None = None
+    if isinstance(section, Byol):
+        if section.target == "independent":
+            other = build_encoder(recipe, channels, "target")
+            target = (other, _projector(recipe, other, "target")[0])
+        if not isinstance(section.ema, NoEma):
+            momentum = partial(ema_momentum, section.ema, total_steps=steps)
+    return NonContrastive(
+        encoder,
+        projector,
+        build_predictor(section.predictor, dim, generator),
+        loss=cosine_loss if section.loss == "cosine" else squared_loss,
+        symmetric=section.symmetric,
+        stop_gradient=section.stop_gradient,
+        momentum=momentum,
+        target=target,
+        autocast=autocast,
+    )
+
+
+def mixed_precision(precision: str, device_type: str) -> AbstractContextManager[object]:
+    """Autocast to bfloat16 if `precision` is bf16, else nothing."""
+    return torch.autocast(device_type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _projector(recipe: Recipe, encoder: nn.Module, stream: str) -> tuple[nn.Module, int]:
+    """The projector behind `encoder`, and the dimension of its output."""
+    section = recipe.network.projector
+    features = int(encoder.feature_dim)  # type: ignore[arg-type]  # nn.Module types every attribute as Tensor | Module
+    projector = build_projector(section, features, stream_seed(recipe.seed, stream, 1))
+    return projector, features if section.kind == "none" else section.out
