@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from sslrun.recipe.schema.analyses import Analyses
 from sslrun.recipe.schema.base import Misfit, Section, option
 from sslrun.recipe.schema.data import Cifar, Data, Digits, Folder, Gaussian, Stl10
 from sslrun.recipe.schema.evaluation import AuthorsProbe, Evaluation, Knn, LinearProbe
@@ -48,6 +49,7 @@ from sslrun.recipe.schema.training import Collapse, Training
 from sslrun.recipe.schema.views import Blur, Crop, Jitter, Normalize, SmallViews, Solarize, Views
 
 __all__ = [
+    "Analyses",
     "AuthorsProbe",
     "Backbone",
     "BatchStyle",

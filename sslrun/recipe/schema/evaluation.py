@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sslrun.recipe.schema.analyses import Analyses
 from sslrun.recipe.schema.base import Section, option
 
 
@@ -41,6 +42,7 @@ class Evaluation(Section):
     knn: Knn | None = option(Knn(), "Nearest neighbours.")
     linear: LinearProbe | None = option(LinearProbe(), "The linear probe.")
     authors_probe: AuthorsProbe | None = option(None, "The probe of the DirectPred code.")
+    analyses: Analyses | None = option(None, "What the features know of the domains; for data with domains.")
     every: int | None = option(
         None, "Also compute these cells after every so many epochs of pretraining, into the history.", ge=1
     )

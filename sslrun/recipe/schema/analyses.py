@@ -1,0 +1,19 @@
+"""How much frozen features know of the domains: purity of neighbours and clusters, and a probe for the domain.
+
+The analyses of arXiv 2303.06088 are known to us by name alone (domain purity); these definitions are our choice.
+"""
+
+from sslrun.recipe.schema.base import Section, option
+
+
+class Analyses(Section):
+    """Domain purity of an encoder's features on source images held out and on target images, class purity beside it."""
+
+    neighbours: int = option(10, "Nearest neighbours (cosine similarity) whose domain and class are compared.", ge=1)
+    clusters: int | None = option(None, "Clusters of k-means; as many as there are classes if null.", ge=2)
+    images_per_domain: int | None = option(
+        1000,
+        "Most images of each domain. All domains give equally many, their classes taking turns in file order, so "
+        "never more than the smallest domain has; as many as that if null.",
+        ge=2,
+    )
