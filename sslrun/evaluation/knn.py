@@ -39,12 +39,12 @@ def knn_accuracy(
             where="evaluation.knn.k",
             remedy=f"Set evaluation.knn.k to at most {len(p.train)}.",
         )
-    train_ND, test_ND = _unit(p.train), _unit(p.test)
+    train_ND, test_ND = unit(p.train), unit(p.test)
     correct = torch.zeros((), dtype=torch.int64, device=train_ND.device)
     chunk = max(1, _MOST_SIMILARITIES // len(train_ND))
     for start in range(0, len(test_ND), chunk):
         h_BD, labels_B = test_ND[start : start + chunk], p.test_labels[start : start + chunk]
-        s_BK, nearest_BK = _nearest(h_BD @ train_ND.T, k)
+        s_BK, nearest_BK = nearest(h_BD @ train_ND.T, k)
         votes_BK = ((s_BK - s_BK[:, :1]) / temperature).exp()
         votes_BC = torch.zeros(len(h_BD), classes, device=h_BD.device)
         classes_BK = p.train_labels[nearest_BK]
@@ -54,7 +54,7 @@ def knn_accuracy(
     return int(correct) / len(p.test_labels)
 
 
-def _unit(h_ND: Tensor) -> Tensor:
+def unit(h_ND: Tensor) -> Tensor:
     """Rows of length 1; rows of zeros stay. Divided by their largest entry first, so that no square can overflow."""
     tiny = torch.finfo(h_ND.dtype).tiny
     h_ND = h_ND / h_ND.abs().amax(1, keepdim=True).clamp_min(tiny)
@@ -62,7 +62,7 @@ def _unit(h_ND: Tensor) -> Tensor:
     return h_ND / lengths_N1.clamp_min(tiny)
 
 
-def _nearest(s_BN: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def nearest(s_BN: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The `k` largest similarities a row, falling, and where they are; ties at the k-th place go to the first."""
     s_BK, nearest_BK = s_BN.topk(min(k + 1, s_BN.shape[1]), dim=1)
     if s_BK.shape[1] > k and bool((s_BK[:, k - 1] == s_BK[:, k]).any()):

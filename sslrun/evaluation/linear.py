@@ -6,15 +6,14 @@ logistic.py; the probe of the DirectPred code, which is neither converged nor ch
 Shapes: N images, D features, K classes that occur in training.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sslrun.errors import InputError
-from sslrun.evaluation.logistic import Weights, fit, in_principal_axes, zero_weights
+from sslrun.evaluation.logistic import Weights, few_threads, fit, in_principal_axes, zero_weights
 from sslrun.evaluation.problem import Problem, problem, standardised
 from sslrun.seeds import stream_seed
 
@@ -33,11 +32,6 @@ class LinearProbeResult:
     """Accuracy on the held-out training images by decay; empty where there was only one to choose from."""
     converged: bool
     """Whether the last fit ended before its last allowed iteration."""
-
-
-# Multiplications of one evaluation below which threads cost more than they save; where another process keeps a core
-# busy, ten times more (measured: 1,400 × 64 features, 46 s on two threads against 5 s on one).
-_WORTH_THREADS = 1e8
 
 
 @torch.no_grad()
@@ -60,7 +54,7 @@ def linear_probe(
     that none can be held out to choose among several decays, and as `problem` does.
     """
     p = problem(train_ND, train_labels_N, test_ND, test_labels_N, classes)
-    with _one_thread(if_=p.train.numel() * classes < _WORTH_THREADS):
+    with few_threads(p.train.numel() * classes):
         return _choose_and_fit(p, decays, held_out, iterations, seed)
 
 
@@ -88,16 +82,6 @@ def _choose_and_fit(
         held_out=accuracies,
         converged=weights.converged,
     )
-
-
-@contextmanager
-def _one_thread(if_: bool) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1 if if_ else threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _split(y_N: Tensor, held_out: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -1,11 +1,14 @@
 """Multinomial logistic regression: mean cross-entropy + decay/2 · ‖W‖², bias free of decay, by full-batch L-BFGS.
 
 Works in the principal axes of standardised features, each divided by its variance plus the decay (which changes the
-path, not the end): half to a third of the iterations of the plain method. linear.py chooses the decay with it.
+path, not the end): half to a third of the iterations of the plain method. linear.py and
+domain_probe.py are built on it.
 
 Shapes: N images, D features, K classes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +21,9 @@ from torch import Tensor
 # lowers the objective by less than 3e-9 of it (of 0.1, if it is smaller): it then is within about 1e-6 of its least.
 _LEAST_GAIN, _SMALL_OBJECTIVE = 3e-9, 0.1
 _MOST_AXES = 2048  # finding more costs more than it saves
+# Multiplications of one evaluation below which threads cost more than they save; where another process keeps a core
+# busy, ten times more (measured: 1,400 × 64 features, 46 s on two threads against 5 s on one).
+_WORTH_THREADS = 1e8
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,17 @@ def in_principal_axes(train_ND: Tensor, test_ND: Tensor) -> tuple[Tensor, Tensor
         return train_ND, test_ND, torch.ones(d, dtype=torch.float64, device=train_ND.device)
     variance_D, axes_DD = torch.linalg.eigh((train_ND.T @ train_ND / n).double())
     return train_ND @ axes_DD.float(), test_ND @ axes_DD.float(), variance_D.clamp_min(0)
+
+
+@contextmanager
+def few_threads(multiplications: int) -> Iterator[None]:
+    """Fits of so many multiplications an evaluation run on one thread if more would cost more than they save."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if multiplications < _WORTH_THREADS else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @torch.no_grad()

@@ -1,0 +1,89 @@
+"""What an encoder's features know of the domains: the images to ask about, and all measures of them at once.
+
+The measures are in purity.py and domain_probe.py. All encoders that are compared are asked about the same images:
+`balanced` draws them by a fixed rule, without any seed.
+
+Shapes: M images, D features.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sslrun.data.images import ImageSet
+from sslrun.data.source import evenly
+from sslrun.errors import DataError
+from sslrun.evaluation.domain_probe import domain_probe
+from sslrun.evaluation.purity import (
+    cluster_purity,
+    cluster_purity_chance,
+    clusters,
+    neighbours,
+    purity,
+    purity_chance,
+)
+from sslrun.recipe.schema import Analyses
+
+
+def balanced(sets: Sequence[ImageSet], most: int | None) -> ImageSet:
+    """Equally many labelled images of every domain in `sets` together, in their order; at most `most` of each.
+
+    Within a domain the classes take turns, each giving its next image in order. Raises `DataError` where there are
+    fewer than two domains.
+    """
+    domains_M = torch.cat([_domains(images) for images in sets])
+    labels_M = torch.cat([images.labels for images in sets])
+    known_M = (domains_M >= 0) & (labels_M >= 0)
+    of_domain = [(known_M & (domains_M == domain)).nonzero()[:, 0] for domain in torch.unique(domains_M[known_M])]
+    if len(of_domain) < 2:
+        raise DataError(
+            "labelled images of fewer than two domains: there is nothing to tell apart",
+            remedy="Analyses of domains need data with labels in two domains or more.",
+        )
+    count = min(map(len, of_domain))
+    count = count if most is None else min(count, most)
+    chosen = [index[torch.from_numpy(evenly(labels_M[index].numpy(), count))] for index in of_domain]
+    rest_M = torch.cat(chosen).sort().values
+    parts = []
+    for images in sets:
+        parts.append(images.subset(rest_M[rest_M < len(images)]))
+        rest_M = rest_M[rest_M >= len(images)] - len(images)
+    return ImageSet(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.labels for part in parts]),
+        torch.cat([_domains(part) for part in parts]),
+        sets[0].class_names,
+        sets[0].domain_names,
+    )
+
+
+def _domains(images: ImageSet) -> Tensor:
+    if images.domains is None:
+        raise DataError("these images have no domains", remedy="Analyses of domains need data that has them.")
+    return images.domains
+
+
+def analyse(h_MD: Tensor, labels_M: Tensor, domains_M: Tensor, section: Analyses) -> dict[str, float]:
+    """All measures of features with classes and domains (0 and up), and their levels by chance; parts of 1.
+
+    `domain_purity_excess` is what purity exceeds chance by. Raises `InputError` where there are too few images.
+    """
+    h_MD = h_MD.cpu() if h_MD.device.type == "mps" else h_MD  # which has no float64
+    labels_M, domains_M = labels_M.to(h_MD.device), domains_M.to(h_MD.device)
+    nearest_MK = neighbours(h_MD, section.neighbours)
+    of_class_MK = neighbours(h_MD, section.neighbours, within_M=labels_M)
+    assigned_M = clusters(h_MD, section.clusters or len(torch.unique(labels_M)))
+    found, chance = purity(nearest_MK, domains_M), purity_chance(domains_M)
+    return {
+        "domain_purity": found,
+        "domain_purity_chance": chance,
+        "domain_purity_excess": found - chance,
+        "domain_purity_same_class": purity(of_class_MK, domains_M),
+        "domain_purity_same_class_chance": purity_chance(domains_M, labels_M),
+        "class_purity": purity(nearest_MK, labels_M),
+        "class_purity_chance": purity_chance(labels_M),
+        "cluster_purity": cluster_purity(assigned_M, domains_M),
+        "cluster_purity_chance": cluster_purity_chance(domains_M),
+        "domain_probe": domain_probe(h_MD, domains_M, labels_M),
+    }

@@ -1,0 +1,93 @@
+"""How pure neighbourhoods and clusters of features are: do they gather by domain, or by class?
+
+Domain purity is an analysis of arXiv 2303.06088, whose exact definition is not known to us: neighbours by cosine
+similarity, and clusters of k-means, are our choice. `analyses.py` applies both to a set with equally many images of
+each domain, where chance is the same for all encoders.
+
+Shapes: M images, B of a chunk, D features, K neighbours. Groups (domains or classes) are int64 (M,), 0 and up.
+"""
+
+import warnings
+
+import torch
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from sslrun.errors import InputError
+from sslrun.evaluation.knn import nearest, unit
+
+_MOST_SIMILARITIES = 2**25  # elements of one chunk's similarity matrix: 128 MiB of float32
+_STARTS = 10  # of k-means, of which the best is taken
+
+
+@torch.no_grad()
+def neighbours(h_MD: Tensor, k: int, within_M: Tensor | None = None) -> Tensor:
+    """The `k` most similar other images of each image by cosine, int64 (M, K); ties go to the first in order.
+
+    With `within_M`, only among images of the same group there. Raises `InputError` where some image has fewer than
+    `k` others to choose from.
+    """
+    fewest = len(h_MD) if within_M is None else int(torch.unique(within_M, return_counts=True)[1].min())
+    if k >= fewest:
+        others = "of the same class" if within_M is not None else "in all"
+        raise InputError(
+            f"{k} neighbours of an image that has {fewest - 1} others {others}",
+            where="evaluation.analyses.neighbours",
+            remedy=f"Set it to at most {fewest - 1}, or analyse more images.",
+        )
+    h_MD = unit(h_MD)
+    chunks = []
+    size = max(1, _MOST_SIMILARITIES // len(h_MD))
+    for start in range(0, len(h_MD), size):
+        s_BM = h_MD[start : start + size] @ h_MD.T
+        s_BM.diagonal(start).fill_(-torch.inf)
+        if within_M is not None:
+            s_BM.masked_fill_(within_M[start : start + size, None] != within_M, -torch.inf)
+        chunks.append(nearest(s_BM, k)[1])
+    return torch.cat(chunks)
+
+
+def purity(nearest_MK: Tensor, groups_M: Tensor) -> float:
+    """The part of all neighbours whose group is that of their image: 1/(MK) Σ_i Σ_j 1[g_j = g_i]."""
+    return int((groups_M[nearest_MK] == groups_M[:, None]).sum()) / nearest_MK.numel()
+
+
+def purity_chance(groups_M: Tensor, within_M: Tensor | None = None) -> float:
+    """The purity of neighbours drawn at random: Σ_g M_g/M · (M_g − 1)/(M − 1), or that mean over the images of what
+    is drawn within their group of `within_M` (at least two images each)."""
+    within_M = torch.zeros_like(groups_M) if within_M is None else within_M
+    n_WG = torch.zeros(int(within_M.max()) + 1, int(groups_M.max()) + 1, dtype=torch.float64)
+    n_WG.index_put_((within_M.cpu(), groups_M.cpu()), torch.ones((), dtype=torch.float64), accumulate=True)
+    others_W1 = n_WG.sum(1, keepdim=True) - 1
+    return float((n_WG * (n_WG - 1) / others_W1.clamp_min(1)).sum() / len(groups_M))
+
+
+def clusters(h_MD: Tensor, count: int) -> Tensor:
+    """The cluster of each image, int64 (M,) in 0 .. count − 1 on the CPU: k-means on features of unit length.
+
+    The same features give the same clusters. Raises `InputError` for more clusters than images.
+    """
+    if count > len(h_MD):
+        raise InputError(f"{count} clusters of {len(h_MD)} images", where="evaluation.analyses.clusters")
+    means = KMeans(count, n_init=_STARTS, random_state=0)
+    with threadpool_limits(1), warnings.catch_warnings():  # threads add up in any order
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a collapsed encoder has fewer distinct features
+        assigned_M = means.fit_predict(unit(h_MD).cpu().numpy())
+    return torch.from_numpy(assigned_M).long()
+
+
+def cluster_purity(assigned_M: Tensor, groups_M: Tensor) -> float:
+    """The part of the images that are of the most frequent group of their cluster: 1/M Σ_c max_g |{a_i = c, g_i = g}|.
+
+    At least `cluster_purity_chance`; somewhat more than that for random clusters of few images.
+    """
+    n_CG = torch.zeros(int(assigned_M.max()) + 1, int(groups_M.max()) + 1, dtype=torch.int64)
+    n_CG.index_put_((assigned_M.cpu(), groups_M.cpu()), torch.ones((), dtype=torch.int64), accumulate=True)
+    return int(n_CG.amax(1).sum()) / len(groups_M)
+
+
+def cluster_purity_chance(groups_M: Tensor) -> float:
+    """The purity of clusters that know nothing of the groups, of many images each: max_g M_g/M."""
+    return int(groups_M.bincount().max()) / len(groups_M)
