@@ -13,10 +13,10 @@ def sinkhorn(scores_NK: Tensor, epsilon: float, iterations: int) -> Tensor:
 
     Rows sum to 1; columns come the nearer to N / K the more `iterations` (arXiv 2006.09882, section 3.1, and the
     authors' code, whose order this keeps: prototypes first). Worked out in logarithms, so that no ε overflows. The
-    result carries no gradient.
+    result carries no gradient. What leading dimensions hold, (..., N, K), is assigned each on its own.
     """
     q_NK = scores_NK / epsilon
     for _ in range(iterations):
-        q_NK = q_NK - q_NK.logsumexp(dim=0)
-        q_NK = q_NK - q_NK.logsumexp(dim=1, keepdim=True)
+        q_NK = q_NK - q_NK.logsumexp(dim=-2, keepdim=True)
+        q_NK = q_NK - q_NK.logsumexp(dim=-1, keepdim=True)
     return q_NK.exp()

@@ -10,13 +10,14 @@ from torch import nn
 from sslrun.methods.base import Method
 from sslrun.methods.noncontrastive import NonContrastive, cosine_loss, squared_loss
 from sslrun.methods.simclr import SimCLR
+from sslrun.methods.swav import Assignment, SwAV
 from sslrun.networks.backbones import build_backbone
 from sslrun.networks.ema import ema_momentum
 from sslrun.networks.heads import build_projector
 from sslrun.networks.predictors import build_predictor
-from sslrun.networks.predictors.base import NoPredictor
+from sslrun.networks.predictors.base import NoPredictor, linear_layer
 from sslrun.recipe import schema
-from sslrun.recipe.schema import Byol, NoEma, Recipe, SimClr
+from sslrun.recipe.schema import Byol, NoEma, Recipe, SimClr, Swav
 from sslrun.seeds import stream_seed
 
 
@@ -37,11 +38,42 @@ def build_method(recipe: Recipe, encoder: nn.Module, channels: int, steps: int, 
             )
         case schema.NonContrastive() as section:
             method = _noncontrastive(recipe, section, encoder, channels, steps, autocast)
+        case Swav() as section:
+            method = _swav(recipe, section, encoder, steps, autocast)
     return method.to(device)
 
 
 def _noncontrastive(
     recipe: Recipe,
+def _swav(
+    recipe: Recipe,
+    section: Swav,
+    encoder: nn.Module,
+    steps: int,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> SwAV:
+    projector, dim = _projector(recipe, encoder, "initialisation")
+    generator = torch.Generator().manual_seed(stream_seed(recipe.seed, "initialisation", 2))
+    length, queue_from = 0, 0
+    if section.queue is not None:
+        steps_per_epoch = steps // recipe.training.epochs
+        length, full_after = section.queue.length, -(-section.queue.length // recipe.training.batch_size)
+        queue_from = max(section.queue.start_epoch * steps_per_epoch, full_after)
+    return SwAV(
+        encoder,
+        projector,
+        NoPredictor(),
+        linear_layer(dim, section.prototypes, bias=False, generator=generator),
+        assigned=recipe.views.count,
+        assignment=Assignment(section.epsilon, section.iterations, section.assign),
+        temperature=section.temperature,
+        freeze_prototypes=section.freeze_prototypes,
+        queue=length,
+        queue_from=queue_from,
+        autocast=autocast,
+    )
+
+
     section: schema.NonContrastive,
     encoder: nn.Module,
     channels: int,

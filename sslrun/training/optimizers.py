@@ -90,7 +90,11 @@ def _build(section: Optimizer, parameters: Iterable[nn.Parameter]) -> TorchOptim
     if vectors:
         groups.append({"params": vectors, "weight_decay": 0.0})
     if section.kind == "sgd":
-        return SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov, fused=True)
+        sgd = SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov, fused=True)
+        for parameter in [*matrices, *vectors] if section.momentum else ():
+            # Else torch makes them at the first step, and fails for a parameter whose first gradient comes later.
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     if section.kind == "adamw":
         return AdamW(groups, lr=section.lr, betas=(section.momentum, section.beta2), fused=True)
     for group, scale in zip(groups, (True, False), strict=False):

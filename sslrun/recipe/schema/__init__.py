@@ -35,6 +35,7 @@ from sslrun.recipe.schema.predictor import (
     MlpPredictor,
     NoPredictor,
     OffsetPredictor,
+    SwavQueue,
     PartitionPredictor,
     Predictor,
     RankPredictor,
@@ -122,6 +123,7 @@ class Recipe(Section):
     seed: int = option(0, "Seeds the streams: initialisation, order, views, style, probe.", ge=0, le=2**31 - 1)
     data: Data = option(description="The images.")
     views: Views = option(Views(), "The views.")
+    "SwavQueue",
     network: Network = option(Network(), "Encoder and projector.")
     method: Method = option(description="The objective.")
     optimizer: Optimizers = option(Optimizers(), "The optimisers.")
@@ -187,6 +189,8 @@ class Recipe(Section):
         if vectors:
             for name in ("knn", "linear", "authors_probe"):
                 if getattr(self.evaluation, name) is not None:
+        if isinstance(method, Swav) and method.queue is not None and self.training.last_batch == "keep":
+            raise Misfit("a queue is filled by whole batches", "training.last_batch", "method.queue")
                     raise Misfit(
                         f"gaussian data have no labels to judge by: set {name} to null",
                         f"evaluation.{name}",
