@@ -36,15 +36,13 @@ def build_method(recipe: Recipe, encoder: nn.Module, channels: int, steps: int, 
             method = SimCLR(
                 encoder, projector, NoPredictor(), temperature=temperature, negatives=negatives, autocast=autocast
             )
-        case schema.NonContrastive() as section:
-            method = _noncontrastive(recipe, section, encoder, channels, steps, autocast)
         case Swav() as section:
             method = _swav(recipe, section, encoder, steps, autocast)
+        case schema.NonContrastive() as section:
+            method = _noncontrastive(recipe, section, encoder, channels, steps, autocast)
     return method.to(device)
 
 
-def _noncontrastive(
-    recipe: Recipe,
 def _swav(
     recipe: Recipe,
     section: Swav,
@@ -74,6 +72,8 @@ def _swav(
     )
 
 
+def _noncontrastive(
+    recipe: Recipe,
     section: schema.NonContrastive,
     encoder: nn.Module,
     channels: int,
