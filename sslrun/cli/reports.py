@@ -27,6 +27,9 @@ def report(
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="AXIS=LABEL", help="What to compare with, seed by seed.")
     ] = None,
+    slope: Annotated[
+        str | None, typer.Option("--slope", metavar="AXIS", help="Change per doubling of it: batch_size, say.")
+    ] = None,
     format_: Annotated[
         str | None, typer.Option("--format", help="rich, csv, json, markdown, latex or html; else --out's suffix.")
     ] = None,
@@ -54,6 +57,7 @@ def report(
         columns=_names(columns),
         metrics=_names(metric),
         baseline=baseline,
+        slope=slope,
         without_collapsed=without_collapsed,
     )
     if out is not None:

@@ -15,6 +15,7 @@ from sslrun.report import layout
 from sslrun.report.collecting import Results
 from sslrun.report.layout import Table
 from sslrun.report.scorecard import Score, read_claims, scorecard
+from sslrun.report.slopes import slopes
 from sslrun.report.tables import check_metrics, comparisons, default_metrics, read_baseline, summary
 
 
@@ -46,10 +47,12 @@ def build(
     columns: Sequence[str] = (),
     metrics: Sequence[str] = (),
     baseline: str | None = None,
+    slope: str | None = None,
     without_collapsed: bool = False,
 ) -> Document:
     """The report of `results`. `rows` and `columns` name axes; with `columns` tables are square. Axes that neither
-    names give a table for each of their labels, so that no mean is over anything but seeds.
+    names give a table for each of their labels, so that no mean is over anything but seeds. `slope` names an axis of
+    numbers, against whose logarithm the metrics are laid.
 
     Raises `InputError` for axes, metrics and labels that are not there.
     """
@@ -68,7 +71,10 @@ def build(
         if across
         else layout.lists(results, means, chosen, along or results.axes, of)
     )
-    tables += layout.compared(results, paired, reference) + layout.troubles(results)
+    tables += layout.compared(results, paired, reference)
+    if slope is not None:
+        tables += slopes(results, chosen, results.axis(slope), without_collapsed)
+    tables += layout.troubles(results)
     beside = [score for score in scores if score.ours is not None]
     if beside:
         tables.append(layout.scored(beside))
