@@ -22,6 +22,7 @@ from sslrun.recipe.schema.method import (
     SimClr,
     SimSiam,
     Swav,
+    SwavQueue,
 )
 from sslrun.recipe.schema.network import Backbone, Network, Projector
 from sslrun.recipe.schema.optimizer import Optimizer, Optimizers, Schedule
@@ -35,7 +36,6 @@ from sslrun.recipe.schema.predictor import (
     MlpPredictor,
     NoPredictor,
     OffsetPredictor,
-    SwavQueue,
     PartitionPredictor,
     Predictor,
     RankPredictor,
@@ -104,6 +104,7 @@ __all__ = [
     "Stl10",
     "Style",
     "Swav",
+    "SwavQueue",
     "SymmetricNormPredictor",
     "SymmetricPredictor",
     "SymmetricRowNormPredictor",
@@ -123,7 +124,6 @@ class Recipe(Section):
     seed: int = option(0, "Seeds the streams: initialisation, order, views, style, probe.", ge=0, le=2**31 - 1)
     data: Data = option(description="The images.")
     views: Views = option(Views(), "The views.")
-    "SwavQueue",
     network: Network = option(Network(), "Encoder and projector.")
     method: Method = option(description="The objective.")
     optimizer: Optimizers = option(Optimizers(), "The optimisers.")
@@ -166,6 +166,8 @@ class Recipe(Section):
                 raise Misfit(f"{method.kind} compares two views, not {views.count}", "views.count", "method.kind")
         elif self.optimizer.predictor is not None:
             raise Misfit(f"{method.kind} has no predictor to optimise", "optimizer.predictor", "method.kind")
+        if isinstance(method, Swav) and method.queue is not None and self.training.last_batch == "keep":
+            raise Misfit("a queue is filled by whole batches", "training.last_batch", "method.queue")
         if views.small is not None and not isinstance(method, Swav | Msn):
             raise Misfit(f"small views are for swav and msn, not for {method.kind}", "views.small", "method.kind")
         if isinstance(method, Msn) and self.network.backbone.kind != "vit":
@@ -189,8 +191,6 @@ class Recipe(Section):
         if vectors:
             for name in ("knn", "linear", "authors_probe"):
                 if getattr(self.evaluation, name) is not None:
-        if isinstance(method, Swav) and method.queue is not None and self.training.last_batch == "keep":
-            raise Misfit("a queue is filled by whole batches", "training.last_batch", "method.queue")
                     raise Misfit(
                         f"gaussian data have no labels to judge by: set {name} to null",
                         f"evaluation.{name}",
