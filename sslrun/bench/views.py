@@ -6,7 +6,7 @@ from sslrun.bench.pictures import as_pil_arrays
 from sslrun.bench.rows import Row, clock_of, on_cpu
 from sslrun.bench.timing import Settings, alternate
 from sslrun.recipe.schema import Recipe
-from sslrun.views.pipeline import ViewDraws, Views
+from sslrun.views import ViewDraws, Views
 from sslrun.views.reference import pil_view
 
 SHAPES = {(96, 96): "stl10_directpred", (32, 32): "cifar10_directpred", (128, 96): "imagenette_directpred"}

@@ -20,6 +20,7 @@ from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint, save_encoder
 from sslrun.training.diagnostics import fixed_images, signals
+from sslrun.training.negatives import Negatives
 from sslrun.training.optimizers import Updates
 from sslrun.training.schedules import learning_rates
 from sslrun.views.noise import NoiseViews
@@ -82,7 +83,7 @@ def assemble(recipe: Recipe, encoder: nn.Module, images: ImageSet, device: torch
     rates = learning_rates(recipe.optimizer.schedule, batches.steps_per_epoch, training.epochs)
     views: MakesViews
     if recipe.views.noise is not None:
-        views = NoiseViews(recipe.views.noise, channels)
+        views = NoiseViews(recipe.views.noise, channels, recipe.views.count)
     else:
         stored = images.images.shape[-1]
         views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
@@ -128,8 +129,10 @@ class _Course:
     stop_asked: Callable[[], bool]
 
     def __post_init__(self) -> None:
+        device = self.trainer.updates.device
         self.shown_NCHW = fixed_images(self.images.images)
-        self.loss_sum = torch.zeros((), device=self.trainer.updates.device)
+        self.negatives = Negatives(self.recipe, self.images, device) if self.images.domains is not None else None
+        self.loss_sum = torch.zeros((), device=device)
         self.position = Position()
         self.saved_at, self.saving_takes = time.perf_counter(), 0.0
 
@@ -189,6 +192,8 @@ class _Course:
         row = {"epoch": epoch, "step": epoch * self.trainer.batches.steps_per_epoch, **row}
         alpha_p = self.recipe.optimizer.alpha_p
         row |= signals(self.trainer.method, self.shown_NCHW, self.trainer.plain, alpha_p=alpha_p)
+        if self.negatives is not None:
+            row |= self.negatives(self.trainer.method, epoch)
         for observer in self.observers:
             row |= observer(epoch, self.trainer.method.encoder)
         row["seconds"] = self.position.seconds

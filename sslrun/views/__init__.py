@@ -1,9 +1,11 @@
 """Random views of a batch, as batched tensor operations with parameters drawn per image.
 
-Read in this order: `pipeline` (a recipe's views), `geometry`, `colour`, `blur`; `filtering` is what resizing and
-blurring share, `draws` what all parameters share. `sheet` shows views to people, `reference` makes them with PIL.
+Read in this order: `pipeline` (a recipe's views), `view_draws` (what is drawn for one), `geometry`, `style` (on
+`spectrum`), `colour`, `blur`; `filtering` is what resizing and blurring share, `draws` what all parameters share.
+`sheet` shows views to people, `reference` makes them with PIL.
 """
 
-from sslrun.views.pipeline import ViewDraws, Views
+from sslrun.views.pipeline import Views
+from sslrun.views.view_draws import ViewDraws
 
 __all__ = ["ViewDraws", "Views"]

@@ -18,13 +18,16 @@ Rows = slice | list[int]
 
 
 class Draws:
-    """Base of the dataclasses of draws: fields are host tensors with one row an image, other `Draws`, or None."""
+    """Base of the dataclasses of draws: fields are host tensors with one row an image, other `Draws`, or what all
+    images share: None or a number."""
 
     def part(self, rows: slice | Tensor) -> Self:
         """The draws of some of the images: a range of them, or an index vector."""
 
-        def take(value: Tensor | Draws | None) -> Tensor | Draws | None:
-            return value.part(rows) if isinstance(value, Draws) else None if value is None else value[rows]
+        def take(value: Tensor | Draws | float | None) -> Tensor | Draws | float | None:
+            if isinstance(value, Draws):
+                return value.part(rows)
+            return value[rows] if isinstance(value, Tensor) else value
 
         return type(self)(**{name: take(value) for name, value in vars(self).items()})
 

@@ -11,15 +11,15 @@ from sslrun.views.draws import on_device
 
 
 class NoiseViews:
-    """Two views a vector, each with fresh noise of standard deviation `sigma`: X' = sigma² I in the theory's terms."""
+    """`count` views a vector, each with fresh noise of standard deviation `sigma`: X' = sigma² I in the theory."""
 
-    def __init__(self, sigma: float, dim: int) -> None:
-        self.sigma, self.dim = sigma, dim
+    def __init__(self, sigma: float, dim: int, count: int = 2) -> None:
+        self.sigma, self.dim, self.count = sigma, dim, count
 
     def draw(self, n: int, seed: int, step: int) -> list[Tensor]:
         """The noise of `n` vectors' views at `step`, float32 (n, D) each, on the host."""
-        generators = (torch.Generator().manual_seed(stream_seed(seed, "views.noise", step, view)) for view in (0, 1))
-        return [torch.randn(n, self.dim, generator=generator) for generator in generators]
+        seeds = (stream_seed(seed, "views.noise", step, view) for view in range(self.count))
+        return [torch.randn(n, self.dim, generator=torch.Generator().manual_seed(one)) for one in seeds]
 
     def __call__(self, x_ND: Tensor, draws: list[Tensor]) -> list[Tensor]:
         """Add the drawn noise to float32 `x_ND`."""

@@ -1,17 +1,23 @@
 """The same views one picture at a time, with PIL and torchvision: what `sslrun bench` compares the batched ones with.
 
-Takes the draws of `pipeline.py`, so that both make the same views, up to PIL's rounding to 8 bits after each step.
+Takes the same draws as `pipeline.py`, so that both make the same views, up to PIL's rounding to 8 bits after each step.
+A style is given in its textbook form, to all pictures once they are cropped.
 """
 
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 from torchvision.transforms import functional as TF
 
+from sslrun.recipe import schema
 from sslrun.views.colour import JitterDraws
-from sslrun.views.pipeline import ViewDraws, Views
+from sslrun.views.pipeline import Views
+from sslrun.views.style import StyleDraws, standardize_textbook
+from sslrun.views.view_draws import ViewDraws
 
 
 def pil_view(images_NHWC: NDArray[np.uint8], draws: ViewDraws, views: Views) -> NDArray[np.float32]:
@@ -32,15 +38,25 @@ def pil_view(images_NHWC: NDArray[np.uint8], draws: ViewDraws, views: Views) -> 
     )
     sigma = draws.blur.sigma_N.tolist() if draws.blur else []
     jitters = [[]] * n if draws.jitter is None else _jitters(draws.jitter)
-    out = []
-    for i, box in enumerate(boxes):
-        picture = TF.resized_crop(Image.fromarray(images_NHWC[i]), *box, [views.size, views.size])
-        if flip[i]:
-            picture = TF.hflip(picture)
+
+    def coloured(picture: Image.Image, i: int) -> Image.Image:
         for adjust, amount in jitters[i]:
             picture = adjust(picture, amount)
-        if greyscale[i]:
-            picture = TF.rgb_to_grayscale(picture, num_output_channels=views.channels)
+        return TF.rgb_to_grayscale(picture, num_output_channels=views.channels) if greyscale[i] else picture
+
+    pictures = []
+    for i, box in enumerate(boxes):
+        picture = TF.resized_crop(Image.fromarray(images_NHWC[i]), *box, [draws.size, draws.size])
+        pictures.append(TF.hflip(picture) if flip[i] else picture)
+    before = recipe.colours == "per_image_before"
+    if before:
+        pictures = [coloured(picture, i) for i, picture in enumerate(pictures)]
+    if draws.style is not None:
+        pictures = _styled(pictures, draws.style, recipe.style)
+    out = []
+    for i, picture in enumerate(pictures):
+        if not before:
+            picture = coloured(picture, i)
         if blur[i] and recipe.blur:
             picture = TF.gaussian_blur(picture, [recipe.blur.kernel] * 2, [sigma[i]] * 2)
         if solarize[i] and recipe.solarize:
@@ -50,6 +66,19 @@ def pil_view(images_NHWC: NDArray[np.uint8], draws: ViewDraws, views: Views) -> 
             x_CSS = TF.normalize(x_CSS, recipe.normalize.mean, recipe.normalize.std)
         out.append(x_CSS.numpy())
     return np.stack(out)
+
+
+def _styled(pictures: list[Image.Image], draws: StyleDraws, style: schema.Style) -> list[Image.Image]:
+    """All pictures in the style of one, or each in its partner's. PIL's 8 bits clamp them in any case."""
+    if style.kind == "none":
+        return pictures
+    x_NCSS = torch.stack([TF.to_tensor(picture) for picture in pictures])
+    if isinstance(draws.reference, Tensor) and isinstance(draws.ratio, Tensor):
+        pairs = zip(x_NCSS, x_NCSS[draws.reference], draws.ratio.tolist(), strict=True)
+        styled = [standardize_textbook(torch.stack(pair), ratio, 1, style.window)[0] for *pair, ratio in pairs]
+    else:
+        styled = [*standardize_textbook(x_NCSS, float(draws.ratio), int(draws.reference), style.window)]
+    return [TF.to_pil_image(x_CSS) for x_CSS in styled]
 
 
 def _jitters(draws: JitterDraws) -> list[list[tuple[Any, float]]]:

@@ -17,6 +17,13 @@ def bounds(values: tuple[float, float]) -> tuple[float, float]:
     return values
 
 
+def within_the_image(scale: tuple[float, float]) -> tuple[float, float]:
+    """The bounds of a crop's area; `ValueError` above the image's."""
+    if scale[1] > 1:
+        raise ValueError(f"a crop can't be larger than the image: {scale[1]:g} is above 1")
+    return scale
+
+
 class Crop(Section):
     """Random resized crop, as torchvision draws it, resized with antialiasing where it shrinks."""
 
@@ -24,13 +31,7 @@ class Crop(Section):
     ratio: tuple[float, float] = option((0.75, 4 / 3), "Bounds of width over height; drawn uniformly in its logarithm.")
 
     _bounds = field_validator("scale", "ratio")(bounds)
-
-    @field_validator("scale")
-    @classmethod
-    def _within_the_image(cls, scale: tuple[float, float]) -> tuple[float, float]:
-        if scale[1] > 1:
-            raise ValueError(f"a crop can't be larger than the image: {scale[1]:g} is above 1")
-        return scale
+    _within = field_validator("scale")(within_the_image)
 
 
 class Jitter(Section):
@@ -91,16 +92,19 @@ class SmallViews(Section):
 
     count: int = option(description="Small views an image.", ge=1)
     size: int = option(description="Their side in pixels.", ge=8)
-    scale: tuple[float, float] = option((0.05, 0.3), "Bounds of their crop's area relative to the image.")
+    scale: tuple[float, float] = option(
+        (0.05, 0.3), "Bounds of their crop's area relative to the image; its shape is as `crop` says."
+    )
 
     _bounds = field_validator("scale")(bounds)
+    _within = field_validator("scale")(within_the_image)
 
 
 class Views(Section):
     """How the views of an image are drawn. A part set to null is left out."""
 
     count: int = option(2, "Full-size views an image; BYOL and SimSiam take two.", ge=2, le=16)
-    small: SmallViews | None = option(None, "Further small views, for SwAV and MSN.")
+    small: SmallViews | None = option(None, "Further, small views, for SwAV and MSN; their colours are as the others'.")
     size: int | None = option(None, "Side of a view in pixels; the stored image's side if null.", ge=8)
     crop: Crop | None = option(Crop(), "Random resized crop; null keeps the whole image (resized to `size`).")
     flip: Probability = option(0.5, "Probability of a horizontal flip.")
@@ -140,4 +144,4 @@ _WITH_NOISE = ("noise", "count", "colours")
 
 
 def _off(part: str) -> str:
-    return "0" if part in ("flip", "greyscale") else "null"
+    return "0" if part in ("flip", "greyscale") else "{kind: none}" if part == "style" else "null"
