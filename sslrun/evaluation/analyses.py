@@ -15,6 +15,7 @@ from sslrun.data.images import ImageSet
 from sslrun.data.source import evenly
 from sslrun.errors import DataError
 from sslrun.evaluation.domain_probe import domain_probe
+from sslrun.evaluation.knn import unit
 from sslrun.evaluation.purity import (
     cluster_purity,
     cluster_purity_chance,
@@ -67,7 +68,7 @@ def _domains(images: ImageSet) -> Tensor:
 def analyse(h_MD: Tensor, labels_M: Tensor, domains_M: Tensor, section: Analyses) -> dict[str, float]:
     """All measures of features with classes and domains (0 and up), and their levels by chance; parts of 1.
 
-    `domain_purity_excess` is what purity exceeds chance by. Raises `InputError` where there are too few images.
+    `domain_purity_excess` is what purity exceeds chance by, `images` their number. Raises `InputError` where there are too few images.
     """
     h_MD = h_MD.cpu() if h_MD.device.type == "mps" else h_MD  # which has no float64
     labels_M, domains_M = labels_M.to(h_MD.device), domains_M.to(h_MD.device)
@@ -86,4 +87,17 @@ def analyse(h_MD: Tensor, labels_M: Tensor, domains_M: Tensor, section: Analyses
         "cluster_purity": cluster_purity(assigned_M, domains_M),
         "cluster_purity_chance": cluster_purity_chance(domains_M),
         "domain_probe": domain_probe(h_MD, domains_M, labels_M),
+        "images": len(h_MD),
     }
+
+
+def plane(h_MD: Tensor) -> Tensor:
+    """Features of unit length, centred, along their first two principal axes: float64 (M, 2) on the CPU.
+
+    The sign of each axis is such that its largest coefficient is positive.
+    """
+    h_MD = unit(h_MD.cpu().double())
+    h_MD = h_MD - h_MD.mean(0)
+    axes_D2 = torch.linalg.eigh(h_MD.T @ h_MD)[1][:, -2:].flip(1)
+    signs_2 = axes_D2.gather(0, axes_D2.abs().argmax(0, keepdim=True)).sign()
+    return h_MD @ (axes_D2 * signs_2)
