@@ -12,11 +12,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sslrun.data import cache
+from sslrun.data.camelyon17 import SIDE as CAMELYON17_SIDE
 from sslrun.data.images import ImageSet
 from sslrun.data.sources import cache_key, load
 from sslrun.data.stl10 import SHAPE as STL10_SHAPE
 from sslrun.errors import DataError, InputError
-from sslrun.recipe.schema import Cifar, Data, Digits, Folder, Gaussian, Stl10
+from sslrun.recipe.schema import (
+    Camelyon17,
+    Cifar,
+    Data,
+    Digits,
+    DigitsStyles,
+    DomainFolders,
+    DomainNet,
+    Folder,
+    Gaussian,
+    Pacs,
+    Stl10,
+)
 
 BATCHES = 8  # an epoch's images, in batches: enough that gathering them is no cache hit
 
@@ -65,11 +78,13 @@ def stored_shape(data: Data) -> tuple[int, int, int] | None:
     match data:
         case Digits():
             return 1, data.size, data.size
-        case Folder():
+        case Folder() | Pacs() | DomainNet() | DomainFolders():
             return 3, data.store, data.store
         case Stl10():
             return STL10_SHAPE
-        case Cifar():
+        case Camelyon17():
+            return 3, CAMELYON17_SIDE, CAMELYON17_SIDE
+        case Cifar() | DigitsStyles():
             return 3, 32, 32
         case Gaussian():
             return None

@@ -25,11 +25,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Entry(NamedTuple):
-    """A cache entry: read-only mapped images (N, C, H, W), labels (N,) and names of classes."""
+    """A cache entry: read-only mapped images (N, C, H, W), labels and domains (N,), names of both."""
 
     images: Pixels
     labels: Labels
     class_names: tuple[str, ...]
+    domains: Labels | None
+    domain_names: tuple[str, ...]
 
 
 def places(root: Path) -> tuple[Path, Path]:
@@ -92,6 +94,8 @@ def make(
                 "class_names": source.class_names,
                 "labels": source.labels[index].tolist(),
             }
+            if source.domains is not None:
+                header |= {"domain_names": source.domain_names, "domains": source.domains[index].tolist()}
             write_text(folder / "header.json", json.dumps(header))  # indented, labels would take a line each
         made = _open(folder, key)
     if made is None:
@@ -137,8 +141,10 @@ def _open(folder: Path, key: dict[str, Any]) -> Entry | None:
         path = folder / "images.u8"
         if path.stat().st_size != int(np.prod(shape)):
             return None
+        images = np.memmap(path, np.uint8, "r", shape=shape)
         labels = np.array(header["labels"], dtype=np.int64)
-        return Entry(np.memmap(path, np.uint8, "r", shape=shape), labels, tuple(header["class_names"]))
+        domains = np.array(header["domains"], dtype=np.int64) if "domains" in header else None
+        return Entry(images, labels, tuple(header["class_names"]), domains, tuple(header.get("domain_names", ())))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or damaged: it will be made (again)
 

@@ -8,20 +8,35 @@ from pathlib import Path
 
 import numpy as np
 
-from sslrun.data import cache, cifar, folder, stl10
-from sslrun.data.source import Split
+from sslrun.data import cache, cifar, domainnet, pacs, stl10
+from sslrun.data.pictures import base
+from sslrun.data.source import Labels, Source, Split
 from sslrun.data.sources import cache_key, chosen
 from sslrun.errors import DataError, InputError
-from sslrun.recipe.schema import Cifar, Data, Digits, Folder, Gaussian, Stl10
+from sslrun.recipe.schema import (
+    Camelyon17,
+    Cifar,
+    Data,
+    Digits,
+    DigitsStyles,
+    DomainFolders,
+    DomainNet,
+    DomainSection,
+    Folder,
+    Gaussian,
+    Pacs,
+    Stl10,
+)
 
 
 @dataclass
 class DataReport:
-    """The state of a data set: images by split, names of classes, the cache's size, and what is wrong."""
+    """The state of a data set: images by split and domain, names of classes, the cache's size, and what is wrong."""
 
     kind: str
     place: str  # the folder that holds it, or "built in"
     counts: dict[str, int] = field(default_factory=dict)
+    domain_counts: dict[str, dict[str, int]] = field(default_factory=dict)  # images of a domain by split
     class_names: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()  # (C, H, W), or (D,)
     cache_place: str | None = None  # None: read directly
@@ -38,17 +53,23 @@ class DataReport:
         """The report as lines for the terminal."""
         lines = [f"{self.kind}   {self.place}"]
         if self.counts:
-            images = ", ".join(f"{count:,} {split}" for split, count in self.counts.items())
+            images = _listed(self.counts)
             if len(self.shape) == 1:
                 lines.append(f"vectors  {images}; {self.shape[0]} dimensions")
             else:
                 side = "×".join(map(str, self.shape[1:]))
                 lines.append(f"images   {images}; {len(self.class_names)} classes; {self.shape[0]} × {side}")
+        width = max(map(len, self.domain_counts), default=0)
+        lines += [f"  {name:{width}}  {_listed(counts)}" for name, counts in self.domain_counts.items()]
         if self.ok and self.cache_place is not None:
             missing = cache.size_text(self.cache_missing_bytes)
             state = f"the first run will write {missing} of it" if self.cache_missing_bytes else "made already"
             lines.append(f"cache    {cache.size_text(self.cache_bytes)} in {self.cache_place}: {state}")
         return "\n".join([*lines, *self.problems, *(["ready"] if self.ok else [])])
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {split}" for split, count in counts.items())
 
 
 def check(data: Data, root: Path) -> DataReport:
@@ -59,6 +80,8 @@ def check(data: Data, root: Path) -> DataReport:
     splits: tuple[Split, ...] = ("pretrain", "train", "test") if apart else ("train", "test")
     if isinstance(data, Gaussian):
         splits = ("pretrain",)
+    if isinstance(data, DomainSection):
+        splits = ("train", "validation", "test")
     for split in splits:
         try:
             source, index = chosen(data, root, split)
@@ -71,6 +94,9 @@ def check(data: Data, root: Path) -> DataReport:
             continue
         report.counts[split] = len(index)
         report.class_names, report.shape = source.class_names, source.shape
+        for name, count in zip(source.domain_names, _counted(source, index), strict=True):
+            if count:
+                report.domain_counts.setdefault(name, {})[split] = count
         if key is not None:
             size = len(index) * int(np.prod(source.shape))
             report.cache_bytes += size
@@ -80,18 +106,33 @@ def check(data: Data, root: Path) -> DataReport:
     return report
 
 
+def _counted(source: Source, index: Labels) -> list[int]:
+    """How many of the images at `index` are of each domain."""
+    domains = np.zeros(0, dtype=np.int64) if source.domains is None else source.domains[index]
+    counts: list[int] = np.bincount(domains, minlength=len(source.domain_names)).tolist()
+    return counts
+
+
 def download(data: Data, root: Path) -> None:
     """Fetch STL-10 or CIFAR into `root` with torchvision's downloaders; files that are right are not fetched again.
 
-    Digits and vectors need nothing. Raises `InputError` for class folders, `DataError` if the download fails.
+    What is built in or drawn needs nothing. Raises `InputError` for what has no downloader, `DataError` if the download
+    fails.
     """
-    if isinstance(data, Digits | Gaussian):
+    if isinstance(data, Digits | DigitsStyles | Gaussian):
         return
     if isinstance(data, Folder):
         raise InputError(
             "class folders have no downloader",
             where="data.kind",
-            remedy=f"Put the pictures under {folder.base(data, root)}/{data.train}/CLASS/ and .../{data.test}/CLASS/",
+            remedy=f"Put the pictures under {base(data, root)}/{data.train}/CLASS/ and .../{data.test}/CLASS/",
+        )
+    if isinstance(data, Pacs | DomainNet | Camelyon17 | DomainFolders):
+        raise InputError(
+            f"{data.kind} has no downloader",
+            where="data.kind",
+            remedy=f"Get it from its publishers and unpack it at {base(data, root)}; without --download this command "
+            "says what should lie there.",
         )
     from torchvision import datasets
 
@@ -111,13 +152,17 @@ def _files(data: Data, root: Path) -> list[Path]:
             return stl10.files(data, root)
         case Cifar():
             return cifar.files(data, root)
+        case Pacs():
+            return [path for both in pacs.files(data, root) for path in both]
+        case DomainNet():
+            return [path for both in domainnet.files(data, root) for path in both]
         case _:
             return []
 
 
 def _place(data: Data, root: Path) -> str:
     match data:
-        case Digits():
+        case Digits() | DigitsStyles():
             return "built in"
         case Gaussian():
             return "drawn"
@@ -125,5 +170,5 @@ def _place(data: Data, root: Path) -> str:
             return str(root / stl10.FOLDER)
         case Cifar():
             return str(root / cifar.LAYOUTS[data.kind].folder)
-        case Folder():
-            return str(folder.base(data, root))
+        case Folder() | Pacs() | DomainNet() | Camelyon17() | DomainFolders():
+            return str(base(data, root))

@@ -4,11 +4,12 @@ The last 397 images are the test set: they were written by other people than the
 """
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslrun.data.source import Source, Split, in_memory
+from sslrun.data.source import Labels, Source, Split, in_memory
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Digits
 
@@ -19,7 +20,17 @@ DIGEST = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
 
 def read(data: Digits, split: Split) -> Source:
-    """Grey images (N, 1, size, size). Raises `DataError` if scikit-learn's digits are not the known ones."""
+    """Grey images (N, 1, size, size). Raises `DataError` as `known` does."""
+    values, labels = known()
+    part = slice(TRAIN, None) if split == "test" else slice(0, TRAIN)
+    return in_memory(enlarge(values[part], data.size)[:, None], labels[part], CLASSES)
+
+
+def known() -> tuple[NDArray[np.uint8], Labels]:
+    """The 1,797 images (N, 8, 8), values 0..16, and their labels (N,).
+
+    Raises `DataError` if scikit-learn's digits are not the known ones.
+    """
     from sklearn.datasets import load_digits
 
     table = load_digits()
@@ -31,19 +42,18 @@ def read(data: Digits, split: Split) -> Source:
             where="sklearn.datasets.load_digits()",
             remedy="Install scikit-learn afresh: pip install --force-reinstall scikit-learn",
         )
-    part = slice(TRAIN, None) if split == "test" else slice(0, TRAIN)
-    return in_memory(enlarge(values[part], data.size)[:, None], labels[part], CLASSES)
+    return values, labels
 
 
 def enlarge(values_NHW: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Scale values 0..16 to 0..255 and sides to `size`, bilinearly between pixel centres with borders repeated."""
-    weights = _bilinear(values_NHW.shape[1], size)
-    enlarged: NDArray[np.float64] = weights @ (values_NHW * (255 / 16)) @ weights.T
-    return np.rint(enlarged).astype(np.uint8)
+    return np.rint(bilinear(values_NHW * (255 / 16), size)).astype(np.uint8)
 
 
-def _bilinear(old: int, new: int) -> NDArray[np.float64]:
-    """The matrix (new, old) of linear interpolation between pixel centres."""
-    centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-    distance = np.abs(centre[:, None] - np.arange(old)[None, :])
-    return np.maximum(0.0, 1.0 - distance)
+def bilinear(planes: NDArray[Any], size: int) -> NDArray[np.float64]:
+    """Planes (..., n, n) enlarged to (..., size, size) by linear interpolation between pixel centres."""
+    old = planes.shape[-1]
+    centre = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
+    weights = np.maximum(0.0, 1.0 - np.abs(centre[:, None] - np.arange(old)[None, :]))
+    enlarged: NDArray[np.float64] = weights @ planes @ weights.T
+    return enlarged

@@ -1,7 +1,8 @@
 """What a data set holds, as one short string: part of a run's identity, the same on every machine. Needs no torch.
 
-Folders are named by the sorted list of (relative name, size) of their pictures, which also fixes counts and classes;
-binary files by their content. The path never enters. What a recipe does with the images is the recipe's to hash.
+Folders are named by the sorted list of (relative name, size) of their pictures, which also fixes counts and classes,
+and the lists of PACS and DomainNet moreover by which of them are held out; binary files and tables by their content.
+The path never enters. What a recipe does with the images is the recipe's to hash.
 """
 
 import hashlib
@@ -11,10 +12,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from sslrun.data import cache, cifar, digits, folder, stl10
+from sslrun.data import cache, camelyon17, cifar, digits, digits_styles, domain_folders, domainnet, folder, pacs, stl10
 from sslrun.data.source import naming_files, require
 from sslrun.files import read_json, write_json
-from sslrun.recipe.schema import Cifar, Data, Digits, Folder, Gaussian, Stl10
+from sslrun.recipe.schema import (
+    Camelyon17,
+    Cifar,
+    Data,
+    Digits,
+    DigitsStyles,
+    DomainFolders,
+    DomainNet,
+    Folder,
+    Gaussian,
+    Pacs,
+    Stl10,
+)
 
 
 @naming_files()
@@ -45,6 +58,18 @@ def _lines(data: Data, root: Path) -> Iterator[str]:
         case Cifar():
             layout = cifar.LAYOUTS[data.kind]
             yield from _digests(cifar.files(data, root), f"{layout.folder}/", layout.title, root)
+        case DigitsStyles():
+            yield digits_styles.DIGEST
+        case Pacs() | DomainNet():
+            found = pacs.pictures(data, root) if isinstance(data, Pacs) else domainnet.pictures(data, root)
+            for name, size, held_out in zip(found.names, found.sizes, found.domains.validation, strict=True):
+                yield f"{'validation' if held_out else 'train'} {name}\0{size}"
+        case DomainFolders():
+            found = domain_folders.pictures(data, root)
+            yield from (f"{name}\0{size}" for name, size in zip(found.names, found.sizes, strict=True))
+        case Camelyon17():  # the table names every patch; half a million sizes would take their time
+            path = camelyon17.metadata(data, root)
+            yield f"{path.name}\0{path.stat().st_size}\0{file_digest(path, root)}"
 
 
 def _digests(files: list[Path], layout: str, name: str, root: Path) -> Iterator[str]:

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sslrun.recipe.schema import Byol, DirectPredictor, Folder, NoEma, NonContrastive, Recipe
+from sslrun.recipe.schema import (
+    Byol,
+    DirectPredictor,
+    DomainFolders,
+    DomainSection,
+    Folder,
+    NoEma,
+    NonContrastive,
+    Recipe,
+)
 from sslrun.runs.folder import RunFolder
 
 _BACKBONES = {
@@ -13,6 +22,16 @@ _BACKBONES = {
     "vit": "ViT",
     "small_resnet": "small ResNet",
     "linear": "linear network",
+}
+_SETS = {
+    "digits": "digits",
+    "stl10": "STL-10",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "digits_styles": "digits in styles",
+    "pacs": "PACS",
+    "domainnet": "DomainNet",
+    "camelyon17": "Camelyon17",
 }
 _COLUMNS = {"knn": "kNN", "linear": "linear", "authors_probe": "authors' probe"}
 _ROWS = {"": "this run", "untrained.": "untrained encoder", "pixels.": "raw pixels"}
@@ -36,9 +55,10 @@ def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: 
 
 def _data(recipe: Recipe) -> str:
     data = recipe.data
-    if isinstance(data, Folder):
-        return data.path.rstrip("/").rsplit("/", 1)[-1]
-    return {"digits": "digits", "stl10": "STL-10", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}[data.kind]
+    name = data.path.rstrip("/").rsplit("/", 1)[-1] if isinstance(data, Folder | DomainFolders) else _SETS[data.kind]
+    if isinstance(data, DomainSection) and data.held_out:
+        name += f" without {', '.join(data.held_out)}"
+    return name
 
 
 def _method(recipe: Recipe) -> str:

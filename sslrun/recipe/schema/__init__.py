@@ -8,7 +8,20 @@ from pydantic import model_validator
 
 from sslrun.recipe.schema.analyses import Analyses
 from sslrun.recipe.schema.base import Misfit, Section, option
-from sslrun.recipe.schema.data import Cifar, Data, Digits, Folder, Gaussian, Stl10
+from sslrun.recipe.schema.data import (
+    Camelyon17,
+    Cifar,
+    Data,
+    Digits,
+    DigitsStyles,
+    DomainFolders,
+    DomainNet,
+    DomainSection,
+    Folder,
+    Gaussian,
+    Pacs,
+    Stl10,
+)
 from sslrun.recipe.schema.evaluation import AuthorsProbe, Evaluation, Knn, LinearProbe
 from sslrun.recipe.schema.method import (
     Byol,
@@ -56,6 +69,7 @@ __all__ = [
     "BatchStyle",
     "Blur",
     "Byol",
+    "Camelyon17",
     "Cifar",
     "Collapse",
     "ConstantEma",
@@ -64,9 +78,13 @@ __all__ = [
     "Data",
     "DiagonalPredictor",
     "Digits",
+    "DigitsStyles",
     "DirectCopyPredictor",
     "DirectPredictor",
     "DirectSetPredictor",
+    "DomainFolders",
+    "DomainNet",
+    "DomainSection",
     "Ema",
     "Evaluation",
     "Folder",
@@ -89,6 +107,7 @@ __all__ = [
     "OffsetPredictor",
     "Optimizer",
     "Optimizers",
+    "Pacs",
     "PartitionPredictor",
     "Predictor",
     "Projector",

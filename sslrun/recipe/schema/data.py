@@ -1,10 +1,24 @@
 """Which images a run learns from. Where they lie on this machine is operational and stays out of its identity."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sslrun.recipe.schema.base import Misfit, Section, option
+
+DigitStyle = Literal["chalk", "halftone", "ink", "neon"]
+PacsDomain = Literal["art_painting", "cartoon", "photo", "sketch"]
+DomainNetDomain = Literal["clipart", "infograph", "painting", "quickdraw", "real", "sketch"]
+Hospital = Literal["hospital_0", "hospital_1", "hospital_2", "hospital_3", "hospital_4"]
+
+
+def _store() -> Any:
+    return option(
+        256,
+        "Pictures are stored once as squares of this side: short side scaled to it (antialiased), centre cut out.",
+        ge=16,
+        le=1024,
+    )
 
 
 class DataSection(Section):
@@ -13,8 +27,8 @@ class DataSection(Section):
     limit: int | None = option(
         None,
         "Use only this many training images, drawn evenly over the classes by a fixed rule: the classes take "
-        "turns, each giving its next image in file order (unlabelled images are one class, the last in turn). "
-        "All of them if null.",
+        "turns, each giving its next image in file order (unlabelled images are one class, the last in turn; "
+        "with several domains each class of each domain has its turn). All of them if null.",
         ge=2,
     )
     stream: Literal["auto", "always", "never"] = option(
@@ -60,12 +74,7 @@ class Folder(DataSection):
     path: str = option(description="The folder, absolute or below the data folder.", operational=True)
     train: str = option("train", "Name of the sub-folder with the training images.")
     test: str = option("val", "Name of the sub-folder with the test images.")
-    store: int = option(
-        256,
-        "Pictures are stored once as squares of this side: short side scaled to it (antialiased), centre cut out.",
-        ge=16,
-        le=1024,
-    )
+    store: int = _store()
 
 
 class Gaussian(DataSection):
@@ -94,4 +103,96 @@ class Gaussian(DataSection):
         return self
 
 
-Data = Annotated[Digits | Stl10 | Cifar | Folder | Gaussian, Field(discriminator="kind")]
+class DomainSection(DataSection):
+    """What sets of several domains share. One learns from the training images of the source domains, chooses by their
+    held-out images (`validation`) and judges by all images of the domains held out (`test`)."""
+
+    DOMAINS: ClassVar[tuple[str, ...]] = ()  # in their fixed order; empty where the folders decide
+
+    held_out: tuple[str, ...] = option(
+        (),
+        "The target domains: neither pretraining nor fitting sees them, and all their images are the test set. If "
+        "none is held out, the held-out images of all domains are the test set.",
+    )
+
+    @field_validator("held_out")
+    @classmethod
+    def _some_domain_is_left(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Sorted, since the order says nothing."""
+        if len(set(names)) < len(names):
+            raise Misfit(f"'{next(name for name in names if names.count(name) > 1)}' is named twice")
+        if names and set(names) == set(cls.DOMAINS):
+            raise Misfit("all domains are held out: none is left to learn from")
+        return tuple(sorted(names))
+
+
+class DigitsStyles(DomainSection):
+    """scikit-learn's real digits in four drawn styles, 32×32 in colour; every digit exists in one style only."""
+
+    DOMAINS = get_args(DigitStyle)
+
+    kind: Literal["digits_styles"] = option(description="Built in: 1,797 colour images, 10 classes, 4 domains.")
+    held_out: tuple[DigitStyle, ...] = option((), "The target styles; see `held_out` of any set of domains.")
+
+
+class Pacs(DomainSection):
+    """PACS: `<path>/<domain>/<class>/*` (or below `<path>/kfold/`, as published) with the official split lists as
+    `<path>/splits/<domain>_{train,crossval}_kfold.txt`."""
+
+    DOMAINS = get_args(PacsDomain)
+
+    kind: Literal["pacs"] = option(description="9,991 pictures, 7 classes, 4 domains.")
+    path: str = option("PACS", "The folder, absolute or below the data folder.", operational=True)
+    held_out: tuple[PacsDomain, ...] = option((), "The target domains, usually one: leave-one-domain-out.")
+    store: int = _store()
+
+
+class DomainNet(DomainSection):
+    """DomainNet with its published lists: `<path>/<domain>/<class>/*`, `<path>/<domain>_{train,test}.txt`."""
+
+    DOMAINS = get_args(DomainNetDomain)
+
+    kind: Literal["domainnet"] = option(description="6 domains; 20 of the 345 classes, or all.")
+    path: str = option("DomainNet", "The folder, absolute or below the data folder.", operational=True)
+    classes: Literal["udg20", "all"] = option(
+        "udg20", "The 20 classes of the protocol for unsupervised domain generalization (Zhang et al., CVPR 2022)."
+    )
+    held_out: tuple[DomainNetDomain, ...] = option(
+        ("clipart", "infograph", "quickdraw"),
+        "The target domains. The protocol's other direction holds out painting, real and sketch.",
+    )
+    store: int = _store()
+
+
+class Camelyon17(DomainSection):
+    """Camelyon17-WILDS: `<path>/metadata.csv` and 96×96 patches of lymph nodes from five hospitals, healthy or not."""
+
+    DOMAINS = get_args(Hospital)
+
+    kind: Literal["camelyon17"] = option(description="455,954 patches, 2 classes, 5 domains.")
+    path: str = option("camelyon17_v1.0", "The folder, absolute or below the data folder.", operational=True)
+    held_out: tuple[Hospital, ...] = option(
+        ("hospital_1", "hospital_2"),
+        "The target hospitals: as published 1 for validation out of distribution and 2 for the test.",
+    )
+
+
+class DomainFolders(DomainSection):
+    """Any pictures sorted as `<path>/<domain>/<class>/*.jpg`; all domains have the same classes."""
+
+    kind: Literal["domains"] = option(description="One folder a domain, in it one folder a class.")
+    path: str = option(description="The folder, absolute or below the data folder.", operational=True)
+    validation: float = option(
+        0.2,
+        "The share of each class of each domain that is held out from learning, at least one picture of two; which "
+        "ones is decided by their names alone.",
+        gt=0,
+        lt=1,
+    )
+    store: int = _store()
+
+
+Data = Annotated[
+    Digits | Stl10 | Cifar | Folder | Gaussian | DigitsStyles | Pacs | DomainNet | Camelyon17 | DomainFolders,
+    Field(discriminator="kind"),
+]

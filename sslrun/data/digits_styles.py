@@ -1,0 +1,114 @@
+"""scikit-learn's real digits in four drawn styles, 32×32 in colour: unseen domains without any file.
+
+Every digit exists in one style only, so no image can be matched across styles by its writer's stroke. The styles
+differ in mean colour, in a smooth background that varies from image to image, in the texture of the stroke and in
+contrast:
+
+- chalk     grainy white strokes on a smudged green board;
+- halftone  orange dots on purple, as printed in a coarse screen;
+- ink       dark blue strokes on stained paper: the contrast is inverted;
+- neon      bright blue outlines of the strokes, which are hollow, on a dark red wall.
+
+Amplitude alone makes chalk and halftone alike: colour, background and the screen's peaks lie in it. It can't undo ink,
+since inverting the contrast turns the phase of every frequency but the zeroth by π and leaves the amplitudes as they
+are; nor neon, since outlines have other phases than the strokes that they surround.
+
+All arithmetic is in whole numbers or exact binary fractions, so every machine draws the same bytes (`DIGEST`).
+"""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslrun.data import digits
+from sslrun.data.domains import Domains
+from sslrun.data.source import Labels, Source, Split, in_memory
+from sslrun.errors import DataError
+from sslrun.recipe.schema import DigitsStyles
+
+SIDE = 32
+# sha256 of the 1,797 images as bytes, in scikit-learn's order.
+DIGEST = "4c48cf5a0c52faee6fd1bb97ef748f1af4b3c3a000b9c2196960bab3791fa18e"
+
+Values = NDArray[np.int64]  # (N, C, H, W) or what broadcasts to it; brightness 0..255, `smooth` -128..127
+
+
+def read(data: DigitsStyles, split: Split) -> Source:
+    """Colour images (N, 3, 32, 32). Raises `DataError` if they are not the known ones."""
+    values, labels = digits.known()
+    styles = assign(labels)
+    images = draw(values, styles.numbers)
+    if hashlib.sha256(images.tobytes()).hexdigest() != DIGEST:
+        raise DataError(
+            "the drawn digits are not the known ones", where="data.kind: digits_styles", remedy="Report this as a bug."
+        )
+    return styles.split(in_memory(images, labels, digits.CLASSES), data.held_out, split)
+
+
+def assign(labels: Labels) -> Domains:
+    """The style of each digit, and whether it is held out from learning.
+
+    The digits of a class take the styles in turn, class c beginning with style c mod 4, so that the styles' sizes
+    differ by few; of a style's digits of a class every fifth is held out.
+    """
+    rank = np.empty_like(labels)
+    for label in np.unique(labels):
+        rank[labels == label] = np.arange(np.count_nonzero(labels == label))
+    count = len(DigitsStyles.DOMAINS)
+    return Domains((rank + labels) % count, DigitsStyles.DOMAINS, rank // count % 5 == 4)
+
+
+def draw(values_NHW: NDArray[np.uint8], styles_N: Labels) -> NDArray[np.uint8]:
+    """Digits of values 0..16 as images (N, 3, 32, 32), each in its style; what varies is drawn by the place in N."""
+    count, coarse = len(values_NHW), (3, 4, 4)
+    # A bit generator's raw stream is the same in every version of NumPy; that of its distributions may change.
+    raw = np.random.PCG64(0).random_raw(count * (SIDE * SIDE + 3 * 4 * 4) // 8).astype("<u8")
+    bytes_ND = np.frombuffer(raw.tobytes(), np.uint8).reshape(count, -1).astype(np.int64)
+    grain_N1HW = bytes_ND[:, : SIDE * SIDE].reshape(-1, 1, SIDE, SIDE)
+    smooth_NCHW = (
+        np.floor(digits.bilinear(bytes_ND[:, SIDE * SIDE :].reshape(-1, *coarse), SIDE)).astype(np.int64) - 128
+    )
+    tone_N1HW = digits.enlarge(values_NHW, SIDE).astype(np.int64)[:, None]
+    images = np.empty((count, 3, SIDE, SIDE), np.uint8)
+    for style, name in enumerate(DigitsStyles.DOMAINS):
+        here = styles_N == style
+        images[here] = _STYLES[name](tone_N1HW[here], grain_N1HW[here], smooth_NCHW[here])
+    return images
+
+
+def _chalk(tone: Values, grain: Values, smooth: Values) -> Values:
+    board = _colour(40, 80, 60) + smooth[:, :1] // 5
+    return _painted(board, _colour(235, 235, 215), _crisp(tone) * (96 + grain * 5 // 8) // 256)
+
+
+def _halftone(tone: Values, grain: Values, smooth: Values) -> Values:
+    distance = np.minimum(np.arange(SIDE) % 4, 4 - np.arange(SIDE) % 4)  # from the middle of a dot: 0, 1, 2, 1
+    screen = 64 * (distance[:, None] + distance)
+    return _painted(_colour(90, 40, 130) + smooth // 4, _colour(255, 170, 40), (_crisp(tone) * 3 // 4 - screen) * 4)
+
+
+def _ink(tone: Values, grain: Values, smooth: Values) -> Values:
+    paper = _colour(222, 205, 172) + smooth[:, :1] * _colour(3, 4, 5) // 16
+    return _painted(paper, _colour(25, 30, 85), _crisp(tone))
+
+
+def _neon(tone: Values, grain: Values, smooth: Values) -> Values:
+    return _painted(_colour(70, 20, 30) + smooth[:, :1] // 4, _colour(90, 220, 255), 255 - 4 * np.abs(tone - 75))
+
+
+_STYLES = {"chalk": _chalk, "halftone": _halftone, "ink": _ink, "neon": _neon}
+
+
+def _crisp(tone: Values) -> Values:
+    return np.clip(2 * tone - 96, 0, 255)
+
+
+def _painted(ground: Values, paint: Values, cover: Values) -> Values:
+    """`paint` on `ground`, where `cover` is 255 all of it, where it is 0 or below nothing."""
+    ground = np.clip(ground, 0, 255)
+    return ground + (paint - ground) * np.clip(cover, 0, 255) // 255
+
+
+def _colour(red: int, green: int, blue: int) -> Values:
+    return np.array([red, green, blue])[:, None, None]

@@ -1,0 +1,121 @@
+"""Pictures in files: found in class folders, and decoded to squares of one side.
+
+Squares are as torchvision's Resize and CenterCrop make them. Decoding is slow, so `cache` keeps the result. `folder`,
+`domain_folders` and the sets with lists of files stand on it.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from sslrun.data.source import Labels, Pixels
+from sslrun.errors import DataError
+from sslrun.recipe.schema import Camelyon17, DomainFolders, DomainNet, Folder, Pacs
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+LITTER = ("thumbs.db", "desktop.ini")  # what Windows leaves behind; hidden files are passed over too
+BLOCK = 256  # pictures decoded between two writes
+
+
+class Picture(NamedTuple):
+    """One file: its path below the data set's folder with forward slashes, its class, its size in bytes."""
+
+    name: str
+    label: str
+    size: int
+
+
+def base(data: Folder | Pacs | DomainNet | Camelyon17 | DomainFolders, root: Path) -> Path:
+    """The data set's folder: `data.path`, below `root` unless it is absolute."""
+    return root / Path(data.path).expanduser()
+
+
+def in_class_folders(folder: Path, below: str) -> list[Picture]:
+    """The pictures under `folder/below/CLASS/`, by class and name.
+
+    Raises `DataError` for a folder without class folders, an empty class, or a file that is no picture.
+    """
+    classes = subfolders(folder / below)
+    if not classes:
+        raise DataError("no class folders", where=str(folder / below), remedy="Expected one folder for each class.")
+    found: list[Picture] = []
+    for label in classes:
+        inside = [Picture(path, label, size) for path, size in _walk(folder, f"{below}/{label}")]
+        if not inside:
+            raise DataError(
+                "no pictures in this class", where=str(folder / below / label), remedy=f"Expected {_endings()}."
+            )
+        found += sorted(inside)
+    return found
+
+
+def subfolders(folder: Path) -> list[str]:
+    """The names of the folders in `folder`, sorted, without hidden ones."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+
+
+def _walk(folder: Path, below: str) -> Iterator[tuple[str, int]]:
+    """All pictures under `folder/below`, at any depth: path relative to `folder`, and size."""
+    for entry in os.scandir(folder / below):
+        name = f"{below}/{entry.name}"
+        if entry.name.startswith(".") or entry.name.lower() in LITTER:
+            continue
+        if entry.is_dir():
+            yield from _walk(folder, name)
+        elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
+            yield name, entry.stat().st_size
+        else:
+            raise DataError(
+                "not a picture, but inside a class folder",
+                where=str(folder / name),
+                remedy=f"Pictures end in {_endings()}. Move other files out of the class folders.",
+            )
+
+
+def _endings() -> str:
+    return ", ".join(ENDINGS[:-1]) + f" or {ENDINGS[-1]}"
+
+
+def decoded(folder: Path, names: Sequence[str], side: int) -> Callable[[Labels], Iterator[Pixels]]:
+    """The `blocks` of a `Source` whose images are the pictures `names` below `folder`, decoded to squares of `side`."""
+
+    def blocks(index: Labels) -> Iterator[Pixels]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow works outside Python's lock
+            for at in range(0, len(index), BLOCK):
+                paths = [folder / names[i] for i in index[at : at + BLOCK]]
+                yield np.stack(list(pool.map(lambda path: decode(path, side), paths)))
+
+    return blocks
+
+
+def decode(path: Path, side: int) -> Pixels:
+    """One picture as RGB (3, side, side): turned upright as its EXIF says, short side scaled to `side` (bilinear,
+    antialiased), centre cut out. Raises `DataError` naming the file if it can't be read or has 16 or 32 bits a value.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode[0] in "IF":
+                raise DataError(
+                    f"{image.mode} picture: more than 8 bits a value", where=str(path), remedy="Convert it to 8 bits."
+                )
+            # Through RGBA, or Pillow warns of palettes with transparency; the colours are the same.
+            image = (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        raise DataError(
+            f"not readable as a picture: {error or type(error).__name__}",
+            where=str(path),
+            remedy="It is cut off, damaged or not a picture. Put a good copy in its place, or delete it.",
+        ) from error
+    width, height = (edge * side // min(image.size) for edge in image.size)
+    left, top = round((width - side) / 2), round((height - side) / 2)
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image.crop((left, top, left + side, top + side))).transpose(2, 0, 1)
