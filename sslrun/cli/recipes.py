@@ -117,14 +117,14 @@ def preview(
     changes: SetOption = [],  # noqa: B006
     data: DataOption = None,
 ) -> None:
-    """Draw a sheet of training images and the views made of them.
+    """Draw a sheet of training images and the views made of them; with a style, also of what FA and BSS do to them.
 
-    Example: sslrun preview imagenette_directpred --out views.png
+    Example: sslrun preview imagenette_directpred --set views.style.kind=bss --out views.png
     """
     plan = read(recipe, changes)
     from sslrun.data.sources import load
     from sslrun.jobs import places
-    from sslrun.views.sheet import preview_sheet
+    from sslrun.views.preview import preview_sheet
 
     images = load(plan.data, places(plan, None, data).data, "pretrain")
     preview_sheet(plan, images, out)

@@ -1,9 +1,10 @@
-"""A picture of what the views do: a sheet with one image a row, and a labelled column for each kind of view.
+"""A picture for people: one image a row, and labelled columns, in groups where they show different things.
 
-`preview_sheet` shows a recipe's views; `write_sheet` draws any columns. The views come from `pipeline.py`.
+`preview.py` says what a recipe's sheet shows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,47 +12,51 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from sslrun.data.images import ImageSet
-from sslrun.errors import InputError
 from sslrun.files import replacing
-from sslrun.recipe.schema import Recipe
-from sslrun.views.pipeline import Views
 
 LEAST_CELL = 192  # pixels to which small images are enlarged
-GAP, HEADER = 8, 28
+GAP, HEADER, GROUP_GAP = 8, 28, 40
+ACCENT = "#00C8FF"  # seen on pictures and on magma
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom as parts of a picture's sides."""
 
 
-def preview_sheet(recipe: Recipe, images: ImageSet, path: Path, count: int = 8) -> None:
-    """Write a PNG with `count` images, spread over the set, and the views they get in the first step.
+@dataclass(frozen=True)
+class Column:
+    """Float images in [0, 1], (N, C, H, W) with 1 or 3 channels; a note and a frame for each, or None."""
 
-    Raises `InputError` for vectors.
+    x_NCHW: Tensor
+    notes: Sequence[str | None] = ()
+    frames: Sequence[Box | None] = ()
+
+
+def write_sheet(path: Path, groups: Mapping[str, Mapping[str, Column]]) -> None:
+    """Write a PNG of titled groups of labelled columns, all with the same number of images; sizes may differ.
+
+    All are shown at one size, small ones as blocks. A single group needs no title: its own may be "". Raises `OSError`
+    where the file can't be written.
     """
-    if images.images.ndim != 4:
-        raise InputError("vectors can't be shown as pictures", where=f"data.kind: {recipe.data.kind}")
-    row_N = torch.linspace(0, len(images.images) - 1, min(count, len(images.images))).long()
-    images_NCHW = images.images[row_N]
-    views = Views(recipe.views, channels=images_NCHW.shape[1], stored=images_NCHW.shape[3])
-    columns = {"raw": images_NCHW.float() / 255}
-    for number, x_NCSS in enumerate(views(images_NCHW, views.draw(len(images_NCHW), recipe.seed, 0)), start=1):
-        columns[f"view {number}"] = views.unnormalized(x_NCSS)
-    write_sheet(path, columns)
-
-
-def write_sheet(path: Path, columns: Mapping[str, Tensor]) -> None:
-    """Write a PNG whose columns are float images in [0, 1], (N, C, H, W) with 1 or 3 channels; sizes may differ.
-
-    All are shown at one size, small ones as blocks. Raises `OSError` where the file can't be written.
-    """
-    cell = max(LEAST_CELL, *(max(x_NCHW.shape[2:]) for x_NCHW in columns.values()))
-    rows = len(next(iter(columns.values())))
-    size = (len(columns) * (cell + GAP) + GAP, rows * (cell + GAP) + HEADER)
-    sheet = Image.new("RGB", size, "white")
+    columns = [column for group in groups.values() for column in group.values()]
+    cell = max(LEAST_CELL, *(max(column.x_NCHW.shape[2:]) for column in columns))
+    header = HEADER * (1 + any(groups))
+    width = len(columns) * (cell + GAP) + GAP + (len(groups) - 1) * (GROUP_GAP - GAP)
+    sheet = Image.new("RGB", (width, len(columns[0].x_NCHW) * (cell + GAP) + header), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
-    for column, (label, x_NCHW) in enumerate(columns.items()):
-        left = GAP + column * (cell + GAP)
-        pen.text((left + cell / 2, HEADER / 2), label, fill="black", anchor="mm", font=font)
-        for row, x_CHW in enumerate(x_NCHW):
-            sheet.paste(_picture(x_CHW, cell), (left, HEADER + row * (cell + GAP)))
+    left = GAP
+    for title, group in groups.items():
+        pen.text((left, HEADER / 2), title, fill="black", anchor="lm", font=ImageFont.load_default(size=16))
+        for label, column in group.items():
+            pen.text((left + cell / 2, header - HEADER / 2), label, fill="black", anchor="mm", font=font)
+            for row, x_CHW in enumerate(column.x_NCHW):
+                corner = (left, header + row * (cell + GAP))
+                sheet.paste(_picture(x_CHW, cell), corner)
+                if column.frames:
+                    _frame(pen, corner, cell, column.frames[row])
+                if column.notes:
+                    _note(pen, corner, cell, column.notes[row])
+            left += cell + GAP
+        left += GROUP_GAP - GAP
     with replacing(path) as part:
         sheet.save(part, format="PNG")
 
@@ -62,3 +67,19 @@ def _picture(x_CHW: Tensor, cell: int) -> Image.Image:
     scale = cell / max(picture.size)
     size = (round(picture.width * scale), round(picture.height * scale))
     return picture.resize(size, Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BICUBIC)
+
+
+def _frame(pen: ImageDraw.ImageDraw, corner: tuple[int, int], cell: int, box: Box | None) -> None:
+    if box is not None:
+        x, y = corner
+        left, top, right, bottom = (round(part * cell) for part in box)
+        pen.rectangle((x + left, y + top, x + right - 1, y + bottom - 1), outline=ACCENT, width=2)
+
+
+def _note(pen: ImageDraw.ImageDraw, corner: tuple[int, int], cell: int, text: str | None) -> None:
+    """White on black in the lower left corner."""
+    if text:
+        place, font = (corner[0] + 6, corner[1] + cell - 6), ImageFont.load_default(size=12)
+        left, top, right, bottom = pen.textbbox(place, text, anchor="lb", font=font)
+        pen.rectangle((left - 4, top - 3, right + 4, bottom + 3), fill="black")
+        pen.text(place, text, fill="white", anchor="lb", font=font)

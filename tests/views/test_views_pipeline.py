@@ -1,20 +1,15 @@
 """Whole views: against torchvision on single images, against PIL, and what does and does not change the draws."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from by_torchvision import FULL, NORMALIZE, colours, drawn, finish, geometry, pictures
-from PIL import Image
 from torchvision.transforms import functional as TF
 
-from sslrun.data.images import ImageSet
 from sslrun.errors import RecipeError
-from sslrun.recipe import read_recipe, schema
+from sslrun.recipe import schema
 from sslrun.views import Views
 from sslrun.views.reference import pil_view
-from sslrun.views.sheet import preview_sheet, write_sheet
 
 
 @pytest.mark.parametrize("smooth", [False, True])
@@ -153,23 +148,3 @@ def test_unnormalized_undoes_the_normalization() -> None:
 def test_what_does_not_fit_the_images_is_refused(recipe: schema.Views, channels: int, where: str) -> None:
     with pytest.raises(RecipeError, match=where):
         Views(recipe, channels=channels, stored=32)
-
-
-def test_a_sheet_is_a_readable_picture(tmp_path: Path) -> None:
-    x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    write_sheet(tmp_path / "sheet.png", {"raw": x, "view": x.expand(-1, 3, -1, -1)})
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        levels = np.asarray(sheet)
-    assert levels.shape[2] == 3
-    enlarged = (x[0, 0] * 255).round().repeat_interleave(24, 0).repeat_interleave(24, 1)
-    assert np.array_equal(levels[28:220, 8:200, 0], enlarged.numpy())
-
-
-def test_a_preview_shows_the_images_and_their_views(tmp_path: Path) -> None:
-    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / "quickstart.yaml")
-    images = ImageSet(pictures(20, 1, 16), torch.full((20,), -1))
-    preview_sheet(recipe, images, tmp_path / "sheet.png", count=5)
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (3 * 200 + 8, 5 * 200 + 28)
-        first_raw = np.asarray(sheet.convert("L"))[28:220, 8:200]
-    assert np.array_equal(first_raw[::12, ::12], images.images[0, 0].numpy())
