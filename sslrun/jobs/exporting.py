@@ -1,7 +1,8 @@
 """Take a run's encoder elsewhere: as safetensors, or as a state dict that torchvision or timm loads without a word.
 
-Parameter names are torchvision's to begin with (`sslrun.networks.backbones`), and timm's are the same, so that nothing
-is renamed: what differs is the container, and what must be said to build the same network there.
+Parameter names are torchvision's to begin with (`sslrun.networks.backbones`), and timm's are the same (but for
+transformers, which don't go there), so that nothing is renamed: what differs is the container, and what must be said to
+build the same network there.
 """
 
 import shutil
@@ -18,7 +19,8 @@ from sslrun.runs.folder import RunFolder
 from sslrun.training.checkpoint import encoder_metadata
 
 Library = Literal["safetensors", "torchvision", "timm"]
-_KNOWN = ("resnet18", "resnet50", "densenet121")
+_KNOWN = ("densenet121", "vit")
+_RESNETS = ("resnet18", "resnet50")  # known at torchvision's width
 
 
 def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, str]:
@@ -36,7 +38,13 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
             remedy="`sslrun pretrain` its recipe first; it goes on from where it is.",
         )
     about = _metadata(folder.encoder)
-    known = about["architecture"] in _KNOWN and (about["architecture"] == "densenet121" or about["width"] == 64)
+    if to == "timm" and about["architecture"] == "vit":
+        raise InputError(
+            "timm names the weights of a vit otherwise: it is not offered",
+            where=str(folder.encoder),
+            remedy="`--to torchvision` or `--to safetensors`.",
+        )
+    known = about["architecture"] in _KNOWN or (about["architecture"] in _RESNETS and about["width"] == 64)
     if to != "safetensors" and not known:
         raise InputError(
             f"{to} has no {about['architecture']} of width {about['width']}",
@@ -63,18 +71,23 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 def _lines(about: dict[str, Any], library: str, file: Path) -> str:
     """Build the network in torchvision or timm, fit its first and last layers, load."""
-    name, channels = about["architecture"], about["channels"]
+    name, channels, width = about["architecture"], about["channels"], about["width"]
     cifar = about["stem"] == "cifar"
     imports = ["torch", library] if file.suffix != ".safetensors" else ["torch", library, "safetensors.torch"]
     build = f"{library}.models.{name}()"
+    if name == "vit":
+        sizes = (about["size"], about["patch"], about["depth"], about["heads"], width, 4 * width)
+        build = f"torchvision.models.VisionTransformer({', '.join(map(str, sizes))})"
     if library == "timm":
         build = f'timm.create_model("{name}", num_classes=0, in_chans={channels})'
     changes = {}
     if library == "torchvision":
-        changes["classifier" if name == "densenet121" else "fc"] = "torch.nn.Identity()"
+        changes[{"densenet121": "classifier", "vit": "heads"}.get(name, "fc")] = "torch.nn.Identity()"
     if cifar:
         changes["conv1"] = f"torch.nn.Conv2d({channels}, 64, 3, 1, 1, bias=False)"
         changes["maxpool"] = "torch.nn.Identity()"
+    elif channels != 3 and name == "vit":
+        changes["conv_proj"] = f"torch.nn.Conv2d({channels}, {width}, {about['patch']}, {about['patch']})"
     elif channels != 3 and library == "torchvision":
         layer = "features.conv0" if name == "densenet121" else "conv1"
         changes[layer] = f"torch.nn.Conv2d({channels}, 64, 7, 2, 3, bias=False)"

@@ -22,14 +22,18 @@ def starting_encoder(recipe: Recipe, channels: int) -> nn.Module:
 
 def encoder_metadata(recipe: Recipe, images: ImageSet) -> dict[str, Any]:
     """What a user of the encoder's file must know: what it is, and how to feed it."""
-    normalize = recipe.views.normalize
-    return {
+    normalize, backbone = recipe.views.normalize, recipe.network.backbone
+    about = {
         "format": f"sslrun {__version__}",
-        "architecture": recipe.network.backbone.kind,
-        "stem": recipe.network.backbone.stem,
-        "width": recipe.network.backbone.width,
+        "architecture": backbone.kind,
+        "stem": backbone.stem,
+        "width": backbone.width,
         "channels": images.images.shape[1],
         "size": recipe.views.size or images.images.shape[-1],
         "mean": list(normalize.mean) if normalize else None,
         "std": list(normalize.std) if normalize else None,
+        "batch_norm": "per_view",  # how it was trained: each view alone, with `style: bss` one style at a time
     }
+    if backbone.kind == "vit":
+        about |= {"patch": backbone.patch, "depth": backbone.depth, "heads": backbone.heads}
+    return about

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import cast
 
 import torch
 from torch import nn
 
 from sslrun.methods.base import Method
+from sslrun.methods.msn import MSN
 from sslrun.methods.noncontrastive import NonContrastive, cosine_loss, squared_loss
 from sslrun.methods.simclr import SimCLR
 from sslrun.methods.swav import Assignment, SwAV
@@ -16,14 +18,17 @@ from sslrun.networks.ema import ema_momentum
 from sslrun.networks.heads import build_projector
 from sslrun.networks.predictors import build_predictor
 from sslrun.networks.predictors.base import NoPredictor, linear_layer
+from sslrun.networks.vit import ViT
 from sslrun.recipe import schema
-from sslrun.recipe.schema import Byol, NoEma, Recipe, SimClr, Swav
+from sslrun.recipe.schema import Byol, Msn, NoEma, Recipe, SimClr, Swav
 from sslrun.seeds import stream_seed
 
 
 def build_encoder(recipe: Recipe, channels: int, stream: str = "initialisation") -> nn.Module:
     """The recipe's encoder at its random start; the same weights every time it is asked for."""
-    return build_backbone(recipe.network.backbone, channels, stream_seed(recipe.seed, stream, 0))
+    return build_backbone(
+        recipe.network.backbone, channels, stream_seed(recipe.seed, stream, 0), side=recipe.views.size
+    )
 
 
 def build_method(recipe: Recipe, encoder: nn.Module, channels: int, steps: int, device: torch.device) -> Method:
@@ -38,6 +43,19 @@ def build_method(recipe: Recipe, encoder: nn.Module, channels: int, steps: int, 
             )
         case Swav() as section:
             method = _swav(recipe, section, encoder, steps, autocast)
+        case Msn() as section:
+            projector, dim = _projector(recipe, encoder, "initialisation")
+            generator = torch.Generator().manual_seed(stream_seed(recipe.seed, "initialisation", 2))
+            method = MSN(
+                cast(ViT, encoder),  # the schema gives MSN no other
+                projector,
+                NoPredictor(),
+                linear_layer(dim, section.prototypes, bias=False, generator=generator),
+                section,
+                steps=steps,
+                seed=recipe.seed,
+                autocast=autocast,
+            )
         case schema.NonContrastive() as section:
             method = _noncontrastive(recipe, section, encoder, channels, steps, autocast)
     return method.to(device)

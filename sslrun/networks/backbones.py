@@ -1,7 +1,7 @@
 """The encoders: images in, pooled features h_ND out, under torchvision's parameter names and without its last layer.
 
-A backbone's weights come from a seed of its own and leave the global generator as it was. The projector that stands
-on top is in heads.py; who trains both is in training/pretrain.py.
+A backbone's weights come from a seed of its own and leave the global generator as it was. The transformer is in
+vit.py, the projector that stands on top in heads.py; who trains both is in training/pretrain.py.
 
 Shapes: N images, C channels, H × W pixels, D features.
 """
@@ -18,6 +18,8 @@ from torchvision.models import densenet121
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from sslrun.errors import InputError
+from sslrun.networks.encoder import Encoder
+from sslrun.networks.vit import ViT
 from sslrun.recipe.schema import Backbone
 
 _BLOCKS: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -25,13 +27,7 @@ _BLOCKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
     "small_resnet": (BasicBlock, (1, 1, 1)),
 }
-_HEADS = ("fc.", "classifier.")
-
-
-class Encoder(nn.Module):
-    """A network from images x_NCHW to pooled features h_ND with D = `feature_dim`."""
-
-    feature_dim: int
+_HEADS = ("fc.", "classifier.", "heads.")
 
 
 class ResNet(Encoder):
@@ -106,10 +102,11 @@ class Linear(Encoder):
         return nn.functional.linear(x_NC, self.weight)
 
 
-def build_backbone(section: Backbone, channels: int, seed: int) -> Encoder:
+def build_backbone(section: Backbone, channels: int, seed: int, side: int | None = None) -> Encoder:
     """The recipe's encoder for images of `channels` channels, with weights drawn from `seed`.
 
-    Weights start as torchvision starts them; those of `Linear` are orthogonal.
+    Weights start as torchvision starts them; those of `Linear` are orthogonal. A transformer's positions are made for
+    views of `side` pixels; raises `InputError` if it isn't given them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -117,6 +114,10 @@ def build_backbone(section: Backbone, channels: int, seed: int) -> Encoder:
             return DenseNet(channels=channels)
         if section.kind == "linear":
             return Linear(channels=channels, width=section.width)
+        if section.kind == "vit":
+            if side is None:
+                raise InputError("a vit is built for views of one side, and none is given", where="views.size")
+            return ViT(section, channels=channels, side=side)
         block, depths = _BLOCKS[section.kind]
         cifar_stem = section.kind == "small_resnet" or section.stem == "cifar"
         return ResNet(block, depths, channels=channels, width=section.width, cifar_stem=cifar_stem)
@@ -125,8 +126,8 @@ def build_backbone(section: Backbone, channels: int, seed: int) -> Encoder:
 def load_weights(backbone: nn.Module, path: Path) -> None:
     """Fill `backbone` from a file of torchvision's parameter names: .safetensors, or a state dict saved by torch.
 
-    A classification head (`fc.*`, `classifier.*`) in the file and a `module.` before every name are passed over.
-    Raises `InputError`, naming file and keys, if anything else is missing, left over, or of another shape; the
+    A classification head (`fc.*`, `classifier.*`, `heads.*`) in the file and a `module.` before every name are passed
+    over. Raises `InputError`, naming file and keys, if anything else is missing, left over, or of another shape; the
     backbone is then as it was.
     """
     given = _read_state(path)
@@ -151,7 +152,8 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
         raise InputError(
             "these weights are of another network; " + "; ".join(troubles),
             where=str(path),
-            remedy="Names are torchvision's. Check network.backbone (kind, stem, width) against the file.",
+            remedy="Names are torchvision's. Check network.backbone (kind, stem, width; of a vit all, and views.size) "
+            "against the file.",
         )
     backbone.load_state_dict(given, strict=False)
 

@@ -43,7 +43,7 @@ def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: 
     parts = [
         f"gaussian in {size} dimensions" if vectors else f"{_data(recipe)} {size} px",
         f"{images:,} {'vectors' if vectors else 'images'}",
-        _BACKBONES[recipe.network.backbone.kind],
+        _backbone(recipe),
         _method(recipe),
         f"{device} {recipe.training.precision}",
     ]
@@ -59,6 +59,12 @@ def _data(recipe: Recipe) -> str:
     if isinstance(data, DomainSection) and data.held_out:
         name += f" without {', '.join(data.held_out)}"
     return name
+
+
+def _backbone(recipe: Recipe) -> str:
+    section = recipe.network.backbone
+    shape = f"/{section.patch}, {section.depth} layers of {section.width}" if section.kind == "vit" else ""
+    return _BACKBONES[section.kind] + shape
 
 
 def _method(recipe: Recipe) -> str:

@@ -63,6 +63,25 @@ def test_networks_of_our_own_are_kept_as_safetensors_only(tmp_path: Path) -> Non
         torch.testing.assert_close(names["model"].eval()(x_NCHW), encoder(x_NCHW))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("to", ["torchvision", "safetensors"])
+def test_a_vit_of_any_size_goes_to_torchvision(tmp_path: Path, to: str, channels: int) -> None:
+    section = Backbone(kind="vit", patch=4, depth=2, heads=2, width=16)
+    encoder = build_backbone(section, channels, seed=3, side=16).eval()
+    shape = section.model_dump(include={"stem", "width", "patch", "depth", "heads"})
+    run = RunFolder(tmp_path / "exported-0123456789abcdef")
+    run.path.mkdir()
+    save_encoder(run.encoder, encoder, {"architecture": "vit", "channels": channels, "size": 16, **shape})
+    _, lines = export(run, to, tmp_path / ("encoder.safetensors" if to == "safetensors" else "encoder.pt"))
+    names: dict[str, Any] = {}
+    exec(lines, names)
+    x_NCHW = torch.randn(2, channels, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(names["model"].eval()(x_NCHW), encoder(x_NCHW), rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="not offered"):
+        export(run, "timm", tmp_path / "x.pt")
+
+
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     run, _ = run_with(tmp_path, kind="resnet18")
     with pytest.raises(InputError, match="safetensors, torchvision, timm"):

@@ -163,6 +163,7 @@ class Recipe(Section):
             raise Misfit(f"every {every} epochs is never: training has {epochs}", "evaluation.every", "training.epochs")
         self._method_has_what_it_needs()
         self._vectors_or_images()
+        self._patches_fill_the_views()
         if self.data.limit is not None and self.training.batch_size > self.data.limit:
             raise Misfit(
                 f"a batch of {self.training.batch_size} is larger than the {self.data.limit} images of data.limit",
@@ -215,3 +216,17 @@ class Recipe(Section):
                         f"evaluation.{name}",
                         "data.kind",
                     )
+
+    def _patches_fill_the_views(self) -> None:
+        """A transformer is built for views of one side, and cuts each view into whole patches."""
+        backbone, views = self.network.backbone, self.views
+        if backbone.kind != "vit":
+            return
+        if views.size is None:
+            raise Misfit("a vit is built for views of one side: set views.size", "views.size", "network.backbone.kind")
+        sides = {"views.size": views.size} | ({"views.small.size": views.small.size} if views.small else {})
+        for name, side in sides.items():
+            if side % backbone.patch:
+                raise Misfit(
+                    f"patches of {backbone.patch} px do not divide views of {side}", "network.backbone.patch", name
+                )

@@ -104,8 +104,8 @@ class Swav(Section):
 class Msn(Section):
     """MSN (arXiv 2204.07141): masked anchors match the prototypes that an unmasked view of the image matches.
 
-    The first view is the target's; all others, and the small ones, are anchors, of which a transformer sees only a
-    part of the patches.
+    The first view is the target's; all others, and the small ones, are anchors. Of the full-size ones a transformer
+    sees only a part of the patches.
     """
 
     kind: Literal["msn"] = option(description="Masked Siamese networks; for `network.backbone.kind: vit`.")
@@ -113,7 +113,7 @@ class Msn(Section):
     temperature: float = option(0.1, "Temperature τ of the anchors' predictions.", gt=0)
     sharpening: float = option(0.25, "Temperature T that sharpens the targets.", gt=0, le=1)
     entropy_weight: float = option(1.0, "Weight λ of the mean prediction's entropy.", ge=0)
-    drop: float = option(0.15, "Part of an anchor's patches that is left out.", ge=0, lt=1)
+    drop: float = option(0.15, "Part of a full-size anchor's patches that is left out.", ge=0, lt=1)
     sinkhorn: bool = option(True, "Also balance the targets by Sinkhorn-Knopp (the authors' configuration does).")
     momentum: float = option(0.996, "Weight of the old target at the start; it rises linearly to 1.", ge=0, le=1)
 
