@@ -21,10 +21,27 @@ MOST_WEIGHTS = 4096  # of a linear network, to be kept in every row of the histo
 _CHUNK = 256
 
 
+def spread(count: int, most: int) -> Tensor:
+    """At most `most` of the numbers below `count`, evenly spread, int64: the same ones whenever asked."""
+    return torch.linspace(0, count - 1, min(most, count)).round().long()
+
+
 def fixed_images(images_NCHW: Tensor) -> Tensor:
     """At most 1,024 images spread evenly over the set: the same ones in every epoch and for every seed."""
-    count = min(MOST_IMAGES, len(images_NCHW))
-    return images_NCHW[torch.linspace(0, len(images_NCHW) - 1, count).round().long()].clone()
+    return images_NCHW[spread(len(images_NCHW), MOST_IMAGES)].clone()
+
+
+@torch.no_grad()
+def outputs(method: Method, images_NCHW: Tensor, view: Callable[[Tensor], Tensor] = lambda x_NCHW: x_NCHW) -> Tensor:
+    """The projector's outputs (N, D) for `view(images)` under evaluation-mode batch norm, some images at a time.
+
+    Changes nothing in `method`, batch norm's running statistics included.
+    """
+    was_training = method.training
+    method.eval()
+    z_ND = torch.cat([method.online(view(chunk)) for chunk in images_NCHW.split(_CHUNK)])
+    method.train(was_training)
+    return z_ND
 
 
 @torch.no_grad()
@@ -39,10 +56,7 @@ def signals(
     `proportionality` to the online network. Of a linear network (no projector): its `weights`, for
     `sslrun.theory.overlay`, and `balance`, the residual of the theory's invariant at a predictor rate of `alpha_p`.
     """
-    was_training = method.training
-    method.eval()
-    z_ND = torch.cat([method.online(plain(chunk)) for chunk in images_NCHW.split(_CHUNK)])
-    method.train(was_training)
+    z_ND = outputs(method, images_NCHW, plain)
     F_DD = statistics.correlation(z_ND)
     spectrum_D = statistics.spectrum(F_DD)
     found: dict[str, Any] = {
