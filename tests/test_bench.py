@@ -180,6 +180,13 @@ def test_simsiam_is_measured_without_the_bare_byol_loop() -> None:
     assert all("step alone" in part.what for part in rows)
 
 
+def test_styled_views_are_measured_against_pictures_in_the_textbook_style() -> None:
+    recipe = read_recipe("quickstart", [*NARROW, "views.style.kind=bss", "views.colours=batch_wise_after"])
+    steps, views = bench.measure(["step", "views"], TINY, bench.subject(recipe, Path(), TINY))
+    assert all("step alone" in part.what for part in steps)  # the bare loop has no batch to take a style from
+    assert len(views) == 1 and views[0].reference.wall[0] > 0
+
+
 def test_shipped_views_have_their_bars() -> None:
     (rows,) = bench.measure(["views"], Settings(torch.device("cpu"), rounds=1, batch=2, step_batch=2, least=0.0))
     assert [part.bar for part in rows] == [3.3, 4.5, 2.0, 1.5]

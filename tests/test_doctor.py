@@ -76,6 +76,8 @@ def test_activation_memory_follows_batch_and_precision() -> None:
     small, large = activations("training.batch_size=32"), activations("training.batch_size=64")
     assert 1.9 * small < large <= 2 * small
     assert activations("training.batch_size=64", "training.precision=bf16") == pytest.approx(large / 2, rel=0.01)
+    more = ["method={kind: simclr}", "training.batch_size=32"]
+    assert activations(*more, "views.count=4") == pytest.approx(2 * activations(*more, "views.count=2"), rel=0.02)
     # Two views through the first convolution alone keep its 8-channel output twice: for the norm, and after the ReLU.
     assert large > 2 * 64 * 8 * 16 * 16 * 4 * 2
 

@@ -130,8 +130,8 @@ def _bare_loop(recipe: Recipe, images: ImageSet, settings: Settings) -> BareLoop
     training = recipe.training.model_copy(update={"precision": "float32"})
     plain = recipe.model_copy(update={"training": training})
     method = build_method(plain, build_encoder(plain, channels), channels, 1, settings.device)
-    if not isinstance(method, NonContrastive) or method.target is None:
-        return None  # another objective would need a loop of its own
+    if not isinstance(method, NonContrastive) or method.target is None or recipe.views.style.kind != "none":
+        return None  # another objective would need a loop of its own, and single pictures have no other's style
     return BareLoop(recipe, method, images.images[: BATCHES * settings.step_batch], settings.step_batch)
 
 
