@@ -2,8 +2,9 @@
 
 from sslrun.methods.base import Method, Updater
 from sslrun.methods.build import build_encoder, build_method
+from sslrun.methods.msn import MSN
 from sslrun.methods.noncontrastive import NonContrastive
 from sslrun.methods.simclr import SimCLR
 from sslrun.methods.swav import SwAV
 
-__all__ = ["Method", "NonContrastive", "SimCLR", "SwAV", "Updater", "build_encoder", "build_method"]
+__all__ = ["MSN", "Method", "NonContrastive", "SimCLR", "SwAV", "Updater", "build_encoder", "build_method"]

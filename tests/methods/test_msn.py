@@ -3,6 +3,8 @@ written out in float64, Sinkhorn-Knopp in NumPy on plain probabilities.
 """
 
 import math
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -292,3 +294,45 @@ def test_nothing_is_dropped_without_masks_and_the_seed_draws_them(recipe: Callab
     masked = msn(recipe())
     masked.seed = SEED + 1
     assert abs(loss() - masked.step(batch(0), 0, updates_for(masked)).item()) > 1e-6
+
+
+RUN = """
+data: {kind: digits, size: 16, limit: 128}
+views:
+  {size: 16, small: {count: 2, size: 8}, crop: {scale: [0.4, 1.0]}, style: {kind: bss}, colours: batch_wise_after,
+    greyscale: 0, jitter: null, blur: null}
+network:
+  backbone: {kind: vit, patch: 4, depth: 2, heads: 2, width: 32}
+  projector: {hidden: 32, out: 16}
+method: {kind: msn, prototypes: 16}
+optimizer: {network: {kind: adamw, lr: 1e-3}, schedule: {kind: cosine}}
+training: {epochs: 2, batch_size: 32}
+evaluation: {linear: null}
+run: {threads: 1, device: cpu}
+"""
+
+
+def test_a_run_trains_is_judged_goes_on_where_it_was_stopped_and_is_exported(
+    sslrun: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msn.yaml").write_text(RUN)
+    step = MSN.step
+
+    def interrupted(self: MSN, views: list[Tensor], iteration: int, updates: Updates) -> Tensor:
+        if iteration == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, views, iteration, updates)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MSN, "step", interrupted)
+        assert sslrun("pretrain", tmp_path / "msn.yaml", "--results", tmp_path / "stopped")[0] == 130
+    for name in ("whole", "stopped"):
+        code, out, _ = sslrun("pretrain", tmp_path / "msn.yaml", "--results", tmp_path / name)
+        assert code == 0
+        assert "ViT/4, 2 layers of 32 · MSN" in out
+        assert "kNN" in out
+    whole, stopped = (next((tmp_path / name).glob("msn-*/encoder.safetensors")) for name in ("whole", "stopped"))
+    assert whole.read_bytes() == stopped.read_bytes()
+    code, out, _ = sslrun("export", whole.parent, "--to", "torchvision", "--out", tmp_path / "vit.pt")
+    assert code == 0
+    assert "VisionTransformer(16, 4, 2, 2, 32, 128)" in out
