@@ -95,8 +95,7 @@ def check(data: Data, root: Path) -> DataReport:
         report.counts[split] = len(index)
         report.class_names, report.shape = source.class_names, source.shape
         for name, count in zip(source.domain_names, _counted(source, index), strict=True):
-            if count:
-                report.domain_counts.setdefault(name, {})[split] = count
+            report.domain_counts.setdefault(name, {}).update({split: count} if count else {})
         if key is not None:
             size = len(index) * int(np.prod(source.shape))
             report.cache_bytes += size
