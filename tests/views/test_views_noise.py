@@ -22,3 +22,10 @@ def test_noise_depends_on_seed_and_step_alone() -> None:
     assert all(torch.equal(a, b) for a, b in zip(draws[0], draws[1], strict=True))
     for other in draws[2:]:
         assert not any(torch.equal(a, b) for a, b in zip(draws[0], other, strict=True))
+
+
+def test_more_views_leave_the_first_as_they_are() -> None:
+    two, three = (NoiseViews(1.0, 3, count).draw(4, 0, 0) for count in (2, 3))
+    assert len(two) == 2 and len(three) == 3
+    assert all(torch.equal(a, b) for a, b in zip(two, three, strict=False))
+    assert not torch.equal(three[1], three[2])
