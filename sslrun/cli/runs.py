@@ -54,6 +54,7 @@ def evaluate(
     knn: Annotated[bool, typer.Option("--knn", help="Nearest neighbours.")] = False,
     linear: Annotated[bool, typer.Option("--linear", help="The linear probe.")] = False,
     authors_probe: Annotated[bool, typer.Option("--authors-probe", help="The DirectPred code's probe.")] = False,
+    udg: Annotated[bool, typer.Option("--udg", help="Unseen domains, by probe and fine-tuning.")] = False,
     at: Annotated[int | None, typer.Option("--at", help="Judge the encoder kept after this epoch.")] = None,
     changes: SetOption = [],  # noqa: B006
     results: ResultsOption = None,
@@ -61,14 +62,14 @@ def evaluate(
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a finished run's frozen features, without pretraining again. Cells that exist are only shown.
+    """Judge a finished run's encoder, without pretraining again. Cells that exist are only shown.
 
     Example: sslrun evaluate quickstart --linear --knn --set evaluation.knn.k=20
     """
     from sslrun.jobs import evaluate_run
     from sslrun.runs.resolving import resolve
 
-    asked = {"knn": knn, "linear": linear, "authors_probe": authors_probe}
+    asked = {"knn": knn, "linear": linear, "authors_probe": authors_probe, "udg": udg}
     folder = resolve(results_folder(results), run)
     kinds = [kind for kind, wanted in asked.items() if wanted]
     _show_run(folder, evaluate_run(folder, kinds, changes, at=at, data=data, device=device), as_json)
@@ -82,11 +83,11 @@ def _show_run(folder: "RunFolder", cells: "list[dict[str, Any]]", as_json: bool)
     if as_json:
         typer.echo(json.dumps(summary.as_json(folder, cells), indent=2, ensure_ascii=False))
         return
-    rows = summary.scores(cells)
     with console.logging_to(folder.log):
         console.say()
-        if cells:
-            console.table(rows[1:], header=rows[0])
-            console.say()
+        for rows in (summary.scores(cells), summary.unseen(cells)):
+            if rows:
+                console.table(rows[1:], header=rows[0])
+                console.say()
         for line in summary.closing(folder, cells):
             console.say(line)

@@ -1,7 +1,7 @@
 """What runs are judged beside, the untrained encoder and raw pixels: their metrics, once for all runs that share them.
 
 They are kept in `<results>/baselines/`, one file for each baseline and evaluation, named by all that decides its
-numbers. All of it may be deleted at any time. `evaluating.Judge` computes what is missing.
+numbers. All of it may be deleted at any time. `judging.Judge` computes what is missing.
 """
 
 import hashlib
@@ -33,12 +33,13 @@ def baseline_metrics(
 ) -> Metrics:
     """The metrics of baseline `name` (`untrained`, `pixels`) under one evaluation: kept ones, or `compute()`, kept."""
     views = science(recipe.views)
+    used = ("size", "normalize", "crop", "flip") if kind == "udg" and name == "untrained" else ("size", "normalize")
     about = {
         "baseline": name,
         "evaluation": {kind: science(section)},
         "seed": recipe.seed,  # of the untrained weights, and of what a probe draws
         "data": {"fingerprint": fingerprint(recipe.data, where.data), **science(recipe.data)},
-        "views": {key: views[key] for key in ("size", "normalize") if key in views},
+        "views": {key: views[key] for key in used if key in views},
         "network": {"weights": weights_digest(recipe), **science(recipe.network)} if name == "untrained" else None,
         "precision": recipe.training.precision,
         "channels_last": recipe.training.channels_last,

@@ -13,7 +13,8 @@ from sslrun.data.images import ImageSet
 from sslrun.data.sources import load
 from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.files import write_json
-from sslrun.jobs.evaluating import Judge, asked_for, evaluation_job
+from sslrun.jobs.evaluating import asked_for, evaluation_job
+from sslrun.jobs.judging import Judge
 from sslrun.jobs.places import Places, choose_device, identify
 from sslrun.jobs.starting import encoder_metadata, starting_encoder
 from sslrun.jobs.stopping import StopSignals
@@ -122,14 +123,15 @@ def _train(
 
 
 def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer:
-    """The recipe's evaluations after every `evaluation.every` epochs, as `probe.<kind>.<metric>` in the history."""
+    """The evaluations of frozen features after every `evaluation.every` epochs, as `probe.<kind>.<metric>`."""
     judge = Judge(recipe, where, beat)
 
     def observe(epoch: int, encoder: nn.Module) -> dict[str, float]:
         if epoch == 0 or epoch % (recipe.evaluation.every or 1):
             return {}
-        features = judge.features(encoder)
-        found = {kind: judge.metrics(kind, section, features) for kind, section in asked_for(recipe).items()}
+        subject = judge.subject(encoder)
+        sections = {kind: section for kind, section in asked_for(recipe).items() if kind != "udg"}
+        found = {kind: judge.metrics(kind, section, subject) for kind, section in sections.items()}
         return {
             f"probe.{kind}.{key}": value
             for kind, metrics in found.items()

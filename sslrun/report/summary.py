@@ -33,8 +33,14 @@ _SETS = {
     "domainnet": "DomainNet",
     "camelyon17": "Camelyon17",
 }
-_COLUMNS = {"knn": "kNN", "linear": "linear", "authors_probe": "authors' probe"}
+_COLUMNS = {  # of the closing table by kind of evaluation: title, metric
+    "knn": [("kNN", "accuracy")],
+    "linear": [("linear", "accuracy")],
+    "authors_probe": [("authors' probe, last", "last"), ("best on test", "best_on_test")],
+    "analyses": [("domain purity", "domain_purity"), ("class purity", "class_purity")],
+}
 _ROWS = {"": "this run", "untrained.": "untrained encoder", "pixels.": "raw pixels"}
+_UNSEEN_ROWS = _ROWS | {"untrained.": "ERM (untrained encoder)"}
 
 
 def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: str) -> str:
@@ -81,21 +87,47 @@ def _method(recipe: Recipe) -> str:
 
 
 def scores(cells: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """The closing table: a header, then a row for this run, its untrained encoder and raw pixels."""
+    """The closing table: a header, then a row for this run, its untrained encoder and raw pixels.
+
+    Empty without a cell that it has a column for.
+    """
     columns: list[tuple[str, str, str]] = []
     for cell in cells:
-        kind = cell["kind"]
-        if kind == "authors_probe":
-            columns += [(kind, "authors' probe, last", "last"), (kind, "best on test", "best_on_test")]
-        else:
-            columns.append((kind, _COLUMNS[kind], "accuracy"))
+        columns += [(cell["kind"], title, key) for title, key in _COLUMNS.get(cell["kind"], ())]
     by_kind = {cell["kind"]: cell["metrics"] for cell in cells}
     rows = [["", *(title for _, title, _ in columns)]]
     for prefix, label in _ROWS.items():
         values = [by_kind[kind].get(prefix + key) for kind, _, key in columns]
         if any(value is not None for value in values):
             rows.append([label, *("–" if value is None else f"{value:.3f}" for value in values)])
+    return rows if columns else []
+
+
+def unseen(cells: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """The table of unseen domains: a header, then a row for this run, ERM and raw pixels; empty without such a cell.
+
+    Columns are the nearest neighbour and the labelled fractions. With several target domains each entry has the plain
+    mean of their accuracies and the accuracy over all their images.
+    """
+    metrics = next((cell["metrics"] for cell in cells if cell["kind"] == "udg"), None)
+    if metrics is None:
+        return []
+    of_fraction = [name.removesuffix(".labelled") for name in metrics if name.endswith(".labelled")]
+    parts = [part for part in of_fraction if not part.startswith("untrained.")]
+    domains = [name.removeprefix("nn.") for name in metrics if name.startswith("nn.")]
+    domains = [name for name in domains if name not in ("avg", "overall")]
+    shown = ("avg", "overall") if len(domains) > 1 else ("avg",)
+    title = "unseen: " + ", ".join(domains) + (" (avg / overall)" if len(domains) > 1 else "")
+    rows = [[title, "nearest", *(f"{part} %" for part in parts)]]
+    for prefix, label in _UNSEEN_ROWS.items():
+        columns = [[metrics.get(f"{prefix}{part}.{what}") for what in shown] for part in ("nn", *parts)]
+        if columns[0][0] is not None:
+            rows.append([label, *(_entry(column) for column in columns)])
     return rows
+
+
+def _entry(values: Sequence[float | None]) -> str:
+    return " / ".join(f"{value:.3f}" for value in values if value is not None) or "–"
 
 
 def verdict_line(folder: RunFolder, dimension: int) -> str:

@@ -21,14 +21,16 @@ _UNFINISHED = ("queued", "running", "interrupted")
 
 
 def default_metrics(results: Results) -> list[str]:
-    """The evaluations' accuracies (of a probe without one, its first metric); without evaluations `std`."""
+    """The evaluations' accuracies (of those without one their averages over domains, or else the first metric);
+    without evaluations `std`."""
     found = []
     for column in results.timing:
         kind = column.removesuffix(".seconds")
         if column == "seconds" or kind == column:
             continue
         names = [name for name in map(str, results.runs) if name == kind or name.startswith(f"{kind}.")]
-        found += [name for name in names if name not in results.timing][:1]
+        names = [name for name in names if name not in results.timing]
+        found += [name for name in names if name.endswith(".avg") and kind not in names] or names[:1]
     return found or [name for name in ("std",) if name in results.runs]
 
 

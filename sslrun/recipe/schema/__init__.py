@@ -22,7 +22,7 @@ from sslrun.recipe.schema.data import (
     Pacs,
     Stl10,
 )
-from sslrun.recipe.schema.evaluation import AuthorsProbe, Evaluation, Knn, LinearProbe
+from sslrun.recipe.schema.evaluation import AuthorsProbe, Evaluation, Knn, LinearProbe, Udg
 from sslrun.recipe.schema.method import (
     Byol,
     ConstantEma,
@@ -128,6 +128,7 @@ __all__ = [
     "SymmetricPredictor",
     "SymmetricRowNormPredictor",
     "Training",
+    "Udg",
     "Views",
 ]
 
@@ -164,6 +165,10 @@ class Recipe(Section):
         self._method_has_what_it_needs()
         self._vectors_or_images()
         self._patches_fill_the_views()
+        if self.evaluation.udg is not None and not (isinstance(self.data, DomainSection) and self.data.held_out):
+            raise Misfit("without a held-out domain none is unseen", "evaluation.udg", "data.held_out", "data.kind")
+        if self.evaluation.analyses is not None and not isinstance(self.data, DomainSection):
+            raise Misfit(f"{self.data.kind} images have no domains to analyse", "evaluation.analyses", "data.kind")
         if self.data.limit is not None and self.training.batch_size > self.data.limit:
             raise Misfit(
                 f"a batch of {self.training.batch_size} is larger than the {self.data.limit} images of data.limit",

@@ -1,0 +1,136 @@
+"""How well an encoder serves domains it has never seen: the protocol of unsupervised domain generalisation.
+
+After Zhang et al., CVPR 2022: fit on a labelled fraction of the source images (fractions.py), a linear probe where
+labels are few and fine-tuning (finetune.py) from a tenth on, and test on the held-out domains. Whatever is chosen is
+chosen on held-out source images; no target image takes part in anything but its own test.
+
+Shapes: N images, T of the target domains, D features.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sslrun.data.images import ImageSet
+from sslrun.errors import InputError
+from sslrun.evaluation.finetune import Tuned
+from sslrun.evaluation.fractions import fraction_name, labelled_subset
+from sslrun.evaluation.knn import unit
+from sslrun.evaluation.logistic import few_threads, fit, in_principal_axes, zero_weights
+from sslrun.evaluation.problem import standardised
+from sslrun.recipe.schema import Udg
+
+Tune = Callable[[ImageSet, ImageSet, ImageSet], Tuned]
+"""Fine-tune on labelled images, choose by validation images, classify test images."""
+
+_MOST_SIMILARITIES = 2**25  # elements of one chunk's similarity matrix: 128 MiB of float32
+_NAMES = ("avg", "overall", "validation", "decay", "epoch", "labelled")
+
+
+@dataclass(frozen=True, eq=False)
+class Featured:
+    """Images of one split and their frozen features (N, D); the features of all splits lie on one device."""
+
+    images: ImageSet
+    features: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels (N,), where the features are."""
+        return self.images.labels.to(self.features.device)
+
+    def at(self, index_N: Tensor) -> "Featured":
+        """Those at the ascending `index_N`."""
+        if len(index_N) == len(self.images):
+            return self
+        return Featured(self.images.subset(index_N), self.features[index_N.to(self.features.device)])
+
+
+def udg(options: Udg, train: Featured, validation: Featured, test: Featured, tune: Tune | None) -> dict[str, float]:
+    """The metrics of the protocol: train on `train`, choose by `validation`, both of the source domains, and test.
+
+    For every fraction, called `1` if it is 1 %, and for the nearest neighbour by cosine similarity among all of
+    `train`, called `nn`: `1.<domain>`, the accuracy on a target domain (a part of 1); `1.avg`, the plain mean of
+    these; `1.overall`, the accuracy over all target images. Of fractions also `1.validation`, the accuracy by which
+    was chosen, the `1.decay` or `1.epoch` that was chosen, and `1.labelled`, the number of labelled images.
+
+    Images without label (−1) are left out. Without `tune` (raw pixels can't be tuned) there is `nn` alone. Raises
+    `InputError` where a split has no domains or no labels.
+    """
+    train, validation, test = _usable("training", train), _usable("validation", validation), _usable("target", test)
+    metrics = {f"nn.{key}": value for key, value in by_domain(nearest_class(train, test.features), test.images).items()}
+    if tune is None:
+        return metrics
+    for fraction in sorted(set(options.fractions)):
+        labelled = train.at(labelled_subset(train.images.labels, _domains(train.images), fraction, options.fold))
+        chosen: dict[str, float]
+        if fraction < options.finetune_from:
+            predicted_T, accuracy, decay = probe(labelled, validation, test.features, options)
+            chosen = {"validation": accuracy, "decay": decay}
+        else:
+            tuned = tune(labelled.images, validation.images, test.images)
+            predicted_T = tuned.predicted_N
+            chosen = {"validation": tuned.validation, "epoch": tuned.epoch}
+        found = by_domain(predicted_T, test.images) | chosen | {"labelled": len(labelled.images)}
+        metrics |= {f"{fraction_name(fraction)}.{key}": value for key, value in found.items()}
+    return metrics
+
+
+def by_domain(predicted_N: Tensor, images: ImageSet) -> dict[str, float]:
+    """The accuracy on each domain that `images` have, in order, then `avg`, their plain mean, and `overall`."""
+    correct_N, domains_N = predicted_N.cpu() == images.labels, _domains(images)
+    accuracies: dict[str, float] = {}
+    for domain in domains_N.unique().tolist():
+        name = images.domain_names[domain]
+        if name in _NAMES:
+            raise InputError(f"a domain can't be called {name!r}: a metric is", remedy="Give its folder another name.")
+        accuracies[name] = int(correct_N[domains_N == domain].sum()) / int((domains_N == domain).sum())
+    average = sum(accuracies.values()) / len(accuracies)
+    return accuracies | {"avg": average, "overall": int(correct_N.sum()) / len(correct_N)}
+
+
+def nearest_class(train: Featured, h_TD: Tensor) -> Tensor:
+    """The class (T,) of the most similar training image by cosine; of equally similar ones the first."""
+    train_ND, h_TD = unit(train.features), unit(h_TD)
+    rows = max(1, _MOST_SIMILARITIES // len(train_ND))
+    nearest_T = torch.cat([(part @ train_ND.T).argmax(1) for part in h_TD.split(rows)])
+    return train.labels[nearest_T]
+
+
+@torch.no_grad()
+def probe(labelled: Featured, validation: Featured, h_TD: Tensor, options: Udg) -> tuple[Tensor, float, float]:
+    """A linear probe on all labelled images: the classes (T,) of `h_TD`, the accuracy on validation, and the decay.
+
+    The decay is the one that is best on validation, of equally good ones the largest; features are standardised by
+    the labelled images.
+    """
+    others = torch.cat([validation.features, h_TD])
+    x_ND, others, variance_D = in_principal_axes(*standardised(labelled.features, others))
+    validation_ND, x_TD = others.split([len(validation.images), len(h_TD)])
+    present_K, y_N = torch.unique(labelled.labels, return_inverse=True)
+    best, decay, predicted_T = -1.0, 0.0, torch.empty(0)
+    weights = zero_weights(x_ND, len(present_K))
+    with few_threads(x_ND.numel() * len(present_K)):
+        for candidate in sorted(set(options.decays), reverse=True):  # each starts from the stronger one's end
+            weights = fit(x_ND, y_N, variance_D, candidate, weights, options.iterations)
+            correct_N = present_K[weights.classify(validation_ND)] == validation.labels
+            if (accuracy := int(correct_N.sum()) / len(correct_N)) > best:
+                best, decay, predicted_T = accuracy, candidate, present_K[weights.classify(x_TD)]
+    return predicted_T, best, decay
+
+
+def _domains(images: ImageSet) -> Tensor:
+    if images.domains is None:
+        raise InputError("these images have no domains", where="evaluation.udg", remedy="Choose data that has them.")
+    return images.domains
+
+
+def _usable(which: str, part: Featured) -> Featured:
+    """The labelled images, on a device that has float64 (MPS has none)."""
+    features = part.features.cpu() if part.features.device.type == "mps" else part.features
+    known = Featured(part.images, features).at((part.images.labels >= 0).nonzero()[:, 0])
+    if len(known.images) == 0:
+        raise InputError(f"there are no labelled {which} images", where="evaluation.udg", remedy="Choose other data.")
+    return known

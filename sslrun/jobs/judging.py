@@ -1,0 +1,139 @@
+"""Who judges an encoder: its features of each split, the evaluations of them, and the same of what it is compared to.
+
+`evaluating.py` keeps what comes out as cells; the evaluations themselves are in `sslrun.evaluation`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from sslrun.data.images import ImageSet
+from sslrun.data.source import Split
+from sslrun.data.sources import load
+from sslrun.evaluation import evaluate
+from sslrun.evaluation.analyses import analyse, balanced
+from sslrun.evaluation.domains import Featured, Tune, udg
+from sslrun.evaluation.features import extract, pixels
+from sslrun.evaluation.finetune import finetune
+from sslrun.jobs.baselines import baseline_metrics
+from sslrun.jobs.places import Places, choose_device
+from sslrun.jobs.starting import starting_encoder
+from sslrun.recipe.schema import Analyses, DomainSection, Recipe, Udg
+from sslrun.recipe.schema.base import Section
+from sslrun.views.pipeline import Views
+
+_MOST_PIXELS = 3072  # raw pixels are judged up to this many values an image: 32×32 RGB
+
+
+class Judge:
+    """Judges encoders of one recipe on its labelled data; each split is read once, each baseline's features made once.
+
+    `beat` is called between parts of the work.
+    """
+
+    def __init__(self, recipe: Recipe, where: Places, beat: Callable[[], None] = lambda: None) -> None:
+        self.recipe, self.where, self.beat, self.device = recipe, where, beat, choose_device(recipe.run.device)
+        self._images: dict[Split, ImageSet] = {}
+        self._baselines: dict[str, Subject] = {}
+        _, self.channels, _, stored = self.images("train").images.shape
+        self.views = Views(recipe.views, channels=self.channels, stored=stored)
+
+    def images(self, split: Split) -> ImageSet:
+        """The images of a split."""
+        if split not in self._images:
+            self._images[split] = load(self.recipe.data, self.where.data, split, lambda *_: self.beat())
+        return self._images[split]
+
+    def analysed(self, section: Analyses) -> ImageSet:
+        """Equally many images of each domain, of the test set and, where domains are held out, the validation set."""
+        held_out = isinstance(self.recipe.data, DomainSection) and self.recipe.data.held_out
+        splits: tuple[Split, ...] = ("validation", "test") if held_out else ("test",)
+        return balanced([self.images(split) for split in splits], section.images_per_domain)
+
+    def subject(self, encoder: nn.Module | None) -> "Subject":
+        """An encoder to be judged; raw pixels if none."""
+        return Subject(self, encoder if encoder is None else encoder.to(self.device))
+
+    def cell(self, kind: str, section: Section, subject: "Subject") -> dict[str, Any]:
+        """Metrics of a subject under one kind of evaluation, and of the baselines, named in front."""
+        metrics = self.metrics(kind, section, subject)
+        for name in self.recipe.evaluation.baselines:
+            if name == "pixels" and self.images("train").images[0].numel() > _MOST_PIXELS:
+                continue
+            asked = _asked_of_baseline(name, section)
+            found = baseline_metrics(
+                name, self.recipe, self.where, self.device, kind, asked, partial(self._baseline, name, kind, asked)
+            )
+            metrics |= {f"{name}.{key}": value for key, value in found.items()}
+        return metrics
+
+    def metrics(self, kind: str, section: Section, subject: "Subject") -> dict[str, Any]:
+        """The metrics of a subject under one kind of evaluation."""
+        self.beat()
+        if isinstance(section, Analyses):
+            analysed = self.analysed(section)
+            return dict(analyse(subject.features(analysed), analysed, section))
+        train, test = subject.featured("train"), subject.featured("test")
+        if isinstance(section, Udg):
+            return dict(udg(section, train, subject.featured("validation"), test, subject.tune(section)))
+        given = (train.features, train.images.labels, test.features, test.images.labels)
+        return evaluate(kind, section, *given, len(train.images.class_names), self.recipe.seed)
+
+    def features(self, encoder: nn.Module, images: ImageSet) -> Tensor:
+        """Frozen features (N, D) of an encoder on the judge's device."""
+        training = self.recipe.training
+        return extract(
+            encoder,
+            images,
+            self.views.plain,
+            device=self.device,
+            precision=training.precision,
+            channels_last=training.channels_last,
+        )
+
+    def _baseline(self, name: str, kind: str, section: Section) -> dict[str, Any]:
+        if name not in self._baselines:
+            untrained = name == "untrained"
+            self._baselines[name] = self.subject(starting_encoder(self.recipe, self.channels) if untrained else None)
+        return self.metrics(kind, section, self._baselines[name])
+
+
+class Subject:
+    """What is judged: an encoder, or raw pixels. Its features of a split are made when they are first asked for."""
+
+    def __init__(self, judge: Judge, encoder: nn.Module | None) -> None:
+        self.judge, self.encoder = judge, encoder
+        self._featured: dict[Split, Featured] = {}
+
+    def featured(self, split: Split) -> Featured:
+        """The images of a split with their frozen features."""
+        if split not in self._featured:
+            self.judge.beat()
+            images = self.judge.images(split)
+            self._featured[split] = Featured(images, self.features(images))
+        return self._featured[split]
+
+    def features(self, images: ImageSet) -> Tensor:
+        """Its frozen features (N, D) of any images."""
+        return pixels(images) if self.encoder is None else self.judge.features(self.encoder, images)
+
+    def tune(self, options: Udg) -> Tune | None:
+        """How it is fine-tuned; raw pixels can't be."""
+        if self.encoder is None:
+            return None
+        judge = self.judge
+        return partial(
+            finetune, self.encoder, recipe=judge.recipe, options=options, device=judge.device, beat=judge.beat
+        )
+
+
+def _asked_of_baseline(name: str, section: Section) -> Section:
+    """What a baseline is asked, by the part of the section that it depends on, so that more runs share it.
+
+    ERM is the untrained encoder with all weights trained at every fraction; pixels only have neighbours.
+    """
+    if not isinstance(section, Udg):
+        return section
+    return section.model_copy(update={"finetune_from": 0.0}) if name == "untrained" else Udg()
