@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from sslrun.cli.analyses import analysis_app
 from sslrun.cli.machine import machine_app
 from sslrun.cli.recipes import recipe_app
 from sslrun.cli.reports import report_app
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Self-supervised learning experiments: why does this not collapse, and which part makes it work?",
 )
-for group in (run_app, sweep_app, report_app, recipe_app, theory_app, machine_app):
+for group in (run_app, analysis_app, sweep_app, report_app, recipe_app, theory_app, machine_app):
     app.add_typer(group)
 
 

@@ -33,7 +33,7 @@ def balanced(sets: Sequence[ImageSet], most: int | None) -> ImageSet:
     Within a domain the classes take turns, each giving its next image in order. Raises `DataError` where there are
     fewer than two domains.
     """
-    domains_M = torch.cat([_domains(images) for images in sets])
+    domains_M = torch.cat([domains_of(images) for images in sets])
     labels_M = torch.cat([images.labels for images in sets])
     known_M = (domains_M >= 0) & (labels_M >= 0)
     of_domain = [(known_M & (domains_M == domain)).nonzero()[:, 0] for domain in torch.unique(domains_M[known_M])]
@@ -53,25 +53,27 @@ def balanced(sets: Sequence[ImageSet], most: int | None) -> ImageSet:
     return ImageSet(
         torch.cat([part.images for part in parts]),
         torch.cat([part.labels for part in parts]),
-        torch.cat([_domains(part) for part in parts]),
+        torch.cat([domains_of(part) for part in parts]),
         sets[0].class_names,
         sets[0].domain_names,
     )
 
 
-def _domains(images: ImageSet) -> Tensor:
+def domains_of(images: ImageSet) -> Tensor:
+    """The domains (N,) of images. Raises `DataError` where they have none."""
     if images.domains is None:
         raise DataError("these images have no domains", remedy="Analyses of domains need data that has them.")
     return images.domains
 
 
-def analyse(h_MD: Tensor, labels_M: Tensor, domains_M: Tensor, section: Analyses) -> dict[str, float]:
-    """All measures of features with classes and domains (0 and up), and their levels by chance; parts of 1.
+def analyse(h_MD: Tensor, images: ImageSet, section: Analyses) -> dict[str, float]:
+    """All measures of the features of images that all have a class and a domain, and their levels by chance.
 
-    `domain_purity_excess` is what purity exceeds chance by, `images` their number. Raises `InputError` where there are too few images.
+    Parts of 1; `domain_purity_excess` is what purity exceeds chance by, `images` their number. Raises `InputError`
+    where there are too few images.
     """
     h_MD = h_MD.cpu() if h_MD.device.type == "mps" else h_MD  # which has no float64
-    labels_M, domains_M = labels_M.to(h_MD.device), domains_M.to(h_MD.device)
+    labels_M, domains_M = images.labels.to(h_MD.device), domains_of(images).to(h_MD.device)
     nearest_MK = neighbours(h_MD, section.neighbours)
     of_class_MK = neighbours(h_MD, section.neighbours, within_M=labels_M)
     assigned_M = clusters(h_MD, section.clusters or len(torch.unique(labels_M)))

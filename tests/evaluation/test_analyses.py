@@ -83,7 +83,7 @@ def test_features_that_know_nothing_are_at_chance() -> None:
     h = torch.randn(1200, 8, generator=generator)
     labels = torch.arange(1200) % 5
     domains = torch.arange(1200) // 5 % 4
-    found = analyse(h, labels, domains, Analyses())
+    found = analyse(h, image_set(labels, domains), Analyses())
     assert found["domain_purity_chance"] == pytest.approx(299 / 1199)
     for name in ("domain_purity", "domain_purity_same_class", "class_purity"):
         assert found[name] == pytest.approx(found[f"{name}_chance"], abs=0.02)
@@ -96,7 +96,7 @@ def test_features_that_know_nothing_are_at_chance() -> None:
 def test_features_that_are_the_domain_are_pure() -> None:
     labels, domains = torch.arange(240) % 3, torch.arange(240) // 3 % 4
     noise = torch.randn(240, 4, generator=torch.Generator().manual_seed(0))
-    found = analyse(torch.eye(4)[domains] + 0.01 * noise, labels, domains, Analyses(clusters=4))
+    found = analyse(torch.eye(4)[domains] + 0.01 * noise, image_set(labels, domains), Analyses(clusters=4))
     assert found["domain_purity"] == found["domain_purity_same_class"] == found["cluster_purity"] == 1
     assert found["domain_probe"] == 1
     assert found["class_purity"] == pytest.approx(found["class_purity_chance"], abs=0.1)
@@ -105,7 +105,7 @@ def test_features_that_are_the_domain_are_pure() -> None:
 def test_one_feature_for_all_is_no_error() -> None:
     """A collapsed encoder: neighbours are the first in order, one of four domains is right."""
     labels, domains = torch.arange(240) % 3, torch.arange(240) // 60
-    found = analyse(torch.ones(240, 5), labels, domains, Analyses())
+    found = analyse(torch.ones(240, 5), image_set(labels, domains), Analyses())
     assert found["domain_purity"] == found["cluster_purity"] == 0.25
     assert 0 <= found["domain_probe"] <= 0.25
 
@@ -159,7 +159,7 @@ def image_set(labels: Tensor, domains: Tensor | None, first: int = 0) -> ImageSe
     numbers = first + torch.arange(len(labels))
     images = torch.stack([numbers // 256, numbers % 256], 1).to(torch.uint8)[:, :, None, None]
     names = ("a", "b", "c", "d")
-    return ImageSet(images, labels, domains, ("x", "y", "z"), () if domains is None else names)
+    return ImageSet(images, labels, domains, ("v", "w", "x", "y", "z"), () if domains is None else names)
 
 
 def test_balanced_images_are_equally_many_of_each_domain_and_class() -> None:

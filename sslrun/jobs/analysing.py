@@ -1,0 +1,115 @@
+"""Analyse several runs on the same images: `sslrun analyse`. What is missing is computed and kept as cells.
+
+The cells are made as any evaluation's are (`evaluating`, `judging`); here it is made sure that they can be compared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from sslrun.data.fingerprint import fingerprint
+from sslrun.errors import InputError
+from sslrun.evaluation.analyses import domains_of, plane
+from sslrun.jobs.evaluating import evaluate_run, kept_encoder
+from sslrun.jobs.judging import Judge
+from sslrun.jobs.places import places
+from sslrun.jobs.starting import starting_encoder
+from sslrun.recipe import read_recipe
+from sslrun.recipe.identity import science
+from sslrun.recipe.schema import Analyses, Recipe
+from sslrun.runs.folder import RunFolder
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """The features of the analysed images, M of them, in two dimensions."""
+
+    points: NDArray[np.float64]  # (M, 2)
+    domains: NDArray[np.int64]  # (M,)
+    labels: NDArray[np.int64]  # (M,)
+    domain_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+
+
+def analyse_runs(
+    folders: Sequence[RunFolder],
+    changes: Sequence[str] = (),
+    *,
+    at: int | None = None,
+    data: Path | None = None,
+    device: str | None = None,
+) -> list[dict[str, Any]]:
+    """The cell `analyses` of each run, of its last encoder or that of epoch `at`; `changes` as `evaluate_run` has them.
+
+    Raises `InputError` for runs whose data or whose questions differ, and as `evaluate_run` does.
+    """
+    about = [_asked(folder, changes, data) for folder in folders]
+    for folder, other in zip(folders[1:], about[1:], strict=True):
+        for part, ours in about[0].items():
+            if other[part] != ours:
+                raise InputError(
+                    f"can't be compared with {folders[0].path.name}: {part} {_differing(other[part], ours)}",
+                    where=folder.path.name,
+                    remedy="Analyses compare encoders on the same images, by the same measures.",
+                )
+    return [evaluate_run(folder, ["analyses"], changes, at=at, data=data, device=device)[0] for folder in folders]
+
+
+def planes(
+    folders: Sequence[RunFolder],
+    changes: Sequence[str] = (),
+    *,
+    at: int | None = None,
+    data: Path | None = None,
+    device: str | None = None,
+) -> list[Plane]:
+    """The analysed images as each run's encoder sees them, then as the first run's untrained one does."""
+    found: list[Plane] = []
+    for folder in folders:
+        recipe = _recipe(folder, [*changes, *([f"run.device={device}"] if device else [])])
+        judge = Judge(recipe, places(recipe, folder.path.parent, data))
+        found.append(_plane(judge, kept_encoder(folder, judge, at)))
+        if folder is folders[0]:
+            untrained = _plane(judge, starting_encoder(recipe, judge.channels))
+    return [*found, untrained]
+
+
+def _plane(judge: Judge, encoder: nn.Module) -> Plane:
+    images = judge.analysed(_section(judge.recipe))
+    points_M2 = plane(judge.subject(encoder).features(images))
+    return Plane(
+        points_M2.numpy(),
+        domains_of(images).numpy(),
+        images.labels.numpy(),
+        images.domain_names,
+        images.class_names,
+    )
+
+
+def _recipe(folder: RunFolder, changes: Sequence[str]) -> Recipe:
+    """The run's recipe, which asks for analyses even if it did not."""
+    asked = read_recipe(folder.recipe).evaluation.analyses is not None
+    return read_recipe(folder.recipe, [*([] if asked else ["evaluation.analyses={}"]), *changes])
+
+
+def _section(recipe: Recipe) -> Analyses:
+    return recipe.evaluation.analyses or Analyses()
+
+
+def _asked(folder: RunFolder, changes: Sequence[str], data: Path | None) -> dict[str, dict[str, Any]]:
+    """What must agree: the images (a limit is on training images only), and what is asked of them."""
+    recipe = _recipe(folder, changes)
+    images = science(recipe.data) | {"files": fingerprint(recipe.data, places(recipe, data=data).data)}
+    images.pop("limit", None)
+    return {"data": images, "evaluation.analyses": science(_section(recipe))}
+
+
+def _differing(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+    names = [name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name)]
+    told = (f"{name} {theirs.get(name, 'default')}, not {ours.get(name, 'default')}" for name in names)
+    return "has " + "; ".join(told)
