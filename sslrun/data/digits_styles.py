@@ -1,8 +1,7 @@
 """scikit-learn's real digits in four drawn styles, 32×32 in colour: unseen domains without any file.
 
-Every digit exists in one style only, so no image can be matched across styles by its writer's stroke. The styles
-differ in mean colour, in a smooth background that varies from image to image, in the texture of the stroke and in
-contrast:
+Every digit exists in one style only. The styles differ in mean colour, in a smooth background that varies from image
+to image, in the texture of the stroke and in contrast:
 
 - chalk     grainy white strokes on a smudged green board;
 - halftone  orange dots on purple, as printed in a coarse screen;
@@ -67,9 +66,8 @@ def draw(values_NHW: NDArray[np.uint8], styles_N: Labels) -> NDArray[np.uint8]:
     raw = np.random.PCG64(0).random_raw(count * (SIDE * SIDE + 3 * 4 * 4) // 8).astype("<u8")
     bytes_ND = np.frombuffer(raw.tobytes(), np.uint8).reshape(count, -1).astype(np.int64)
     grain_N1HW = bytes_ND[:, : SIDE * SIDE].reshape(-1, 1, SIDE, SIDE)
-    smooth_NCHW = (
-        np.floor(digits.bilinear(bytes_ND[:, SIDE * SIDE :].reshape(-1, *coarse), SIDE)).astype(np.int64) - 128
-    )
+    grid_NCHW = bytes_ND[:, SIDE * SIDE :].reshape(-1, *coarse)
+    smooth_NCHW = np.floor(digits.bilinear(grid_NCHW, SIDE)).astype(np.int64) - 128
     tone_N1HW = digits.enlarge(values_NHW, SIDE).astype(np.int64)[:, None]
     images = np.empty((count, 3, SIDE, SIDE), np.uint8)
     for style, name in enumerate(DigitsStyles.DOMAINS):
