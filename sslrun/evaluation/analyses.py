@@ -102,4 +102,5 @@ def plane(h_MD: Tensor) -> Tensor:
     h_MD = h_MD - h_MD.mean(0)
     axes_D2 = torch.linalg.eigh(h_MD.T @ h_MD)[1][:, -2:].flip(1)
     signs_2 = axes_D2.gather(0, axes_D2.abs().argmax(0, keepdim=True)).sign()
-    return h_MD @ (axes_D2 * signs_2)
+    points_M2: Tensor = h_MD @ (axes_D2 * signs_2)
+    return points_M2
