@@ -19,7 +19,7 @@ from sslrun.seeds import stream_seed
 from sslrun.views.pipeline import Views
 from sslrun.views.sheet import Box, Column, write_sheet
 from sslrun.views.spectrum import Window, window_of
-from sslrun.views.style import draw_style
+from sslrun.views.style import StyleDraws, draw_style
 
 FAINTEST = 0.02  # part of the raw images' amplitudes that is shown black
 WHOLE: Box = (0, 0, 1, 1)
@@ -53,24 +53,24 @@ def _style_groups(
     n, size = len(x_NCSS), x_NCSS.shape[-1]
     pictures = {"raw": Column(x_NCSS, [str(number) for number in range(1, n + 1)])}
     spectra = {"raw": Column(_amplitudes(x_NCSS, x_NCSS))}
-    kinds: tuple[tuple[str, Literal["fa", "bss"], int], ...] = (
-        ("FA", "fa", 0),
-        ("BSS, view 1", "bss", 0),
-        ("BSS, view 2", "bss", 1),
-    )
-    for label, kind, view in kinds:
+
+    def draw(kind: Literal["fa", "bss"], view: int) -> StyleDraws:
         generator = torch.Generator().manual_seed(stream_seed(seed, "style", 0, view))
-        draws = draw_style(kind, n, style.ratio, 1.0, generator)
+        return draw_style(kind, n, style.ratio, 1.0, generator)
+
+    each, one = draw("fa", 0), draw("bss", 0)
+    others = (draw("bss", view) for view in range(1, 100))
+    other = next(draws for draws in others if draws.reference != one.reference or n == 1)
+    for label, draws in (("FA", each), ("BSS, one view", one), ("BSS, another view", other)):
         styled_NCSS = views.styled(x_NCSS, draws)
         references, ratios = (torch.as_tensor(drawn).expand(n).tolist() for drawn in (draws.reference, draws.ratio))
-        if kind == "fa":
+        if draws is each:
             given = zip(references, ratios, strict=True)
-            column = Column(styled_NCSS, [f"style of {j + 1}, r = {ratio:.2f}" for j, ratio in given])
+            pictures[label] = Column(styled_NCSS, [f"style of {j + 1}, r = {ratio:.2f}" for j, ratio in given])
         else:
             gives = [i == references[0] for i in range(n)]
             notes = [f"gives the style, r = {ratios[0]:.2f}" if it_does else None for it_does in gives]
-            column = Column(styled_NCSS, notes, [WHOLE if it_does else None for it_does in gives])
-        pictures[label] = column
+            pictures[label] = Column(styled_NCSS, notes, [WHOLE if it_does else None for it_does in gives])
         boxes = [_box(window_of((size, size), ratio, style.window), size) for ratio in ratios]
         spectra[label] = Column(_amplitudes(styled_NCSS, x_NCSS), frames=boxes)
     return {

@@ -65,7 +65,7 @@ def test_a_preview_of_a_style_shows_both_styles_and_their_amplitudes(tmp_path: P
     preview_sheet(recipe, images, tmp_path / "sheet.png", count=4)
     sheet = levels(tmp_path / "sheet.png")
     assert sheet.shape[:2] == (4 * 200 + 56, 11 * 200 + 8 + 2 * 32)
-    left = 8 + 3 * 200 + 32 + 2 * 200  # BSS, view 1
+    left = 8 + 3 * 200 + 32 + 2 * 200  # BSS, one view
     generator = torch.Generator().manual_seed(stream_seed(recipe.seed, "style", 0, 0))
     drawn = draw_style("bss", 4, (0.1, 0.2), 1.0, generator)
     expected = standardize_textbook(images.images.double() / 255, float(drawn.ratio), int(drawn.reference))
