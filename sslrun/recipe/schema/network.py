@@ -33,6 +33,8 @@ class Backbone(Section):
     def _resnet_options(self) -> Self:
         if self.kind in ("densenet121", "vit", "linear") and self.stem != "imagenet":
             raise Misfit(f"stem '{self.stem}' is for ResNets, not for {self.kind}", "stem")
+        if "resnet" in self.kind and self.width < 8:  # torch 2.15 crashes there on CPUs, in channels_last
+            raise Misfit(f"a ResNet has at least 8 channels in its first stage, not {self.width}", "width")
         if self.kind == "densenet121" and self.width != 64:
             raise Misfit("width is for ResNets; densenet121 has a width of its own", "width")
         transformer = {"patch": self.patch != 16, "depth": self.depth != 12, "heads": self.heads != 6}
