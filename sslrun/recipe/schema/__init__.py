@@ -162,11 +162,14 @@ class Recipe(Section):
             )
         if every is not None and every > epochs:
             raise Misfit(f"every {every} epochs is never: training has {epochs}", "evaluation.every", "training.epochs")
+        if self.evaluation.kept and (not self.training.keep_encoder_at or self.training.on_collapse == "stop"):
+            what = "no encoder is kept on the way" if not self.training.keep_encoder_at else "a run may stop before"
+            raise Misfit(what, "evaluation.kept", "training.keep_encoder_at", "training.on_collapse")
         self._method_has_what_it_needs()
         self._vectors_or_images()
         self._patches_fill_the_views()
         if self.evaluation.udg is not None and not (isinstance(self.data, DomainSection) and self.data.held_out):
-            raise Misfit("without a held-out domain none is unseen", "evaluation.udg", "data.held_out", "data.kind")
+            raise Misfit("no domain is unseen: hold one out (data.held_out)", "evaluation.udg", "data.held_out", "data.kind")
         if self.evaluation.analyses is not None and not isinstance(self.data, DomainSection):
             raise Misfit(f"{self.data.kind} images have no domains to analyse", "evaluation.analyses", "data.kind")
         if self.data.limit is not None and self.training.batch_size > self.data.limit:
