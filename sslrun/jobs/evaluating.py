@@ -31,6 +31,11 @@ def asked_for(recipe: Recipe) -> dict[str, Section]:
     return {kind: section for kind, section in sections.items() if section is not None}
 
 
+def epochs_asked_for(recipe: Recipe) -> tuple[int | None, ...]:
+    """After which epochs a recipe asks for them: None is the last one, others are those of kept encoders."""
+    return (None, *(recipe.training.keep_encoder_at if recipe.evaluation.kept else ()))
+
+
 def evaluation_job(
     folder: RunFolder,
     recipe: Recipe,

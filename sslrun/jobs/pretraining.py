@@ -13,7 +13,7 @@ from sslrun.data.images import ImageSet
 from sslrun.data.sources import load
 from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.files import write_json
-from sslrun.jobs.evaluating import asked_for, evaluation_job
+from sslrun.jobs.evaluating import asked_for, epochs_asked_for, evaluation_job
 from sslrun.jobs.judging import Judge
 from sslrun.jobs.places import Places, choose_device, identify
 from sslrun.jobs.starting import encoder_metadata, starting_encoder
@@ -69,7 +69,11 @@ def pretrain_job(
         else:
             with _failures_recorded(folder):
                 _train(recipe, where, folder, device, signals, begin, seen, lease.beat)
-        return folder, evaluation_job(folder, recipe, where, asked_for(recipe), beat=lease.beat)
+        cells = [
+            evaluation_job(folder, recipe, where, asked_for(recipe), at=epoch, beat=lease.beat)
+            for epoch in epochs_asked_for(recipe)
+        ]
+        return folder, [cell for of_epoch in cells for cell in of_epoch]
 
 
 def _train(

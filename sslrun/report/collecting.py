@@ -139,11 +139,10 @@ def _cell_columns(path: Path | None, cell: dict[str, Any]) -> dict[str, Any]:
     """The columns of a cell's own evaluations under their plain names; empty as long as they are not there."""
     columns: dict[str, Any] = {}
     for name, identity in (cell.get("evaluations") or {}).items():
-        kind, _, at = str(name).partition("@")
         columns |= dict.fromkeys([name, f"untrained.{name}", f"pixels.{name}", f"{name}.seconds"])
         try:
             if path is not None:
-                found = read_json(RunFolder(path).evaluation_path(kind, str(identity), int(at) if at else None))
+                found = read_json(RunFolder(path).named_evaluation_path(str(name), str(identity)))
                 columns |= evaluation_columns([found], {})
         except (OSError, ValueError, KeyError, TypeError):  # not yet there, or named by `load_runs` as damaged
             continue

@@ -92,11 +92,11 @@ def _cells(results: Path, cells: list[dict[str, Any]], runs: dict[str, tuple[str
     """How many cells of a grid are in which state; a finished run that lacks a cell's evaluations is not done."""
     states: Counter[str] = Counter()
     for cell in cells:
-        name, run = runs.get(cell["identity"], ("", None))
+        folder_name, run = runs.get(cell["identity"], ("", None))
         state: str = run.state if run is not None else "waiting"
         if run is not None and state in ("done", "collapsed"):
-            folder = RunFolder(results / name)
-            paths = [folder.evaluation_path(kind, identity) for kind, identity in cell["evaluations"].items()]
+            folder = RunFolder(results / folder_name)
+            paths = [folder.named_evaluation_path(name, identity) for name, identity in cell["evaluations"].items()]
             if not all(path.exists() for path in paths):
                 state = "failed" if run.reason else "interrupted"
         states[state] += 1

@@ -87,17 +87,21 @@ def _method(recipe: Recipe) -> str:
 
 
 def scores(cells: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """The closing table: a header, then a row for this run, its untrained encoder and raw pixels.
+    """The closing table: a header, then a row for this run, its encoders kept earlier, its untrained one, raw pixels.
 
     Empty without a cell that it has a column for.
     """
     columns: list[tuple[str, str, str]] = []
-    for cell in cells:
+    at = cells[0]["at"] if cells else None
+    for cell in (cell for cell in cells if cell["at"] == at):
         columns += [(cell["kind"], title, key) for title, key in _COLUMNS.get(cell["kind"], ())]
-    by_kind = {cell["kind"]: cell["metrics"] for cell in cells}
+    found = {(cell["kind"], cell["at"]): cell["metrics"] for cell in cells}
+    kept = sorted({cell["at"] for cell in cells} - {at})
+    labels = {("", at): "this run", **{("", epoch): f"after epoch {epoch}" for epoch in kept}}
+    labels |= {(prefix, at): label for prefix, label in _ROWS.items() if prefix}
     rows = [["", *(title for _, title, _ in columns)]]
-    for prefix, label in _ROWS.items():
-        values = [by_kind[kind].get(prefix + key) for kind, _, key in columns]
+    for (prefix, epoch), label in labels.items():
+        values = [found.get((kind, epoch), {}).get(prefix + key) for kind, _, key in columns]
         if any(value is not None for value in values):
             rows.append([label, *("–" if value is None else f"{value:.3f}" for value in values)])
     return rows if columns else []

@@ -117,6 +117,11 @@ class RunFolder:
         epoch = "" if at is None else f"-epoch{at}"
         return self.path / "evaluations" / f"{kind}{epoch}-{identity[:HEX_DIGITS]}.json"
 
+    def named_evaluation_path(self, name: str, identity: str) -> Path:
+        """The same by the cell's name: its kind, and `@EPOCH` for a kept encoder."""
+        kind, at = split_cell(name)
+        return self.evaluation_path(kind, identity, at)
+
     def read_evaluation(self, kind: str, identity: str, at: int | None = None) -> dict[str, Any] | None:
         """The finished cell with this identity, or none. Raises `InputError` if the full identity differs."""
         path = self.evaluation_path(kind, identity, at)
@@ -147,6 +152,12 @@ class RunFolder:
         """
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         return self.path.rename(self.path.with_name(f"{self.path.name}-old-{stamp}"))
+
+
+def split_cell(name: str) -> tuple[str, int | None]:
+    """The kind of an evaluation and its epoch, from `knn` (the last) or `knn@100`."""
+    kind, _, at = name.partition("@")
+    return kind, int(at) if at else None
 
 
 def split_name(folder_name: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from sslrun.errors import RecipeError
 from sslrun.recipe.grid import Cell, Grid
 from sslrun.recipe.schema.grid import Partial
 from sslrun.recipe.space import Space
-from sslrun.runs.folder import RunFolder, find
+from sslrun.runs.folder import RunFolder, find, split_cell
 from sslrun.runs.history import Row
 from sslrun.runs.table import evaluation_columns
 from sslrun.sweep.record import write_record
@@ -212,7 +212,8 @@ class Search:
 
 def metrics(job: Job, folder: RunFolder) -> dict[str, Any]:
     """A finished run's row of the runs' table: its last epoch's signals, and the evaluations that the job asks for."""
-    cells = [folder.read_evaluation(kind, name) for name, kind in job.evaluations.items()]
+    named = [(*split_cell(name), identity) for identity, name in job.evaluations.items()]
+    cells = [folder.read_evaluation(kind, identity, at) for kind, at, identity in named]
     asked = job.recipes[0].evaluation.model_dump(mode="json")
     return {**(folder.history.last() or {}), **evaluation_columns([cell for cell in cells if cell], asked)}
 

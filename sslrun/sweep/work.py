@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sslrun.data.fingerprint import fingerprint
 from sslrun.errors import InputError
-from sslrun.jobs import asked_for, cell_identity, weights_digest
+from sslrun.jobs import asked_for, cell_identity, epochs_asked_for, weights_digest
 from sslrun.recipe.grid import Cell
 from sslrun.recipe.identity import identity
 from sslrun.recipe.schema import Recipe
@@ -45,15 +45,16 @@ class Job:
 
     @cached_property
     def evaluations(self) -> dict[str, str]:
-        """The kind of each evaluation that is asked for, by its identity."""
-        return {name: kind for recipe in self.recipes for kind, name in evaluations(self.identity, recipe).items()}
+        """The name of each evaluation that is asked for, by its identity."""
+        return {found: name for recipe in self.recipes for name, found in evaluations(self.identity, recipe).items()}
 
     def state(self, folder: RunFolder | None) -> State:
         """What the run's folder says of it. Raises `InputError` if that has no readable status."""
         if folder is None:
             return "new"
         status = folder.status
-        missing = [name for name, kind in self.evaluations.items() if not folder.evaluation_path(kind, name).exists()]
+        paths = [folder.named_evaluation_path(name, identity) for identity, name in self.evaluations.items()]
+        missing = [path for path in paths if not path.exists()]
         if status.finished_well and not missing:
             return "finished"
         if holder(folder) is not None:
@@ -71,8 +72,12 @@ class Job:
 
 
 def evaluations(run: str, recipe: Recipe) -> dict[str, str]:
-    """The identity of each evaluation that `recipe` asks of the run with identity `run`, by kind."""
-    return {kind: cell_identity(run, recipe, kind, section) for kind, section in asked_for(recipe).items()}
+    """The identity of each evaluation that `recipe` asks of the run with identity `run`, by name: `knn`, `knn@100`."""
+    return {
+        kind if at is None else f"{kind}@{at}": cell_identity(run, recipe, kind, section, at)
+        for at in epochs_asked_for(recipe)
+        for kind, section in asked_for(recipe).items()
+    }
 
 
 def jobs_of(

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from tiny import small
 
+from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -190,6 +191,22 @@ def test_evaluate_adds_a_cell_without_pretraining_again(sslrun: Run, tmp_path: P
     code, _, err = sslrun(*asked, "--knn", "--set", "training.epochs=9")
     assert code == 2
     assert "changes what was pretrained" in err
+
+
+def test_encoders_kept_on_the_way_are_judged_where_the_recipe_says_so(sslrun: Run, tmp_path: Path) -> None:
+    settings = small("evaluation.linear=null", "training.keep_encoder_at=[1]")
+    asked = ("pretrain", "quickstart", "--results", tmp_path, *settings)
+    sslrun(*asked)
+    trained = only_run(tmp_path).encoder.stat().st_mtime_ns
+    code, out, _ = sslrun(*asked, "--set", "evaluation.kept=true")
+    assert code == 0
+    assert [line.split()[:3] for line in out.splitlines() if "epoch" in line][-1] == ["after", "epoch", "1"]
+    assert only_run(tmp_path).encoder.stat().st_mtime_ns == trained
+    row = load_runs(tmp_path).iloc[0]
+    assert 0 < row["knn@1"] != row["knn"] > 0
+    code, _, err = sslrun(*asked, "--set", "evaluation.kept=true", "--set", "training.keep_encoder_at=[]")
+    assert code == 2
+    assert "no encoder is kept on the way" in err
 
 
 def test_probes_on_the_way_are_kept_in_the_history(sslrun: Run, tmp_path: Path) -> None:

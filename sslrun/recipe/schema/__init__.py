@@ -169,7 +169,9 @@ class Recipe(Section):
         self._vectors_or_images()
         self._patches_fill_the_views()
         if self.evaluation.udg is not None and not (isinstance(self.data, DomainSection) and self.data.held_out):
-            raise Misfit("no domain is unseen: hold one out (data.held_out)", "evaluation.udg", "data.held_out", "data.kind")
+            raise Misfit(
+                "no domain is unseen: hold one out (data.held_out)", "evaluation.udg", "data.held_out", "data.kind"
+            )
         if self.evaluation.analyses is not None and not isinstance(self.data, DomainSection):
             raise Misfit(f"{self.data.kind} images have no domains to analyse", "evaluation.analyses", "data.kind")
         if self.data.limit is not None and self.training.batch_size > self.data.limit:

@@ -85,6 +85,10 @@ class Evaluation(Section):
         "Also compute these cells, but for `udg`, after every so many epochs of pretraining, into the history.",
         ge=1,
     )
+    kept: bool = option(
+        False,
+        "Also judge the encoders that `training.keep_encoder_at` keeps on the way; their numbers end in @EPOCH.",
+    )
     baselines: tuple[Literal["untrained", "pixels"], ...] = option(
         ("untrained", "pixels"), "What to judge beside the run: its untrained encoder, and raw pixels of small images."
     )
