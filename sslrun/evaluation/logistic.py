@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 # Products are float32, three times as fast as float64; parameters and sums are float64. A fit ends when an iteration
@@ -76,6 +75,8 @@ def fit(x_ND: Tensor, y_N: Tensor, variance_D: Tensor, decay: float, start: Weig
 
     `start` gives the number of classes and where to begin; at most `iterations` L-BFGS iterations.
     """
+    from scipy.optimize import minimize  # slow to import; a scheduler imports this module and fits nothing
+
     n, (k, d) = len(x_ND), start.weight.shape
     scale_D = (variance_D + max(decay, 1e-6)).rsqrt()
     target_NK = torch.nn.functional.one_hot(y_N, k).to(x_ND.dtype)

@@ -10,9 +10,6 @@ Shapes: M images, B of a chunk, D features, K neighbours. Groups (domains or cla
 import warnings
 
 import torch
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from sslrun.errors import InputError
@@ -71,6 +68,10 @@ def clusters(h_MD: Tensor, count: int) -> Tensor:
     """
     if count > len(h_MD):
         raise InputError(f"{count} clusters of {len(h_MD)} images", where="evaluation.analyses.clusters")
+    from sklearn.cluster import KMeans  # slow to import, and most evaluations do without
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
     means = KMeans(count, n_init=_STARTS, random_state=0)
     with threadpool_limits(1), warnings.catch_warnings():  # threads add up in any order
         warnings.simplefilter("ignore", ConvergenceWarning)  # a collapsed encoder has fewer distinct features

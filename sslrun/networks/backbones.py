@@ -14,18 +14,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import densenet121
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from sslrun.errors import InputError
 from sslrun.networks.encoder import Encoder
 from sslrun.networks.vit import ViT
 from sslrun.recipe.schema import Backbone
 
-_BLOCKS: dict[str, tuple[Any, tuple[int, ...]]] = {
-    "resnet18": (BasicBlock, (2, 2, 2, 2)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
-    "small_resnet": (BasicBlock, (1, 1, 1)),
+# torchvision is imported where a network is built: it takes seconds, and schedulers and reports build none.
+_BLOCKS = {
+    "resnet18": ("BasicBlock", (2, 2, 2, 2)),
+    "resnet50": ("Bottleneck", (3, 4, 6, 3)),
+    "small_resnet": ("BasicBlock", (1, 1, 1)),
 }
 _HEADS = ("fc.", "classifier.", "heads.")
 
@@ -72,6 +71,8 @@ class DenseNet(Encoder):
     feature_dim = 1024
 
     def __init__(self, *, channels: int) -> None:
+        from torchvision.models import densenet121
+
         super().__init__()
         self.features = densenet121(weights=None).features
         if channels != 3:
@@ -118,7 +119,10 @@ def build_backbone(section: Backbone, channels: int, seed: int, side: int | None
             if side is None:
                 raise InputError("a vit is built for views of one side, and none is given", where="views.size")
             return ViT(section, channels=channels, side=side)
-        block, depths = _BLOCKS[section.kind]
+        from torchvision.models import resnet
+
+        name, depths = _BLOCKS[section.kind]
+        block = getattr(resnet, name)
         cifar_stem = section.kind == "small_resnet" or section.stem == "cifar"
         return ResNet(block, depths, channels=channels, width=section.width, cifar_stem=cifar_stem)
 

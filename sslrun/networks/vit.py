@@ -11,7 +11,6 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import VisionTransformer
 
 from sslrun.networks.encoder import Encoder
 from sslrun.recipe.schema import Backbone
@@ -25,6 +24,8 @@ class ViT(Encoder):
     """
 
     def __init__(self, section: Backbone, *, channels: int, side: int) -> None:
+        from torchvision.models import VisionTransformer  # here, as in backbones.py
+
         super().__init__()
         width, patch = section.width, section.patch
         whole = VisionTransformer(side, patch, section.depth, section.heads, width, 4 * width, num_classes=1)

@@ -28,7 +28,7 @@ from sslrun.sweep.slots import Device, Slots
 from sslrun.sweep.work import Job
 from sslrun.sweep.worker import Outcome
 
-_PRELOAD = ["typer", "sklearn.datasets", "sslrun.sweep.worker", "sslrun.jobs.measuring"]
+_PRELOAD = ["typer", "sklearn.datasets", "torchvision.models", "sslrun.sweep.worker", "sslrun.jobs.measuring"]
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
