@@ -50,7 +50,7 @@ def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: 
         f"gaussian in {size} dimensions" if vectors else f"{_data(recipe)} {size} px",
         f"{images:,} {'vectors' if vectors else 'images'}",
         _backbone(recipe),
-        _method(recipe),
+        _method(recipe) + {"none": "", "fa": " with FA", "bss": " with BSS"}[recipe.views.style.kind],
         f"{device} {recipe.training.precision}",
     ]
     line = f"{folder.path.name}   " + " · ".join(parts)
