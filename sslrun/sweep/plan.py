@@ -158,7 +158,7 @@ def make_plan(
         if wanted:
             count, spent = count + 1, spent + seconds
         entries.append(Entry(job, state, wanted or state == "elsewhere", seconds, size))
-    told = "measured on earlier runs" if len(costs) == known else "measured on a few steps"
+    told = "measured on earlier runs" if len(costs) == known else "measured on a few steps, without evaluations"
     return Plan(grid, tuple(entries), slots, told)
 
 

@@ -64,7 +64,7 @@ def _plan(trials: Search, pool: LocalPool, options: Options) -> str:
     head = f"{trials.grid.name}   {block.trials} trials: {wanted} over {len(block.fields)} options ({block.sampler})"
     count = int(min(trials.most, found["under way"] + found["to come"])) * runs
     entry = Entry(job, "new", True, trials.seconds, cost.size)
-    how = "measured on earlier runs" if len(costs) == known else "measured on a few steps"
+    how = "measured on earlier runs" if len(costs) == known else "measured on a few steps, without evaluations"
     bill = Plan(trials.grid, (entry,) * count, pool.slots, how).bill()
     told = " · ".join(f"{count} {word}" for word, count in found.items() if count)
     return "\n".join([head, told, *bill])
