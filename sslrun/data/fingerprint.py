@@ -62,8 +62,9 @@ def _lines(data: Data, root: Path) -> Iterator[str]:
             yield digits_styles.DIGEST
         case Pacs() | DomainNet():
             found = pacs.pictures(data, root) if isinstance(data, Pacs) else domainnet.pictures(data, root)
-            for name, size, held_out in zip(found.names, found.sizes, found.domains.validation, strict=True):
-                yield f"{'validation' if held_out else 'train'} {name}\0{size}"
+            facts = zip(found.names, found.sizes, found.labels.tolist(), found.domains.validation, strict=True)
+            for name, size, label, held_out in facts:  # labels are numbered by the lists
+                yield f"{'validation' if held_out else 'train'} {label} {name}\0{size}"
         case DomainFolders():
             found = domain_folders.pictures(data, root)
             yield from (f"{name}\0{size}" for name, size in zip(found.names, found.sizes, strict=True))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from sslrun.errors import DataError, InputError
@@ -111,6 +112,8 @@ def evaluate_run(
             remedy="Give the right folder with --data.",
         )
     sections = {kind: getattr(recipe.evaluation, kind) for kind in kinds} if kinds else asked_for(recipe)
+    # The run's own threads, as after its pretraining: with others the same cell would have other bits.
+    torch.set_num_threads(folder.status.threads or recipe.run.threads or torch.get_num_threads())
     return evaluation_job(folder, recipe, where, sections, at=at)
 
 

@@ -125,12 +125,21 @@ def _parts(document: Document, corner: Mapping[str, KeyPath]) -> dict[str, Docum
 
 def _check_objectives(search: Search, document: Document, recipe: Recipe) -> None:
     """Whether a recipe's run will have the metrics that trials are judged and pruned by."""
-    asked = {kind for kind in _JUDGED if getattr(recipe.evaluation, kind) is not None}
+    # Where domains are held out, these are judged on them: what is unseen must not choose.
+    unseen = bool(getattr(recipe.data, "held_out", ()))
+    asked = {kind for kind in _JUDGED if getattr(recipe.evaluation, kind) is not None and not unseen}
     allowed = [*(metric for kind in _JUDGED if kind in asked for metric in _JUDGED[kind]), *_SIGNALS]
+    if recipe.evaluation.udg is not None:
+        allowed += [f"udg.{100 * fraction:g}.validation" for fraction in recipe.evaluation.udg.fractions]
     for metric in search.objectives:
         if metric not in allowed:
             hint = f"{nearest(metric, allowed)}  (allowed: {', '.join(allowed)})".strip()
-            refuse(document, ("search", "objectives", metric), f"{metric}: runs here will have no such metric", hint)
+            what = (
+                "it is of the domains held out, which must not choose"
+                if unseen
+                else "runs here will have no such metric"
+            )
+            refuse(document, ("search", "objectives", metric), f"{metric}: {what}", hint)
     if search.pruning is not None and search.pruning.signal.startswith("probe."):
         kind = search.pruning.signal.split(".")[1]
         if recipe.evaluation.every is None or kind not in asked:

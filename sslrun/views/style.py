@@ -148,7 +148,8 @@ def _replace(images_NCHW: Tensor, windows: list[Window], source: Tensor, clamp: 
     n, channels, height, width = images_NCHW.shape
     size, device = (height, width), images_NCHW.device
     if not any(rows and columns for rows, columns in windows):
-        return images_NCHW.detach().clone(memory_format=torch.contiguous_format)
+        plain_NCHW = images_NCHW.detach().clone(memory_format=torch.contiguous_format)
+        return plain_NCHW.clamp_(0, 1) if clamp and not keep_flat else plain_NCHW
     out_NCHW = torch.empty(images_NCHW.shape, dtype=_working_dtype(images_NCHW), device=device)
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         spectrum = spectrum_for(size, windows, out_NCHW.dtype, device)

@@ -36,7 +36,7 @@ def draw_view(recipe: schema.Views, stored: int, n: int, seed: int, step: int, v
     """Draw view number `view` of `n` images of `stored` pixels a side; it depends on nothing but these arguments.
 
     With `colours: batch_wise_after` everything about colours is drawn once: whether, in which order and by what factors
-    they are jittered, and whether they are removed or solarised.
+    they are jittered, and whether they are removed or solarised. Crops, flips and blur are always each image's own.
     """
 
     def stream(family: str) -> torch.Generator:

@@ -318,6 +318,14 @@ def test_errors_point_at_the_mistake(grid: Path, old: str, new: str, where: str,
     assert told in str(caught.value)
 
 
+def test_domains_held_out_choose_nothing(grid: Path) -> None:
+    text = "base: bss/digits_styles\nsearch:\n  trials: 2\n  fields: {training.epochs: {low: 1, high: 9}}\n"
+    with pytest.raises(RecipeError, match="knn: it is of the domains held out, which must not choose"):
+        read_grid(write(grid, text))
+    found = read_grid(write(grid, text + "  objectives: {udg.10.validation: maximise}\n"))
+    assert found.space is not None and list(found.space.search.objectives) == ["udg.10.validation"]
+
+
 def test_options_that_only_together_are_wrong_are_found_before_the_start(grid: Path) -> None:
     text = GRID.replace("    method", "    method.predictor.freq: {low: 1, high: 5}\n    method", 1)
     with pytest.raises(RecipeError, match="no such option for predictor 'linear'") as caught:

@@ -140,6 +140,9 @@ def test_ratio_zero_is_the_identity_in_new_memory() -> None:
         assert torch.equal(styled, x)
         assert styled.data_ptr() != x.data_ptr()
         assert styled.is_contiguous()
+    beyond = 2 * x
+    assert torch.equal(standardize(beyond, 0.0, 1), beyond.clamp(0, 1))
+    assert torch.equal(standardize(beyond, 0.0, 1, clamp=False), beyond)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)

@@ -113,7 +113,7 @@ class Views(Section):
         "per_image_after",
         "How jitter, greyscale and solarisation are drawn, and where they stand: for each image after the style; for "
         "each image before it (solarisation stays after); or once for all images of a view, after it, which keeps the "
-        "view's one style.",
+        "view's one style. Crops, flips and blur are always drawn for each image.",
     )
     jitter: Jitter | None = option(Jitter(), "Colour jitter.")
     greyscale: Probability = option(0.2, "Probability of removing colour.")
