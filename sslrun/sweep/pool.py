@@ -4,13 +4,11 @@ Processes are forked from a server that has imported torch and touched no device
 die in any way. What is known of a death is its outcome; what to do about it is the scheduler's.
 """
 
-import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver, get_context
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,11 +23,9 @@ from sslrun.sweep import worker
 from sslrun.sweep.costs import Cost
 from sslrun.sweep.durations import clock
 from sslrun.sweep.slots import Device, Slots
+from sslrun.sweep.warming import warm_up
 from sslrun.sweep.work import Job
 from sslrun.sweep.worker import Outcome
-
-_PRELOAD = ["typer", "sklearn.datasets", "torchvision.models", "sslrun.sweep.worker", "sslrun.jobs.measuring"]
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass
@@ -72,10 +68,8 @@ class LocalPool:
             one.process.join()
 
     def warm_up(self) -> None:
-        """Start the fork server, whose imports take seconds, without waiting for it. `start` does it if need be."""
-        self._context.set_forkserver_preload(_PRELOAD)
-        with _environment(dict.fromkeys(_THREADS, str(self.slots.threads))), _ctrl_c_ignored():
-            forkserver.ensure_running()
+        """Start the fork server without waiting for it. `start` does it if need be."""
+        warm_up(self.slots.threads)
 
     def room(self, *, alone: bool = False) -> Device | None:
         """A device that can take one more job (the emptiest), or one that is empty; none if there is none."""
@@ -179,27 +173,3 @@ def _memory_kills() -> int:
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """For processes started within: the terminal sends Ctrl-C to them too, and it is not theirs to answer."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
