@@ -76,6 +76,7 @@ def fit(x_ND: Tensor, y_N: Tensor, variance_D: Tensor, decay: float, start: Weig
     `start` gives the number of classes and where to begin; at most `iterations` L-BFGS iterations.
     """
     from scipy.optimize import minimize  # slow to import; a scheduler imports this module and fits nothing
+    from threadpoolctl import threadpool_limits
 
     n, (k, d) = len(x_ND), start.weight.shape
     scale_D = (variance_D + max(decay, 1e-6)).rsqrt()
@@ -92,13 +93,15 @@ def fit(x_ND: Tensor, y_N: Tensor, variance_D: Tensor, decay: float, start: Weig
         # SciPy measures the gain of an iteration against max(1, objective): here 1 is _SMALL_OBJECTIVE.
         return float(loss) / _SMALL_OBJECTIVE, slope_KE.cpu().numpy().ravel() / _SMALL_OBJECTIVE
 
-    found = minimize(
-        objective,
-        torch.cat([start.weight / scale_D, start.bias[:, None]], 1).cpu().numpy().ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": iterations, "maxfun": 4 * iterations, "ftol": _LEAST_GAIN, "gtol": 1e-9, "maxcor": 10},
-    )
+    # SciPy's steps are tiny: threads that wait for each other between them took three times as long as the fit.
+    with threadpool_limits(torch.get_num_threads(), user_api="blas"):
+        found = minimize(
+            objective,
+            torch.cat([start.weight / scale_D, start.bias[:, None]], 1).cpu().numpy().ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": iterations, "maxfun": 4 * iterations, "ftol": _LEAST_GAIN, "gtol": 1e-9, "maxcor": 10},
+        )
     v_KE = torch.from_numpy(found.x).view(k, d + 1).to(x_ND.device)
     # Status 1 is the limit of iterations; 2, no lower value along the line, is the end of float32's resolution.
     return Weights(v_KE[:, :d] * scale_D, v_KE[:, d], converged=found.status != 1)

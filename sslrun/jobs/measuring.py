@@ -1,25 +1,35 @@
 """A few timed steps of a recipe, to say beforehand what its run will cost. Nothing is kept, no picture is read."""
 
+import math
 import time
 from dataclasses import dataclass
 
 import torch
 
 from sslrun.data.images import ImageSet
+from sslrun.data.source import Split
 from sslrun.data.sources import chosen
+from sslrun.evaluation.features import extract
+from sslrun.jobs.evaluating import asked_for, epochs_asked_for
 from sslrun.jobs.places import Places, choose_device
 from sslrun.jobs.starting import starting_encoder
 from sslrun.recipe.schema import Recipe
-from sslrun.training.pretrain import assemble
+from sslrun.training.pretrain import Trainer, assemble
 
 _SECONDS, _MOST_STEPS = 3.0, 8
+_TRAINED = 3  # forward passes that training on an image costs: one there, and twice that back
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What an epoch takes, in seconds, and what the run's folder will hold, in bytes."""
+    """What an epoch and the evaluations take, in seconds, and what the run's folder will hold, in bytes.
+
+    Of evaluations the passes of images through the encoder are counted, fine-tuning included; not the fits on frozen
+    features, and not the baselines, which many runs share.
+    """
 
     epoch_seconds: float
+    evaluation_seconds: float
     folder_bytes: int
 
 
@@ -45,7 +55,48 @@ def measure(recipe: Recipe, where: Places) -> Measured:
     encoder = _bytes(trainer.method.encoder)
     trained = sum(p.numel() * p.element_size() for p in trainer.method.parameters() if p.requires_grad)
     kept = 1 + len(recipe.training.keep_encoder_at)
-    return Measured(each * max(1, in_epoch), _bytes(trainer.method) + trained + encoder * kept)
+    return Measured(
+        epoch_seconds=each * max(1, in_epoch),
+        evaluation_seconds=_passes(recipe, where) * _forward_seconds(recipe, trainer, images, device),
+        folder_bytes=_bytes(trainer.method) + trained + encoder * kept,
+    )
+
+
+def _passes(recipe: Recipe, where: Places) -> int:
+    """How many images go forward through the encoder in all evaluations; going back counts as two."""
+    sections, udg = asked_for(recipe), recipe.evaluation.udg
+    if not sections:
+        return 0
+    splits: tuple[Split, ...] = ("train", "test", "validation") if udg else ("train", "test")
+    count = {split: len(chosen(recipe.data, where.data, split)[1]) for split in splits}
+    total = sum(count.values())
+    for fraction in udg.fractions if udg else ():
+        if udg and fraction >= udg.finetune_from:
+            labelled = math.ceil(fraction * count["train"])
+            batch = min(labelled, udg.batch_size)
+            in_epoch = batch * max(udg.least_steps, labelled // batch)
+            total += udg.epochs * (_TRAINED * in_epoch + count["validation"]) + count["test"]
+    return total * len(epochs_asked_for(recipe))
+
+
+def _forward_seconds(recipe: Recipe, trainer: Trainer, images: ImageSet, device: torch.device) -> float:
+    """What one image takes through the encoder."""
+    training = recipe.training
+
+    def forward() -> float:
+        begun = time.perf_counter()
+        extract(
+            trainer.method.encoder,
+            images,
+            trainer.views.plain,
+            device=device,
+            precision=training.precision,
+            channels_last=training.channels_last,
+        )
+        return (time.perf_counter() - begun) / len(images)
+
+    forward()  # to warm up
+    return forward()
 
 
 def _bytes(module: torch.nn.Module) -> int:

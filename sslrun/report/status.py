@@ -15,7 +15,7 @@ from sslrun.runs.folder import RunFolder
 from sslrun.runs.resolving import run_names
 from sslrun.runs.standing import Standing, last_lines, standing
 
-_STATES = ("done", "collapsed", "running", "interrupted", "queued", "waiting", "failed")
+_STATES = ("done", "collapsed", "pruned", "running", "interrupted", "queued", "waiting", "failed")
 _LOG_LINES = 3
 
 

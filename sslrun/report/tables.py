@@ -17,7 +17,7 @@ from sslrun.report.statistics import Difference, estimate, judge, paired_differe
 Labels = tuple[str, ...]
 Values = dict[int, float]
 
-_UNFINISHED = ("queued", "running", "interrupted")
+_UNFINISHED = ("queued", "running", "interrupted", "pruned")
 
 
 def default_metrics(results: Results) -> list[str]:

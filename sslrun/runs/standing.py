@@ -9,7 +9,7 @@ from sslrun.errors import InputError
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.lease import Holder, holder
 
-StandingState = Literal["queued", "running", "interrupted", "done", "collapsed", "failed"]
+StandingState = Literal["queued", "running", "interrupted", "pruned", "done", "collapsed", "failed"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-State = Literal["queued", "running", "done", "collapsed", "failed"]
+State = Literal["queued", "running", "pruned", "done", "collapsed", "failed"]
+"""`pruned`: ended before its time by a search that had seen enough; asked for again, it goes on."""
 
 
 def utc_now() -> str:

@@ -16,6 +16,7 @@ from sslrun.sweep.durations import clock
 from sslrun.sweep.slots import Slots
 from sslrun.sweep.work import Folders, Job, State
 
+MEASURED = "measured on a few steps; linear probes and baselines not counted"
 _WORDS: dict[State, str] = {
     "new": "new",
     "started": "to be finished",
@@ -158,7 +159,7 @@ def make_plan(
         if wanted:
             count, spent = count + 1, spent + seconds
         entries.append(Entry(job, state, wanted or state == "elsewhere", seconds, size))
-    told = "measured on earlier runs" if len(costs) == known else "measured on a few steps, without evaluations"
+    told = "measured on earlier runs" if len(costs) == known else MEASURED
     return Plan(grid, tuple(entries), slots, told)
 
 

@@ -101,7 +101,7 @@ class LocalPool:
         if isinstance(found, Outcome) or found is None:
             reason = found.reason if found else _exit(process.exitcode).reason
             raise RunFailed(f"can't time a few steps: {reason}", where=str(log))
-        return Cost(found.epoch_seconds, 0.0, found.folder_bytes)
+        return Cost(found.epoch_seconds, found.evaluation_seconds, found.folder_bytes)
 
     def _fork(self, target: Any, device: Device, task: Any, log: Path, threads: int) -> tuple[BaseProcess, Connection]:
         ours, theirs = self._context.Pipe()

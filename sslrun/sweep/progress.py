@@ -77,13 +77,13 @@ def counts(sweep: Sweep) -> str:
 
 
 def seconds_left(sweep: Sweep) -> float:
-    """By the plan's costs for jobs that wait, and the pace so far of those that run."""
+    """By what the sweep expects of its jobs; of those that run also by their pace so far."""
     running = []
     for one in sweep.engine.running:
-        planned = max(0.0, sweep.costs[one.job.identity] - (time.time() - one.started))
+        expected = max(0.0, sweep.expected(one.job) - (time.time() - one.started))
         found = _standing(one)
-        running.append(found.seconds_left if found and found.seconds_left is not None else planned)
-    waiting = sum(sweep.costs[job.identity] for job in (*sweep.queue, *sweep.alone))
+        running.append(max(expected, (found.seconds_left if found else None) or 0.0))
+    waiting = sum(sweep.expected(job) for job in (*sweep.queue, *sweep.alone))
     waiting += sweep.source.seconds_left if sweep.source else 0.0
     return max([(sum(running) + waiting) / sweep.engine.slots.count, *running])
 

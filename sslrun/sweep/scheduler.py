@@ -121,9 +121,14 @@ class Sweep:
         self.stops = 0
         self.retrying = {entry.job.identity for entry in plan.ours if entry.state == "failed"}
         self.costs = {entry.job.identity: entry.seconds for entry in plan.entries}
+        self._worked = self._estimated = 0.0
         self._tries: dict[str, int] = {}
         self._dropped: set[str] = set()
         self._looked = self._deadline = 0.0
+
+    def expected(self, job: Job) -> float:
+        """Seconds that a job takes in all: as planned, times how much longer than planned those took that are done."""
+        return self.costs[job.identity] * (self._worked / self._estimated if self._estimated else 1.0)
 
     def run(self) -> None:
         """Work until all that was chosen is done, failed, or a stop was asked for and heeded."""
@@ -147,7 +152,7 @@ class Sweep:
         self.engine.stop(now=self.stops > 1)
 
     def drop(self, job: Job) -> None:
-        """Forget a job; if it is at work here, let it save its state and end."""
+        """Forget a job; if it is at work here, let it save its state and end, `pruned`."""
         self.queue, self.alone = (deque(one for one in jobs if one is not job) for jobs in (self.queue, self.alone))
         self.watched = [one for one in self.watched if one is not job]
         for one in self.engine.running:
@@ -215,7 +220,7 @@ class Sweep:
         if outcome.kind == "done":
             self._finish(one)
         elif dropped:
-            pass  # whatever became of it, nobody waits for it
+            _mark_pruned(one.folder)
         elif outcome.kind == "held":
             self.watched.append(job)
         elif self.stops and outcome.kind in ("interrupted", "killed"):
@@ -235,6 +240,8 @@ class Sweep:
 
     def _finish(self, one: Running) -> None:
         self.done.append(one.job)
+        self._worked += time.time() - one.started
+        self._estimated += self.costs[one.job.identity]
         status = one.folder.status
         if status.reason:  # of an evaluation that failed before and is there now
             with suppress(RunHeld), hold(one.folder):
@@ -271,3 +278,10 @@ class Sweep:
         finally:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _mark_pruned(folder: RunFolder) -> None:
+    """Say of a run that nobody waits for why it is not finished, unless another sweep has taken it up."""
+    with suppress(RunHeld), hold(folder):
+        if folder.status.state == "running":
+            folder.update_status(state="pruned")

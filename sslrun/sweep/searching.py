@@ -14,7 +14,7 @@ from sslrun.recipe.grid import Grid
 from sslrun.recipe.shipped import shipped
 from sslrun.recipe.space import Space
 from sslrun.sweep.costs import earlier
-from sslrun.sweep.plan import Entry, Plan, cost_of
+from sslrun.sweep.plan import MEASURED, Entry, Plan, cost_of
 from sslrun.sweep.pool import LocalPool
 from sslrun.sweep.progress import Board, counts
 from sslrun.sweep.scheduler import Sweep
@@ -64,7 +64,7 @@ def _plan(trials: Search, pool: LocalPool, options: Options) -> str:
     head = f"{trials.grid.name}   {block.trials} trials: {wanted} over {len(block.fields)} options ({block.sampler})"
     count = int(min(trials.most, found["under way"] + found["to come"])) * runs
     entry = Entry(job, "new", True, trials.seconds, cost.size)
-    how = "measured on earlier runs" if len(costs) == known else "measured on a few steps, without evaluations"
+    how = "measured on earlier runs" if len(costs) == known else MEASURED
     bill = Plan(trials.grid, (entry,) * count, pool.slots, how).bill()
     told = " · ".join(f"{count} {word}" for word, count in found.items() if count)
     return "\n".join([head, told, *bill])

@@ -19,6 +19,7 @@ from sslrun.errors import InputError, RecipeError
 from sslrun.jobs import identify
 from sslrun.recipe import read_recipe, to_yaml
 from sslrun.recipe.grid import Grid, read_grid
+from sslrun.report.status import overview
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
@@ -232,7 +233,7 @@ def test_the_pruner_looks_at_histories(grid: Path, tmp_path: Path) -> None:
         assert min(trial.intermediate_values) == 3  # the untrained encoder's std of 1 is not among them
         if trial in pruned:
             assert bad and max(trial.intermediate_values) == 3
-            assert folder.status.state == "running"
+            assert folder.status.state == "pruned"
         else:
             assert trial.state == TrialState.COMPLETE
             assert [row["epoch"] for row in folder.history.read()] == list(range(10))
@@ -416,4 +417,5 @@ def test_a_pruned_job_saves_its_state(tmp_path: Path, grid: Path, start: Start) 
     folder = find(tmp_path, told[1].user_attrs["runs"][0])
     assert folder is not None
     assert folder.checkpoint.exists() and not (folder.path / "lease.json").exists()
+    assert overview(tmp_path).grids == {"look": {"done": 1, "pruned": 1}}
     assert "trial 1   pruned after epoch" in said and "1e-09" not in said.split("again")[1]

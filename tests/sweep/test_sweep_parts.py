@@ -21,6 +21,7 @@ from sslrun.sweep import durations
 from sslrun.sweep.costs import Cost, earlier, recipe_key
 from sslrun.sweep.plan import Plan, make_plan, select
 from sslrun.sweep.pool import Running
+from sslrun.sweep.progress import seconds_left
 from sslrun.sweep.scheduler import Sweep
 from sslrun.sweep.slots import Device, Slots, cores, slots
 from sslrun.sweep.work import Job, jobs_of
@@ -107,6 +108,7 @@ def test_costs_come_from_earlier_runs_of_the_same_kind(jobs: list[Job], undistur
     timed = measure(recipe, Places(tmp_path, tmp_path))
     assert cost.evaluation > 0
     assert 0 < timed.epoch_seconds < 60 and 0 < cost.epoch < 60
+    assert 0 < timed.evaluation_seconds < 60
     # Weights, momenta and the encoder: what is estimated is what the folder came to hold, within its small files.
     assert timed.folder_bytes < cost.size < timed.folder_bytes + 100_000
 
@@ -155,6 +157,9 @@ def test_lengths_of_time_shown_and_refused() -> None:
 class FakeEngine:
     """Ends each job at once with the next outcome of a script."""
 
+    takes = 0.0
+    """Seconds that each job pretends to have taken."""
+
     def __init__(self, results: Path, script: Callable[[Job, int], Outcome]) -> None:
         self.slots, self.results, self.script = TWO, results, script
         self.running: list[Running] = []
@@ -166,7 +171,8 @@ class FakeEngine:
     def start(self, job: Job, device: Device, *, alone: bool = False) -> Running:
         self.started.append((job, alone, len(self.running)))
         folder = find(self.results, job.identity) or folder_of(job, self.results)
-        one = cast(Running, SimpleNamespace(job=job, folder=folder, alone=alone, started=time.time()))
+        started = time.time() - self.takes
+        one = cast(Running, SimpleNamespace(job=job, folder=folder, alone=alone, started=started))
         self.running.append(one)
         return one
 
@@ -252,6 +258,18 @@ def test_a_run_held_elsewhere_is_watched_until_it_is_done(jobs: list[Job], grid:
         sweep.run()
     assert len(sweep.done) == 4
     assert jobs[0] not in [job for job, _, _ in engine.started]
+
+
+def test_what_is_left_is_judged_by_what_is_done(
+    jobs: list[Job], grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeEngine, "takes", 3 * 30.0)
+    planned = [entry.seconds for entry in plan_of(jobs, grid, tmp_path).entries]
+    assert planned == [30.0] * 4
+    sweep, _ = swept(jobs, grid, tmp_path, lambda *_: Outcome("done"))
+    assert sweep.expected(jobs[0]) == pytest.approx(90, rel=0.1)
+    sweep.queue.append(jobs[0])
+    assert seconds_left(sweep) == pytest.approx(90 / TWO.count, rel=0.1)
 
 
 def test_stop_on_failure_starts_nothing_more(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
