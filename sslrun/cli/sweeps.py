@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,8 +16,6 @@ from sslrun.cli.options import (
     results_folder,
 )
 
-if TYPE_CHECKING:
-    pass
 
 sweep_app = typer.Typer(rich_markup_mode=None)
 

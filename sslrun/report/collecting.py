@@ -113,16 +113,15 @@ def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results
     ]
     # Where the grid says how to evaluate, a cell has the numbers of its own evaluations and no other cell's.
     columns = list(dict.fromkeys(name for each in own for name in each))
-    for column in columns:
-        numbers_or_none = [each.get(column) for each in own]
-        plain = all(value is None or isinstance(value, int | float) for value in numbers_or_none)
-        table[column] = pd.Series(numbers_or_none, dtype=float if plain else object)
-    table["identity"] = [cell["identity"] for cell in cells]
-    table["seed"] = [int(cell["seed"]) for cell in cells]
     status = table["status"].tolist() if "status" in table else [None] * len(cells)
-    table["status"] = [state if present else "missing" for state, present in zip(status, there, strict=True)]
-    for axis in axes:
-        table[f"axis.{axis}"] = [str(cell["labels"][axis]) for cell in cells]
+    ours = {column: _series([each.get(column) for each in own]) for column in columns} | {
+        "identity": [cell["identity"] for cell in cells],
+        "seed": [int(cell["seed"]) for cell in cells],
+        "status": [state if present else "missing" for state, present in zip(status, there, strict=True)],
+        **{f"axis.{axis}": [str(cell["labels"][axis]) for cell in cells] for axis in axes},
+    }
+    order = list(dict.fromkeys([*table, *ours]))
+    table = pd.concat([table.drop(columns=[*ours], errors="ignore"), pd.DataFrame(ours)], axis=1)[order]
     used = {cell["identity"] for cell in cells}
     others = sum(identity not in used for identity in by_identity)
     notes = [f"grid {sweep['grid']}: {len(cells)} cells", *([str(sweep["notes"])] if sweep.get("notes") else [])]
@@ -130,9 +129,14 @@ def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results
         notes.append(f"{others} run{'s' * (others > 1)} here {'are' if others > 1 else 'is'} not part of this grid")
     timing = dict.fromkeys([*runs.attrs["timing"], *(column for column in columns if column.endswith(".seconds"))])
     table.attrs = {**runs.attrs, "timing": list(timing), "paths": {}}
-    order = {axis: list(dict.fromkeys(table[f"axis.{axis}"])) for axis in axes}
+    labels = {axis: list(dict.fromkeys(table[f"axis.{axis}"])) for axis in axes}
     baseline = {str(axis): str(label) for axis, label in (sweep.get("baseline") or {}).items() if axis in axes}
-    return Results(folder, table, tuple(axes), order, str(sweep["grid"]), baseline, tuple(notes))
+    return Results(folder, table, tuple(axes), labels, str(sweep["grid"]), baseline, tuple(notes))
+
+
+def _series(numbers_or_none: list[Any]) -> pd.Series:
+    plain = all(value is None or isinstance(value, int | float) for value in numbers_or_none)
+    return pd.Series(numbers_or_none, dtype=float if plain else object)
 
 
 def _cell_columns(path: Path | None, cell: dict[str, Any]) -> dict[str, Any]:
