@@ -16,7 +16,6 @@ from sslrun.cli.options import (
     results_folder,
 )
 
-
 sweep_app = typer.Typer(rich_markup_mode=None)
 
 
