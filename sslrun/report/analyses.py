@@ -25,8 +25,8 @@ CHANCE = {
     "domain_probe": "cluster_purity_chance",  # all domains have equally many images
     "class_purity": "class_purity_chance",
 }
-VIEWS = {"hardness": "the method's own views", "hardness_plain": "common plain views"}
-"""Where histories keep the hardness of negatives: `hardness.own_column` and so on."""
+VIEWS = {"hardness_own": "the method's own views", "hardness_plain": "common plain views"}
+"""Where histories keep the hardness of negatives: `hardness_own.own_column` and so on."""
 HARDNESS = {
     "own_column": "own column",
     "other_columns": "other columns",
@@ -84,7 +84,7 @@ def _hardness(runs: Sequence[Analysed]) -> list[Table]:
     found = []
     for kind, views in VIEWS.items():
         columns = {f"{kind}.{name}": title for name, title in HARDNESS.items()}
-        columns |= {"std_within": "std within"} if kind == "hardness" else {}
+        columns |= {"std_within": "std within"} if kind == "hardness_own" else {}
         ends = {run.name: [_ends(run.history, name) for name in columns] for run in runs}
         rows = tuple((Cell(name), *cells) for name, cells in ends.items() if any(cell.value for cell in cells))
         note = (

@@ -22,8 +22,8 @@ def analysed(name: str, seed: int, untrained: int = 0, hard: bool = True) -> Ana
     metrics |= {f"untrained.{measure}": other.random() for measure in MEASURES}
     history: list[dict[str, Any]] = [{"epoch": epoch, "loss": 1.0} for epoch in range(6)]
     for row in history[:-1] if hard else []:
-        row |= {f"hardness.{key}": draw.random() for key in HARDNESS} | {"std_within": draw.random()}
-        row["hardness.style_gap"] = None  # as for data without domains
+        row |= {f"hardness_own.{key}": draw.random() for key in HARDNESS} | {"std_within": draw.random()}
+        row["hardness_own.style_gap"] = None  # as for data without domains
     return Analysed(name, metrics, history)
 
 
@@ -44,7 +44,7 @@ def test_hardness_is_shown_after_the_first_and_the_last_epoch_where_there_is_any
     _, table = tables(runs)
     first, last = runs[0].history[1], runs[0].history[4]
     assert [row[0].text for row in table.rows] == ["none"]
-    name = "hardness.own_column"
+    name = "hardness_own.own_column"
     assert table.rows[0][1].text == f"{first[name]:.3f} → {last[name]:.3f}"
     cells = dict(zip(table.header, table.rows[0], strict=True))
     assert cells["style gap"].text == "–"
@@ -56,8 +56,8 @@ def test_json_has_every_epoch() -> None:
     run = analysed("none", 0)
     (told,) = as_json([run], at=3)["runs"]
     assert told["metrics"] == run.metrics
-    assert told["hardness.largest"]["epochs"] == [0, 1, 2, 3, 4]
-    assert told["hardness.largest"]["values"] == [row["hardness.largest"] for row in run.history[:-1]]
+    assert told["hardness_own.largest"]["epochs"] == [0, 1, 2, 3, 4]
+    assert told["hardness_own.largest"]["values"] == [row["hardness_own.largest"] for row in run.history[:-1]]
     assert "hardness_plain.largest" not in told
 
 
