@@ -149,7 +149,9 @@ def _replace(images_NCHW: Tensor, windows: list[Window], source: Tensor, clamp: 
     size, device = (height, width), images_NCHW.device
     if not any(rows and columns for rows, columns in windows):
         plain_NCHW = images_NCHW.detach().clone(memory_format=torch.contiguous_format)
-        return plain_NCHW.clamp_(0, 1) if clamp and not keep_flat else plain_NCHW
+        if clamp and keep_flat:
+            return torch.where(_flat(_working(plain_NCHW)), plain_NCHW, plain_NCHW.clamp(0, 1))
+        return plain_NCHW.clamp_(0, 1) if clamp else plain_NCHW
     out_NCHW = torch.empty(images_NCHW.shape, dtype=_working_dtype(images_NCHW), device=device)
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         spectrum = spectrum_for(size, windows, out_NCHW.dtype, device)
