@@ -23,6 +23,7 @@ def report(
     grid: Annotated[str | None, typer.Option("--grid", help="The grid whose cells to show.")] = None,
     rows: Annotated[list[str], typer.Option("--rows", help="Axes down the side.")] = [],  # noqa: B006
     columns: Annotated[list[str], typer.Option("--columns", help="Axes along the top.")] = [],  # noqa: B006
+    mean: Annotated[list[str], typer.Option("--mean", help="Axes to average over within each seed.")] = [],  # noqa: B006
     metric: Annotated[list[str], typer.Option("--metric", help="knn, linear, std, ...")] = [],  # noqa: B006
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="AXIS=LABEL", help="What to compare with, seed by seed.")
@@ -55,6 +56,7 @@ def report(
         collect(results_folder(results), grid),
         rows=_names(rows),
         columns=_names(columns),
+        mean=_names(mean),
         metrics=_names(metric),
         baseline=baseline,
         slope=slope,

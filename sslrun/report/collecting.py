@@ -5,7 +5,7 @@ one, from the recipe's options in which the runs differ. Builds on `sslrun.runs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,14 @@ from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.structure import operational, sections
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.standing import cell_state
 from sslrun.runs.table import evaluation_columns, load_runs
 
 NONE = "–"
 """The label of an option that a run's recipe does not have."""
 FINISHED = ("done", "collapsed")
+_JUDGED_ALIKE = {f"evaluation.{name}" for name in ("every", "kept", "baselines")}
+"""What of `evaluation` changes no metric's meaning."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Results:
     """Axis → label: what others are compared with, where the grid or the user names it."""
     notes: tuple[str, ...]
     """What a reader must know of how this came about."""
+    averaged: tuple[str, ...] = ()
+    """Axes over whose labels each seed's numbers are meant: no axes of the tables any more."""
 
     @property
     def left_out(self) -> list[tuple[str, str]]:
@@ -51,6 +56,18 @@ class Results:
     def timing(self) -> list[str]:
         """The columns that say when and how fast: they differ between equal runs."""
         return list(self.runs.attrs["timing"])
+
+    def over(self, names: Sequence[str]) -> "Results":
+        """The same with axes taken out, for the mean over their labels. Raises `InputError` for no such axis."""
+        averaged = tuple(dict.fromkeys(self.axis(name) for name in names))
+        told = [f"each seed's number is its mean over {axis} ({', '.join(self.order[axis])})" for axis in averaged]
+        return replace(
+            self,
+            axes=tuple(axis for axis in self.axes if axis not in averaged),
+            baseline={axis: label for axis, label in self.baseline.items() if axis not in averaged},
+            notes=(*self.notes, *told),
+            averaged=averaged,
+        )
 
     def axis(self, name: str) -> str:
         """The axis that a user means: its name, or a part of it that only it has. Raises `InputError`."""
@@ -89,12 +106,12 @@ def _sweeps(folder: Path, left_out: list[tuple[str, str]]) -> dict[str, dict[str
         try:
             sweep = read_json(path)
             cells = [(dict(cell["labels"]), int(cell["seed"]), str(cell["identity"])) for cell in sweep["cells"]]
-            if not all(set(sweep["axes"]) <= labels.keys() for labels, _, _ in cells):
+            if not all(sweep["axes"].keys() <= labels.keys() for labels, _, _ in cells):
                 raise KeyError
             found[str(sweep["grid"])] = sweep
         except (OSError, ValueError) as error:
             left_out.append((str(path), f"damaged: {error}"))
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             left_out.append((str(path), "not a sweep: grid, axes or cells missing"))
     return found
 
@@ -113,11 +130,16 @@ def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results
     ]
     # Where the grid says how to evaluate, a cell has the numbers of its own evaluations and no other cell's.
     columns = list(dict.fromkeys(name for each in own for name in each))
-    status = table["status"].tolist() if "status" in table else [None] * len(cells)
+    states, reasons = (table[name].tolist() if name in table else [None] * len(cells) for name in ("status", "reason"))
+    told = [reason if isinstance(reason, str) else None for reason in reasons]
+    status = [
+        cell_state(RunFolder(folder / name), state, reason, cell.get("evaluations") or {}) if present else "missing"
+        for present, name, state, reason, cell in zip(there, names, states, told, cells, strict=True)
+    ]
     ours = {column: _series([each.get(column) for each in own]) for column in columns} | {
         "identity": [cell["identity"] for cell in cells],
         "seed": [int(cell["seed"]) for cell in cells],
-        "status": [state if present else "missing" for state, present in zip(status, there, strict=True)],
+        "status": status,
         **{f"axis.{axis}": [str(cell["labels"][axis]) for cell in cells] for axis in axes},
     }
     order = list(dict.fromkeys([*table, *ours]))
@@ -129,9 +151,14 @@ def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results
         notes.append(f"{others} run{'s' * (others > 1)} here {'are' if others > 1 else 'is'} not part of this grid")
     timing = dict.fromkeys([*runs.attrs["timing"], *(column for column in columns if column.endswith(".seconds"))])
     table.attrs = {**runs.attrs, "timing": list(timing), "paths": {}}
-    labels = {axis: list(dict.fromkeys(table[f"axis.{axis}"])) for axis in axes}
+    labels = {axis: _in_order(sweep["axes"][axis], table[f"axis.{axis}"].tolist()) for axis in axes}
     baseline = {str(axis): str(label) for axis, label in (sweep.get("baseline") or {}).items() if axis in axes}
     return Results(folder, table, tuple(axes), labels, str(sweep["grid"]), baseline, tuple(notes))
+
+
+def _in_order(ordered: Sequence[str], there: list[str]) -> list[str]:
+    """The labels that are there as the grid orders them; by first appearance `exclude` would decide."""
+    return [label for label in dict.fromkeys([*map(str, ordered), *there]) if label in there]
 
 
 def _series(numbers_or_none: list[Any]) -> pd.Series:
@@ -161,7 +188,7 @@ def _by_recipe(folder: Path, runs: pd.DataFrame, notes: list[str]) -> Results:
     candidates = [
         name
         for name in runs.columns
-        if name.partition(".")[0] in parts - {"name", "seed", "run", "evaluation"} and name not in operationals
+        if name.partition(".")[0] in parts - {"name", "seed", "run"} and name not in operationals | _JUDGED_ALIKE
     ]
     for column in sorted(candidates, key=lambda name: not name.endswith(".kind")):  # a kind says most
         if runs[column].nunique(dropna=False) < 2:

@@ -45,17 +45,20 @@ def build(
     *,
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
+    mean: Sequence[str] = (),
     metrics: Sequence[str] = (),
     baseline: str | None = None,
     slope: str | None = None,
     without_collapsed: bool = False,
 ) -> Document:
     """The report of `results`. `rows` and `columns` name axes; with `columns` tables are square. Axes that neither
-    names give a table for each of their labels, so that no mean is over anything but seeds. `slope` names an axis of
-    numbers, against whose logarithm the metrics are laid.
+    names give a table for each of their labels, so that no mean is over anything but seeds; but axes in `mean` are
+    averaged over within each seed first. `slope` names an axis of numbers: the metrics are laid against its logarithm.
 
     Raises `InputError` for axes, metrics and labels that are not there.
     """
+    if mean:
+        results = results.over(mean)
     along, across = ([results.axis(name) for name in names] for names in (rows, columns))
     twice = sorted(set(along) & set(across))
     if twice:
@@ -64,7 +67,7 @@ def build(
     reference = read_baseline(results, baseline)
     means = summary(results, chosen, without_collapsed)
     paired = comparisons(results, chosen, reference, without_collapsed)
-    scores = tuple(scorecard(results, read_claims()))
+    scores = tuple(scorecard(results, [] if mean else read_claims()))  # papers' numbers are of one condition
     of = "collapsed runs left out" if without_collapsed else "collapsed runs included"
     tables = (
         layout.squares(results, means, along, across, of)
@@ -78,7 +81,8 @@ def build(
     beside = [score for score in scores if score.ours is not None]
     if beside:
         tables.append(layout.scored(beside))
-    notes = [f"{len(results.runs)} run{'s' * (len(results.runs) != 1)} in {results.folder}", *results.notes]
+    count = int(results.runs["folder"].nunique()) if "folder" in results.runs else 0
+    notes = [f"{count} run{'s' * (count != 1)} in {results.folder}", *results.notes]
     if results.axes and not reference:
         notes.append(f"nothing is compared: --baseline {results.axes[0]}={results.order[results.axes[0]][0]} would")
     if beside and len(scores) > len(beside):

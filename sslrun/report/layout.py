@@ -12,6 +12,7 @@ import pandas as pd
 
 from sslrun.report.collecting import NONE, Results
 from sslrun.report.scorecard import Score
+from sslrun.report.statistics import NO_SPREAD
 
 Record = Mapping[Any, Any]
 Texts = tuple[str, ...]
@@ -172,6 +173,8 @@ def _conclusion(row: Record) -> str:
         return "not distinguishable yet: one seed tells nothing of the spread"
     if row["mean"] == 0:
         return "not distinguishable yet: no difference so far"
+    if row["std"] <= NO_SPREAD:
+        return "not distinguishable yet: all seeds differ by the same, no spread to judge by"
     more = row["more_seeds"]
     if more is None or math.isnan(more):
         return "not distinguishable yet: over 1,000 seeds needed if it stays so"

@@ -15,6 +15,8 @@ from scipy.special import stdtr, stdtrit
 CONFIDENCE = 0.95
 MOST_SEEDS = 1000
 """`seeds_needed` looks no further."""
+NO_SPREAD = 1e-9
+"""A standard deviation up to this is rounding."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Difference:
 
     estimate: Estimate
     p: float
-    """Two-sided p-value of the paired t test; NaN for fewer than two pairs."""
+    """Two-sided p-value of the paired t test; NaN for fewer than two pairs, and for pairs that all differ alike."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,15 @@ def paired_difference(
 
 
 def _p_value(difference: Estimate) -> float:
+    """Two-sided, of a paired t test; NaN where there is no spread to judge by.
+
+    Accuracies are multiples of 1/N, so that two seeds often differ by the same amount: SciPy's p is then 0, and half
+    of all families of eleven comparisons would hold a false claim (397 test images, no true effect).
+    """
     if difference.n < 2:
         return math.nan
-    if difference.std == 0:
-        return 1.0 if difference.mean == 0 else 0.0
+    if difference.std <= NO_SPREAD:
+        return 1.0 if abs(difference.mean) <= NO_SPREAD else math.nan
     t = abs(difference.mean) / (difference.std / math.sqrt(difference.n))
     return float(2 * stdtr(difference.n - 1, -t))
 
@@ -119,8 +126,8 @@ def seeds_needed(difference: Estimate, confidence: float = CONFIDENCE) -> int | 
     """
     if difference.n < 2 or difference.mean == 0:
         return None
-    if difference.std == 0:
-        return difference.n
+    if difference.std <= NO_SPREAD:
+        return None
     scale, level = difference.std / abs(difference.mean), (1 + confidence) / 2
     counts = range(2, MOST_SEEDS + 1)
     # The interval narrows with every pair, so the first count that is enough can be bisected.

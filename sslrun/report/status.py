@@ -13,7 +13,7 @@ from sslrun.errors import InputError
 from sslrun.files import read_json
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.resolving import run_names
-from sslrun.runs.standing import Standing, last_lines, standing
+from sslrun.runs.standing import Standing, cell_state, last_lines, standing
 
 _STATES = ("done", "collapsed", "pruned", "running", "interrupted", "queued", "waiting", "failed")
 _LOG_LINES = 3
@@ -89,17 +89,12 @@ def overview(results: Path) -> Overview:
 
 
 def _cells(results: Path, cells: list[dict[str, Any]], runs: dict[str, tuple[str, Standing]]) -> dict[str, int]:
-    """How many cells of a grid are in which state; a finished run that lacks a cell's evaluations is not done."""
+    """How many cells of a grid are in which state."""
     states: Counter[str] = Counter()
     for cell in cells:
-        folder_name, run = runs.get(cell["identity"], ("", None))
-        state: str = run.state if run is not None else "waiting"
-        if run is not None and state in ("done", "collapsed"):
-            folder = RunFolder(results / folder_name)
-            paths = [folder.named_evaluation_path(name, identity) for name, identity in cell["evaluations"].items()]
-            if not all(path.exists() for path in paths):
-                state = "failed" if run.reason else "interrupted"
-        states[state] += 1
+        name, run = runs.get(cell["identity"], ("", None))
+        folder = RunFolder(results / name)
+        states[cell_state(folder, run.state, run.reason, cell["evaluations"]) if run else "waiting"] += 1
     return {state: states[state] for state in _STATES if states[state]}
 
 

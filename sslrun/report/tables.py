@@ -5,7 +5,9 @@ Pandas tables in full precision, made from `collecting.Results` with the formula
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import pandas as pd
 
@@ -21,17 +23,24 @@ _UNFINISHED = ("queued", "running", "interrupted", "pruned")
 
 
 def default_metrics(results: Results) -> list[str]:
-    """The evaluations' accuracies (of those without one their averages over domains, or else the first metric);
-    without evaluations `std`."""
+    """The evaluations' accuracies (of those without one their averages over domains, or else the first metric), as far
+    as any run has them; without evaluations `std`."""
+    columns = [name for name in map(str, results.runs) if name not in results.timing]
+    filled = [name for name in columns if results.runs[name].notna().any()]
+    return (
+        _accuracies(results, filled) or _accuracies(results, columns) or [name for name in ("std",) if name in columns]
+    )
+
+
+def _accuracies(results: Results, columns: Sequence[str]) -> list[str]:
     found = []
     for column in results.timing:
         kind = column.removesuffix(".seconds")
         if column == "seconds" or kind == column:
             continue
-        names = [name for name in map(str, results.runs) if name == kind or name.startswith(f"{kind}.")]
-        names = [name for name in names if name not in results.timing]
+        names = [name for name in columns if name == kind or name.startswith(f"{kind}.")]
         found += [name for name in names if name.endswith(".avg") and kind not in names] or names[:1]
-    return found or [name for name in ("std",) if name in results.runs]
+    return found
 
 
 def check_metrics(results: Results, names: Sequence[str]) -> list[str]:
@@ -57,16 +66,25 @@ def conditions(results: Results) -> dict[Labels, list[int]]:
 
 
 def values(results: Results, metric: str, without_collapsed: bool = False) -> dict[Labels, Values]:
-    """For each condition a metric by seed, of its finished runs; two runs of one seed count by their mean."""
+    """For each condition a metric by seed, of its finished runs; two runs of one seed count by their mean.
+
+    Where axes are averaged, a seed counts if it has a number at each of the condition's labels on them.
+    """
     seeds, states, numbers = (results.runs[name].tolist() for name in ("seed", "status", metric))
+    averaged = list(zip(*(results.runs[f"axis.{axis}"] for axis in results.averaged), strict=True)) or [()] * len(seeds)
     counted = FINISHED[:1] if without_collapsed else FINISHED
     found = {}
     for labels, rows in conditions(results).items():
-        by_seed: dict[int, list[float]] = {}
+        by_seed: dict[int, dict[Labels, list[float]]] = {}
         for row in rows:
             if states[row] in counted and numbers[row] is not None and math.isfinite(numbers[row]):
-                by_seed.setdefault(int(seeds[row]), []).append(float(numbers[row]))
-        found[labels] = {seed: sum(several) / len(several) for seed, several in sorted(by_seed.items())}
+                by_seed.setdefault(int(seeds[row]), {}).setdefault(averaged[row], []).append(float(numbers[row]))
+        wanted = {averaged[row] for row in rows}
+        found[labels] = {
+            seed: fmean(fmean(several) for several in parts.values())
+            for seed, parts in sorted(by_seed.items())
+            if parts.keys() == wanted
+        }
     return found
 
 
@@ -98,7 +116,7 @@ def read_baseline(results: Results, text: str | None) -> dict[str, str]:
     if not text:
         return results.baseline
     baseline = {}
-    for part in text.split(","):
+    for part in re.split(r",(?=[^,=]*=)", text):  # labels may hold commas: `unseen=clipart, infograph`
         name, equals, label = part.partition("=")
         if not equals:
             raise InputError(

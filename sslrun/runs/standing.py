@@ -1,7 +1,7 @@
 """Where a run stands, from its folder alone: for the live table of a sweep, and for `sslrun status` from anywhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +49,17 @@ def standing(folder: RunFolder) -> Standing:
         seconds_left=pace * (status.epochs - epoch) if pace is not None and status.epochs else None,
         reason=status.reason,
     )
+
+
+def cell_state(folder: RunFolder, state: str, reason: str | None, evaluations: Mapping[str, str]) -> str:
+    """The state of a grid's cell whose run is in `state`: a finished run that lacks one of the cell's `evaluations`
+    (identities by name) is not done, but at work, failed if it left a `reason`, or interrupted.
+    """
+    if state not in ("done", "collapsed"):
+        return state
+    if all(folder.named_evaluation_path(name, identity).exists() for name, identity in evaluations.items()):
+        return state
+    return "running" if holder(folder) else "failed" if reason else "interrupted"
 
 
 def last_lines(folder: RunFolder, count: int) -> list[str]:

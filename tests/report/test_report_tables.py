@@ -10,6 +10,7 @@ from synthetic_runs import make_run, write_cell
 from sslrun.errors import InputError
 from sslrun.report.collecting import Results, collect
 from sslrun.report.document import as_json, build
+from sslrun.report.status import overview
 from sslrun.report.tables import comparisons, default_metrics, read_baseline, summary
 from sslrun.runs.folder import RunFolder
 
@@ -42,7 +43,11 @@ def write_sweep(results: Path, cells: list[tuple[dict[str, str], RunFolder | str
         }
         for labels, run, seed, evaluations in cells
     ]
-    sweep = {"grid": "small", "axes": list(cells[0][0]), "baseline": None, "cells": listed}
+    axes: dict[str, list[str]] = {}
+    for labels, *_ in cells:
+        for axis, label in labels.items():
+            axes.setdefault(axis, []).append(label)
+    sweep = {"grid": "small", "axes": axes, "baseline": None, "cells": listed}
     (results / "sweeps" / "small.json").write_text(json.dumps(sweep))
 
 
@@ -126,6 +131,72 @@ def test_a_grid_gives_labels_missing_cells_and_its_own_evaluations(tmp_path: Pat
     assert other.path.name not in found.runs["folder"].tolist()
     with pytest.raises(InputError, match="no grid 'smal'"):
         collect(tmp_path, "smal")
+
+
+def test_a_cell_without_its_evaluation_is_not_done_whatever_its_run_is(tmp_path: Path) -> None:
+    failed = make_run(tmp_path, 0, reason="the probe ran out of memory")
+    halted, whole = make_run(tmp_path, 1), make_run(tmp_path, 2)
+    knn = next(cell["identity"] for cell in whole.evaluations() if cell["kind"] == "knn")
+    missing = {"linear": "cd" * 32}
+    write_sweep(
+        tmp_path,
+        [({"a": "x"}, failed, 0, missing), ({"a": "x"}, halted, 1, missing), ({"a": "x"}, whole, 2, {"knn": knn})],
+    )
+    found = collect(tmp_path)
+    assert found.runs["status"].tolist() == ["failed", "interrupted", "done"]
+    assert overview(tmp_path).grids == {"small": {"done": 1, "interrupted": 1, "failed": 1}}
+    troubles = next(table for table in build(found).tables if table.title == "Runs that did not finish")
+    assert [row[-1].text for row in troubles.rows] == ["the probe ran out of memory", "its process is gone"]
+
+
+def test_labels_are_in_the_grids_order_and_empty_evaluations_choose_no_metric(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, seed) for seed in (0, 1)]
+    cells = [({"a": label}, run, 0, {}) for label, run in zip("yx", runs, strict=True)]
+    write_sweep(tmp_path, cells)
+    path = tmp_path / "sweeps" / "small.json"
+    sweep = json.loads(path.read_text())
+    sweep["cells"].reverse()
+    for cell in sweep["cells"]:
+        cell["evaluations"] = {"authors_probe": "cd" * 32}  # asked for, not there yet
+    path.write_text(json.dumps(sweep))
+    found = collect(tmp_path)
+    assert found.order == {"a": ["y", "x"]}
+    assert default_metrics(found) == ["knn", "linear"]
+
+
+def test_runs_judged_by_other_settings_are_not_pooled(tmp_path: Path) -> None:
+    for seed, k in ((0, 5), (1, 5), (2, 200), (3, 200)):
+        make_run(tmp_path, seed, f"evaluation.knn.k={k}")
+    make_run(tmp_path, 4, "evaluation.every=2")  # judged as the first ones
+    assert collect(tmp_path).order == {"k": ["5", "200"]}
+
+
+def test_a_mean_over_an_axis_is_taken_within_each_seed_that_has_all_its_labels(tmp_path: Path) -> None:
+    cells: list[tuple[dict[str, str], RunFolder | str, int, dict[str, str]]] = []
+    numbers = {("bss", "ink"): (0.5, 0.6, 0.9), ("bss", "neon"): (0.3, 0.2), ("none", "ink"): (0.4, 0.4, 0.4)}
+    numbers |= {("none", "neon"): (0.1, 0.2, 0.3)}
+    for number, ((style, unseen), found) in enumerate(numbers.items()):
+        for seed, knn in enumerate(found):
+            run = make_run(tmp_path, seed, f"optimizer.network.lr=0.{number + 1}", knn=knn)
+            cells.append(({"style": style, "unseen": unseen}, run, seed, {}))
+    cells.append(({"style": "bss", "unseen": "neon"}, "ab" * 32, 2, {}))
+    write_sweep(tmp_path, cells)
+    document = build(collect(tmp_path), mean=["unseen"], metrics=["knn"], baseline="style=none")
+    means = document.summary.set_index("style")
+    assert means.loc["bss", "n"] == 2 and means.loc["none", "n"] == 3
+    assert means["mean"].tolist() == pytest.approx([0.4, 0.3])
+    assert (means.loc["bss", "missing"], means.loc["bss", "runs"]) == (1, 6)
+    (paired,) = document.comparisons.to_dict("records")
+    assert (paired["style"], paired["n"], paired["mean"]) == ("bss", 2, pytest.approx((0.15 + 0.1) / 2))
+    assert any("its mean over unseen (ink, neon)" in note for note in document.notes)
+    with pytest.raises(InputError):
+        build(collect(tmp_path), mean=["domain"])
+
+
+def test_a_baseline_may_have_commas_in_its_label(tmp_path: Path) -> None:
+    cells = [({"unseen": label, "b": "c"}, make_run(tmp_path, seed), 0, {}) for seed, label in enumerate(("x, y", "z"))]
+    write_sweep(tmp_path, cells)
+    assert read_baseline(collect(tmp_path), "unseen=x, y,b=c") == {"unseen": "x, y", "b": "c"}
 
 
 def test_a_grid_of_which_nothing_has_run_yet_and_a_damaged_one(tmp_path: Path) -> None:

@@ -60,6 +60,16 @@ def test_claims_on_the_runs_own_data_come_before_others(tmp_path: Path) -> None:
     assert settings == ["CIFAR-10, DirectPred, 100 epochs"]
 
 
+def test_styles_and_unseen_domains_fit_no_claim_and_fewer_images_are_told(tmp_path: Path) -> None:
+    make_run(tmp_path / "bss", 0, "views.style={kind: bss}")
+    make_run(tmp_path / "unseen", 0, "data={kind: digits_styles, held_out: [ink]}")
+    make_run(tmp_path / "few", 0, "data.limit=256")
+    found = {name: scorecard(collect(tmp_path / name), read_claims()) for name in ("bss", "unseen", "few")}
+    beside = {name: [score for score in scores if score.ours is not None] for name, scores in found.items()}
+    assert not beside["bss"] and not beside["unseen"]
+    assert beside["few"] and all("limit 256, not –" in score.differences for score in beside["few"])
+
+
 def test_without_a_stop_gradient_no_claim_fits(tmp_path: Path) -> None:
     make_run(tmp_path, 0, "method.stop_gradient=false")
     assert all(score.ours is None for score in scorecard(collect(tmp_path), read_claims()))

@@ -40,10 +40,24 @@ def test_paired_differences_are_scipys_over_the_seeds_in_common(pairs: list[tupl
     assert (ours.estimate.low, ours.estimate.high) == pytest.approx((low, high))
 
 
-def test_equal_differences_need_no_spread() -> None:
-    assert paired_difference({0: 2.0, 1: 3.0}, {0: 1.0, 1: 2.0}).p == 0
+def test_differences_without_spread_are_not_tested() -> None:
+    """SciPy's p is 0 there; but accuracies are multiples of 1/N, and two seeds differ by the same by mere chance."""
+    alike = paired_difference({0: 0.9, 1: 0.7}, {0: 0.6, 1: 0.4})
+    assert 0 < alike.estimate.std < 1e-15  # rounding
+    assert math.isnan(alike.p)
+    assert seeds_needed(alike.estimate) is None
     assert paired_difference({0: 2.0, 1: 3.0}, {0: 2.0, 1: 3.0}).p == 1
     assert math.isnan(paired_difference({0: 2.0}, {0: 1.0}).p)
+
+
+def test_few_seeds_on_few_test_images_make_few_false_claims() -> None:
+    draw, images = np.random.default_rng(3), 397
+    false = 0
+    for _ in range(400):
+        accuracies = draw.normal(0.96, 2.6 / images, (12, 2))
+        runs = [dict(enumerate(np.round(row * images) / images)) for row in accuracies]
+        false += any(judged.distinguishable for judged in judge([paired_difference(row, runs[0]) for row in runs[1:]]))
+    assert false / 400 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
 
 
 def test_ninety_five_per_cent_intervals_cover_about_that() -> None:
