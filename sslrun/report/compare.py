@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sslrun.errors import InputError
 from sslrun.recipe import read_recipe
 from sslrun.recipe.explain import explain
 from sslrun.report.differences import meaning, value_text
@@ -21,7 +22,7 @@ _SIGNALS = ("loss", "std", "rank", "alignment", "asymmetry", "commutator")
 
 
 def compare(a: RunFolder, b: RunFolder) -> list[Table]:
-    """What differs between two runs, and what came of it. Raises `InputError` if a recipe or a state can't be read."""
+    """What differs between two runs, and what came of it. Raises `InputError` if a file of theirs can't be read."""
     names = (a.path.name, b.path.name)
     differences = explain(read_recipe(a.recipe), read_recipe(b.recipe)).differences
     settings = tuple(
@@ -42,8 +43,14 @@ def compare(a: RunFolder, b: RunFolder) -> list[Table]:
 
 def _outcome(folder: RunFolder) -> dict[str, Any]:
     status = folder.status
-    last = folder.history.last() or {}
-    cells = folder.evaluations()
+    try:
+        last = folder.history.last() or {}
+    except ValueError as error:
+        raise InputError(f"damaged: {error}", where=str(folder.history.path)) from error
+    try:
+        cells = folder.evaluations()
+    except ValueError as error:
+        raise InputError(f"damaged: {error}", remedy="Remove the file and evaluate the run again.") from error
     evaluations = evaluation_columns(cells, read_recipe(folder.recipe).evaluation.model_dump(mode="json"))
     return {
         "status": status.state,

@@ -85,3 +85,11 @@ def test_a_run_against_itself_differs_in_nothing(tmp_path: Path) -> None:
     a = make_run(tmp_path, 0)
     settings, _ = compare(a, a)
     assert (settings.rows, settings.notes) == ((), ("None.",))
+
+
+@pytest.mark.parametrize("file", ["history.jsonl", "evaluations/knn-broken.json"])
+def test_a_damaged_file_is_named(tmp_path: Path, file: str) -> None:
+    a = make_run(tmp_path, 0)
+    (a.path / file).write_text("{\n")
+    with pytest.raises(InputError, match=f"{Path(file).stem}.*damaged|damaged.*{Path(file).stem}"):
+        compare(a, a)
