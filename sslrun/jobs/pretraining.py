@@ -37,6 +37,7 @@ def pretrain_job(
     where: Places,
     *,
     fresh: bool = False,
+    retried: bool = False,
     watch: Watch = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     begin: Begin = lambda *_: None,
@@ -67,7 +68,7 @@ def pretrain_job(
         if folder.status.finished_well:
             begin(folder, None)
         else:
-            with _failures_recorded(folder):
+            with _failures_recorded(folder, retried):
                 _train(recipe, where, folder, device, signals, begin, seen, lease.beat)
         cells = [
             evaluation_job(folder, recipe, where, asked_for(recipe), at=epoch, beat=lease.beat)
@@ -147,8 +148,11 @@ def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer
 
 
 @contextmanager
-def _failures_recorded(folder: RunFolder) -> Iterator[None]:
-    """Write what went wrong into the run's status, and the stack trace of a bug into its log; then let it rise."""
+def _failures_recorded(folder: RunFolder, retried: bool) -> Iterator[None]:
+    """Write what went wrong into the run's status, and its stack trace into the log; then let it rise.
+
+    Where runs are `retried`, only designed errors are final; the trace of any other is the caller's to keep.
+    """
     try:
         yield
     except (Interrupted, KeyboardInterrupt, RunHeld):
@@ -163,7 +167,10 @@ def _failures_recorded(folder: RunFolder) -> Iterator[None]:
             folder.update_status(state="failed", finished=utc_now(), reason=str(failure))
         raise failure from error
     except Exception as error:
-        reason = str(error) if isinstance(error, SslrunError) else f"{type(error).__name__}: {error}"
+        designed = isinstance(error, SslrunError)
+        if retried and not designed:
+            raise
+        reason = str(error) if designed else f"{type(error).__name__}: {error}"
         folder.update_status(state="failed", finished=utc_now(), reason=reason)
         with folder.log.open("a", encoding="utf-8") as log:
             log.write(traceback.format_exc())

@@ -196,12 +196,12 @@ class Sweep:
         return True
 
     def _ours_to_try(self, job: Job, folder: RunFolder) -> bool:
-        """Whether a failed run failed under us, or before we were asked to retry it; not under another sweep.
+        """Whether a failed run failed before we were asked to retry it; else another sweep has given it up.
 
         A search's runs are anybody's to try: whoever gives one up says so in the study.
         """
         before = (folder.status.finished or "") <= self.began and job.identity in self.retrying
-        return self.source is not None or job.identity in self._tries or before
+        return self.source is not None or before
 
     def _look_at_others(self) -> None:
         if time.monotonic() - self._looked < LOOK_SECONDS:

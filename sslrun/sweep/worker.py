@@ -29,6 +29,14 @@ from sslrun.runs.folder import RunFolder
 GRACE_SECONDS = 60.0
 """What a job that is asked to stop has for its checkpoint."""
 
+_NO_MEMORY = (
+    "can't allocate memory",  # torch's CPU allocator
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""What plain `RuntimeError`s say when memory ran out beside torch's own GPU allocator."""
+
 Kind = Literal["done", "held", "interrupted", "failed", "memory", "crashed", "hung", "killed"]
 
 
@@ -105,7 +113,7 @@ def _outcome(work: Callable[[], Any]) -> Outcome:
         return Outcome("failed", str(error))
     except Exception as error:
         traceback.print_exc()
-        no_memory = "can't allocate memory" in str(error)  # torch's CPU allocator raises a plain RuntimeError
+        no_memory = any(text in str(error) for text in _NO_MEMORY)
         return Outcome("memory" if no_memory else "crashed", _first_line(error))
     return Outcome("done")
 
@@ -133,4 +141,4 @@ def _pretrain(recipe: Recipe, where: Places) -> None:
                 loss = f"loss {row['loss']:.3f}  " if row["loss"] is not None else ""
                 lines[0].update(row["epoch"], f"{loss}std {row['std']:.2f}")
 
-        pretrain_job(recipe, where, begin=begin, watch=watch)
+        pretrain_job(recipe, where, retried=True, begin=begin, watch=watch)

@@ -235,6 +235,23 @@ def test_a_designed_error_is_not_tried_again_and_a_crash_once(jobs: list[Job], g
     assert len(again.done) == 2 and not again.failures
 
 
+def test_what_another_sweep_gives_up_while_it_waits_here_is_not_tried_again(
+    jobs: list[Job], grid: Path, tmp_path: Path
+) -> None:
+    folder = folder_of(jobs[0], tmp_path)
+
+    def script(job: Job, count: int) -> Outcome:
+        if job is jobs[0] and count == 1:
+            return Outcome("memory", "too big")
+        if job is jobs[3]:
+            folder.update_status(state="failed", finished="2999-01-01T00:00:00Z", reason="given up there")
+        return Outcome("done")
+
+    sweep, engine = swept(jobs, grid, tmp_path, script)
+    assert [job for job, _, _ in engine.started] == jobs
+    assert [(failure.job, failure.reason) for failure in sweep.failures] == [(jobs[0], "given up there")]
+
+
 def test_a_failed_evaluation_leaves_the_run_done(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
     folder = folder_of(jobs[0], tmp_path, state="done", verdict="healthy")
     sweep, _ = swept(jobs[:1], grid, tmp_path, lambda *_: Outcome("crashed", "exit code 7"))

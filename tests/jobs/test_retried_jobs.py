@@ -1,0 +1,85 @@
+"""What a job leaves behind when it dies of something that its caller will try again, or will not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import SMALL
+
+from sslrun.errors import RunFailed
+from sslrun.jobs import Places, identify, pretrain_job
+from sslrun.recipe import read_recipe
+from sslrun.runs.folder import RunFolder, find
+from sslrun.sweep.worker import Outcome, _outcome, _pretrain
+from sslrun.training.pretrain import Trainer
+
+RECIPE = read_recipe("quickstart", [*SMALL, "evaluation={knn: null, linear: null}"])
+PASSING = [MemoryError(), torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("a bug")]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def step(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Trainer, "step", step)
+
+
+def run_in(results: Path) -> RunFolder:
+    folder = find(results, identify(RECIPE, results))
+    assert folder is not None
+    return folder
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+def test_what_a_sweep_tries_again_is_not_failed_meanwhile(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, error)
+    outcome = _outcome(lambda: _pretrain(RECIPE, Places(tmp_path, tmp_path)))
+    assert outcome.kind == ("crashed" if "bug" in str(error) else "memory")
+    assert "Traceback" in capfd.readouterr().err  # which is the run's log, in a job's process
+    status = run_in(tmp_path).status
+    assert (status.state, status.reason, status.finished) == ("running", None, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(RunFailed("not finite at step 3"), "not finite"), (OSError(28, "No space left on device"), "No space left")],
+)
+def test_a_designed_error_is_final_under_a_sweep_too(
+    error: Exception, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, error)
+    assert _outcome(lambda: _pretrain(RECIPE, Places(tmp_path, tmp_path))).kind == "failed"
+    status = run_in(tmp_path).status
+    assert status.state == "failed" and told in (status.reason or "")
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+def test_by_hand_every_failure_is_recorded_at_once(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, error)
+    with pytest.raises(type(error)):
+        pretrain_job(RECIPE, Places(tmp_path, tmp_path))
+    folder = run_in(tmp_path)
+    assert folder.status.state == "failed" and type(error).__name__ in (folder.status.reason or "")
+    assert "Traceback" in folder.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes", "memory"),
+        ("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported", "memory"),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "memory"),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "memory"),
+        ("CUDA error: an illegal memory access was encountered", "crashed"),
+    ],
+)
+def test_memory_that_ran_out_is_known_by_what_libraries_say(text: str, kind: str) -> None:
+    def work() -> None:
+        raise RuntimeError(text)
+
+    assert _outcome(work) == Outcome(kind, f"RuntimeError: {text.splitlines()[0]}")  # type: ignore[arg-type]
