@@ -72,13 +72,19 @@ class LocalPool:
         warm_up(self.slots.threads)
 
     def room(self, *, alone: bool = False) -> Device | None:
-        """A device that can take one more job (the emptiest), or one that is empty; none if there is none."""
+        """A device that can take one more job (the emptiest), or one that is empty; none if there is none.
+
+        Resumed runs keep the threads that they began with, fewer or more than a slot has: both jobs and threads count.
+        """
         used = {device: [one for one in self.running if one.device == device] for device in self.slots.devices}
-        device = min(used, key=lambda device: len(used[device]))
-        if alone:
-            return device if not used[device] else None
-        fits = sum(one.threads for one in used[device]) < self.slots.jobs * self.slots.threads
-        return device if fits and not any(one.alone for one in used[device]) else None
+        able = [device for device, jobs in used.items() if (not jobs if alone else self._fits_beside(jobs))]
+        return min(able, key=lambda device: len(used[device]), default=None)
+
+    def _fits_beside(self, jobs: list[Running]) -> bool:
+        """Whether a device that has these jobs can take one more."""
+        threads = sum(one.threads for one in jobs)
+        free = len(jobs) < self.slots.jobs and threads < self.slots.jobs * self.slots.threads
+        return free and not any(one.alone for one in jobs)
 
     def start(self, job: Job, device: Device, *, alone: bool = False) -> Running:
         """Give the job a process of its own on `device`."""

@@ -20,7 +20,7 @@ from sslrun.runs.status import Status
 from sslrun.sweep import durations
 from sslrun.sweep.costs import Cost, earlier, recipe_key
 from sslrun.sweep.plan import Plan, make_plan, select
-from sslrun.sweep.pool import Running
+from sslrun.sweep.pool import LocalPool, Running
 from sslrun.sweep.progress import seconds_left
 from sslrun.sweep.scheduler import Sweep
 from sslrun.sweep.slots import Device, Slots, cores, slots
@@ -133,6 +133,30 @@ def test_cores_are_never_oversubscribed() -> None:
     assert slots("cpu", threads=cores()).jobs == 1
     with pytest.raises(InputError, match="cores"):
         slots("cpu", jobs=cores() + 1)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "threads", "running", "room", "alone"),
+    [
+        (1, 4, [], "cuda:0", "cuda:0"),
+        (1, 4, [(0, 1, False)], "cuda:1", "cuda:1"),  # resumed with one thread: no room for a second job beside it
+        (1, 4, [(0, 1, False), (1, 1, False)], None, None),
+        (2, 2, [(0, 1, False), (0, 1, False), (1, 2, False)], "cuda:1", None),
+        (2, 2, [(0, 4, False), (1, 1, False)], "cuda:1", None),  # resumed with more threads than its slot has
+        (2, 2, [(0, 2, True), (1, 2, False), (1, 2, False)], None, None),
+    ],
+)
+def test_a_device_has_as_many_jobs_as_slots_whatever_their_threads(
+    jobs: int, threads: int, running: list[tuple[int, int, bool]], room: str | None, alone: str | None, tmp_path: Path
+) -> None:
+    devices = (Device("cuda:0", "0"), Device("cuda:1", "1"))
+    pool = LocalPool(Slots(devices, jobs, threads), Places(tmp_path, tmp_path), 60)
+    pool.running = [
+        cast(Running, SimpleNamespace(device=devices[device], threads=count, alone=by_itself))
+        for device, count, by_itself in running
+    ]
+    found = pool.room(), pool.room(alone=True)
+    assert tuple(device and device.name for device in found) == (room, alone)
 
 
 @pytest.mark.parametrize(
