@@ -6,7 +6,7 @@ The measures are in purity.py and domain_probe.py. All encoders that are compare
 Shapes: M images, D features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -66,11 +66,13 @@ def domains_of(images: ImageSet) -> Tensor:
     return images.domains
 
 
-def analyse(h_MD: Tensor, images: ImageSet, section: Analyses) -> dict[str, float]:
+def analyse(
+    h_MD: Tensor, images: ImageSet, section: Analyses, beat: Callable[[], None] = lambda: None
+) -> dict[str, float]:
     """All measures of the features of images that all have a class and a domain, and their levels by chance.
 
-    Parts of 1; `domain_purity_excess` is what purity exceeds chance by, `images` their number. Raises `InputError`
-    where there are too few images.
+    Parts of 1; `domain_purity_excess` is what purity exceeds chance by, `images` their number. The domain probe calls
+    `beat` all along. Raises `InputError` where there are too few images.
     """
     h_MD = h_MD.cpu() if h_MD.device.type == "mps" else h_MD  # which has no float64
     labels_M, domains_M = images.labels.to(h_MD.device), domains_of(images).to(h_MD.device)
@@ -88,7 +90,7 @@ def analyse(h_MD: Tensor, images: ImageSet, section: Analyses) -> dict[str, floa
         "class_purity_chance": purity_chance(labels_M),
         "cluster_purity": cluster_purity(assigned_M, domains_M),
         "cluster_purity_chance": cluster_purity_chance(domains_M),
-        "domain_probe": domain_probe(h_MD, domains_M, labels_M),
+        "domain_probe": domain_probe(h_MD, domains_M, labels_M, beat),
         "images": len(h_MD),
     }
 

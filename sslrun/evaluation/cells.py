@@ -3,6 +3,8 @@
 The judges are knn.py, linear.py and authors_probe.py; the features come from features.py.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from sslrun.errors import InputError
@@ -24,17 +26,19 @@ def evaluate(
     test_labels_N: Tensor,
     classes: int,
     seed: int,
+    beat: Callable[[], None] = lambda: None,
 ) -> Metrics:
     """The metrics of cell `kind` (`knn`, `linear`, `authors_probe`), ready for JSON; accuracies are parts of 1.
 
     `knn`: accuracy. `linear`: accuracy, train_accuracy, decay, held_out (accuracy by decay), converged.
-    `authors_probe`: last, best_on_test, per_epoch. Raises `InputError` or `RunFailed` as the judges do.
+    `authors_probe`: last, best_on_test, per_epoch. The probes call `beat` all along. Raises `InputError` or `RunFailed`
+    as the judges do.
     """
     features = (train_ND, train_labels_N, test_ND, test_labels_N)
     if kind == "knn" and isinstance(section, Knn):
         return {"accuracy": knn_accuracy(*features, k=section.k, temperature=section.temperature, classes=classes)}
     if kind == "linear" and isinstance(section, LinearProbe):
-        linear = linear_probe(*features, classes=classes, seed=seed, **section.model_dump())
+        linear = linear_probe(*features, classes=classes, seed=seed, beat=beat, **section.model_dump())
         return {
             "accuracy": linear.accuracy,
             "train_accuracy": linear.train_accuracy,
@@ -43,7 +47,7 @@ def evaluate(
             "converged": linear.converged,
         }
     if kind == "authors_probe" and isinstance(section, AuthorsProbe):
-        authors = authors_probe(*features, classes=classes, seed=seed, **section.model_dump())
+        authors = authors_probe(*features, classes=classes, seed=seed, beat=beat, **section.model_dump())
         return {
             "last": authors.last,
             "best_on_test": authors.best_on_test,

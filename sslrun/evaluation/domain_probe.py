@@ -6,6 +6,8 @@ folds, and scikit-learn's default, C = 1.
 Shapes: M images, D features.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -18,11 +20,12 @@ _ITERATIONS = 500
 
 
 @torch.no_grad()
-def domain_probe(h_MD: Tensor, domains_M: Tensor, labels_M: Tensor) -> float:
+def domain_probe(h_MD: Tensor, domains_M: Tensor, labels_M: Tensor, beat: Callable[[], None] = lambda: None) -> float:
     """The part of the images whose domain is found by a classifier fitted without their fold.
 
     Logistic regression of the domain from features standardised on the fitted folds, weight decay 1/n for n of them.
-    Folds deal out the images of each domain and class in turn. Raises `InputError` for fewer images than folds.
+    Folds deal out the images of each domain and class in turn. `beat` is called all along, as in `fit`. Raises
+    `InputError` for fewer images than folds.
     """
     if len(h_MD) < FOLDS:
         raise InputError(f"a domain probe with {FOLDS} folds of {len(h_MD)} images")
@@ -34,7 +37,7 @@ def domain_probe(h_MD: Tensor, domains_M: Tensor, labels_M: Tensor) -> float:
             held_M = folds_M == fold
             x_ND, held_ND, variance_D = in_principal_axes(*standardised(h_MD[~held_M], h_MD[held_M]))
             start = zero_weights(x_ND, len(present_K))
-            weights = fit(x_ND, domains_M[~held_M], variance_D, 1 / len(x_ND), start, _ITERATIONS)
+            weights = fit(x_ND, domains_M[~held_M], variance_D, 1 / len(x_ND), start, _ITERATIONS, beat)
             correct += int((weights.classify(held_ND) == domains_M[held_M]).sum())
     return correct / len(h_MD)
 

@@ -48,7 +48,14 @@ class Featured:
         return Featured(self.images.subset(index_N), self.features[index_N.to(self.features.device)])
 
 
-def udg(options: Udg, train: Featured, validation: Featured, test: Featured, tune: Tune | None) -> dict[str, float]:
+def udg(
+    options: Udg,
+    train: Featured,
+    validation: Featured,
+    test: Featured,
+    tune: Tune | None,
+    beat: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
     """The metrics of the protocol: train on `train`, choose by `validation`, both of the source domains, and test.
 
     For every fraction, called `1` if it is 1 %, and for the nearest neighbour by cosine similarity among all of
@@ -56,8 +63,8 @@ def udg(options: Udg, train: Featured, validation: Featured, test: Featured, tun
     these; `1.overall`, the accuracy over all target images. Of fractions also `1.validation`, the accuracy by which
     was chosen, the `1.decay` or `1.epoch` that was chosen, and `1.labelled`, the number of labelled images.
 
-    Images without label (−1) are left out. Without `tune` (raw pixels can't be tuned) there is `nn` alone. Raises
-    `InputError` where a split has no domains or no labels.
+    Images without label (−1) are left out. Without `tune` (raw pixels can't be tuned) there is `nn` alone. The probes
+    call `beat` all along; `tune` must have its own. Raises `InputError` where a split has no domains or no labels.
     """
     train, validation, test = _usable("training", train), _usable("validation", validation), _usable("target", test)
     metrics = {f"nn.{key}": value for key, value in by_domain(nearest_class(train, test.features), test.images).items()}
@@ -67,7 +74,7 @@ def udg(options: Udg, train: Featured, validation: Featured, test: Featured, tun
         labelled = train.at(labelled_subset(train.images.labels, _domains(train.images), fraction, options.fold))
         chosen: dict[str, float]
         if fraction < options.finetune_from:
-            predicted_T, accuracy, decay = probe(labelled, validation, test.features, options)
+            predicted_T, accuracy, decay = probe(labelled, validation, test.features, options, beat)
             chosen = {"validation": accuracy, "decay": decay}
         else:
             tuned = tune(labelled.images, validation.images, test.images)
@@ -100,11 +107,17 @@ def nearest_class(train: Featured, h_TD: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def probe(labelled: Featured, validation: Featured, h_TD: Tensor, options: Udg) -> tuple[Tensor, float, float]:
+def probe(
+    labelled: Featured,
+    validation: Featured,
+    h_TD: Tensor,
+    options: Udg,
+    beat: Callable[[], None] = lambda: None,
+) -> tuple[Tensor, float, float]:
     """A linear probe on all labelled images: the classes (T,) of `h_TD`, the accuracy on validation, and the decay.
 
     The decay is the one that is best on validation, of equally good ones the largest; features are standardised by
-    the labelled images.
+    the labelled images. `beat` is called all along, as in `fit`.
     """
     others = torch.cat([validation.features, h_TD])
     x_ND, others, variance_D = in_principal_axes(*standardised(labelled.features, others))
@@ -114,7 +127,7 @@ def probe(labelled: Featured, validation: Featured, h_TD: Tensor, options: Udg) 
     weights = zero_weights(x_ND, len(present_K))
     with few_threads(x_ND.numel() * len(present_K)):
         for candidate in sorted(set(options.decays), reverse=True):  # each starts from the stronger one's end
-            weights = fit(x_ND, y_N, variance_D, candidate, weights, options.iterations)
+            weights = fit(x_ND, y_N, variance_D, candidate, weights, options.iterations, beat)
             correct_N = present_K[weights.classify(validation_ND)] == validation.labels
             if (accuracy := int(correct_N.sum()) / len(correct_N)) > best:
                 best, decay, predicted_T = accuracy, candidate, present_K[weights.classify(x_TD)]

@@ -27,12 +27,13 @@ def extract(
     batch_size: int = 512,
     precision: Literal["float32", "bf16"] = "float32",
     channels_last: bool = False,
+    beat: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """The features h_ND, float32 on `device`, of all images in their order.
 
     `transform` takes uint8 images on the device to what the encoder sees. Batch norms use their running statistics;
-    every module's training mode is afterwards as it was. Raises `InputError` without images, `RunFailed` where
-    features are not finite.
+    every module's training mode is afterwards as it was. `beat` is called every batch. Raises `InputError` without
+    images, `RunFailed` where features are not finite.
     """
     if len(images) == 0:
         raise InputError("there are no images to extract features from")
@@ -43,6 +44,7 @@ def extract(
             if channels_last:
                 x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
             chunks.append(encoder(x_NCHW).float())
+            beat()
     h_ND = torch.cat(chunks)
     bad_N = ~h_ND.isfinite().all(1)
     if bool(bad_N.any()):

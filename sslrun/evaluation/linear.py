@@ -6,7 +6,7 @@ logistic.py; the probe of the DirectPred code, which is neither converged nor ch
 Shapes: N images, D features, K classes that occur in training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,20 +46,22 @@ def linear_probe(
     held_out: float,
     iterations: int,
     seed: int,
+    beat: Callable[[], None] = lambda: None,
 ) -> LinearProbeResult:
     """Choose the decay with `held_out` of each class of the training images, refit on all of them, and test.
 
     Of equally good decays the largest is taken. Images without label (−1) are left out; a test image of a class that
-    never occurs in training counts as wrong. Raises `InputError` where every class has a single training image, so
-    that none can be held out to choose among several decays, and as `problem` does.
+    never occurs in training counts as wrong. `beat` is called all along, as in `fit`. Raises `InputError` where every
+    class has a single training image, so that none can be held out to choose among several decays, and as `problem`
+    does.
     """
     p = problem(train_ND, train_labels_N, test_ND, test_labels_N, classes)
     with few_threads(p.train.numel() * classes):
-        return _choose_and_fit(p, decays, held_out, iterations, seed)
+        return _choose_and_fit(p, decays, held_out, iterations, seed, beat)
 
 
 def _choose_and_fit(
-    p: Problem, decays: Sequence[float], held_out: float, iterations: int, seed: int
+    p: Problem, decays: Sequence[float], held_out: float, iterations: int, seed: int, beat: Callable[[], None]
 ) -> LinearProbeResult:
     x_ND, test_ND, variance_D = in_principal_axes(*standardised(p.train, p.test))
     present_K, y_N = torch.unique(p.train_labels, return_inverse=True)
@@ -69,12 +71,12 @@ def _choose_and_fit(
         fitted, held = _split(y_N, held_out, seed)
         path: dict[float, Weights] = {}
         for candidate in candidates:  # each fit starts from that of the stronger decay
-            start = fit(x_ND[fitted], y_N[fitted], variance_D, candidate, start, iterations)
+            start = fit(x_ND[fitted], y_N[fitted], variance_D, candidate, start, iterations, beat)
             path[candidate] = start
             accuracies[candidate] = _accuracy(start.classify(x_ND[held]), y_N[held])
         decay = max(candidates, key=accuracies.__getitem__)
         start = path[decay]
-    weights = fit(x_ND, y_N, variance_D, decay, start, iterations)
+    weights = fit(x_ND, y_N, variance_D, decay, start, iterations, beat)
     return LinearProbeResult(
         accuracy=_accuracy(present_K[weights.classify(test_ND)], p.test_labels),
         train_accuracy=_accuracy(weights.classify(x_ND), y_N),

@@ -7,7 +7,7 @@ domain_probe.py are built on it.
 Shapes: N images, D features, K classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -70,10 +70,19 @@ def few_threads(multiplications: int) -> Iterator[None]:
 
 
 @torch.no_grad()
-def fit(x_ND: Tensor, y_N: Tensor, variance_D: Tensor, decay: float, start: Weights, iterations: int) -> Weights:
+def fit(
+    x_ND: Tensor,
+    y_N: Tensor,
+    variance_D: Tensor,
+    decay: float,
+    start: Weights,
+    iterations: int,
+    beat: Callable[[], None] = lambda: None,
+) -> Weights:
     """The weights of least objective for features x_ND, whose variances are about `variance_D`.
 
-    `start` gives the number of classes and where to begin; at most `iterations` L-BFGS iterations.
+    `start` gives the number of classes and where to begin; at most `iterations` L-BFGS iterations. `beat` is called
+    whenever the objective is computed.
     """
     from scipy.optimize import minimize  # slow to import; a scheduler imports this module and fits nothing
     from threadpoolctl import threadpool_limits
@@ -83,6 +92,7 @@ def fit(x_ND: Tensor, y_N: Tensor, variance_D: Tensor, decay: float, start: Weig
     target_NK = torch.nn.functional.one_hot(y_N, k).to(x_ND.dtype)
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        beat()
         v_KE = torch.from_numpy(flat).view(k, d + 1).to(x_ND.device)
         weight_KD, bias_K = v_KE[:, :d] * scale_D, v_KE[:, d]
         log_p_NK = torch.addmm(bias_K.float(), x_ND, weight_KD.float().T).log_softmax(1)

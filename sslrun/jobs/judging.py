@@ -30,7 +30,7 @@ _MOST_PIXELS = 3072  # raw pixels are judged up to this many values an image: 32
 class Judge:
     """Judges encoders of one recipe on its labelled data; each split is read once, each baseline's features made once.
 
-    `beat` is called between parts of the work.
+    `beat` is called as the work goes on: every batch of features, every step of a probe or of fine-tuning.
     """
 
     def __init__(self, recipe: Recipe, where: Places, beat: Callable[[], None] = lambda: None) -> None:
@@ -74,12 +74,12 @@ class Judge:
         self.beat()
         if isinstance(section, Analyses):
             analysed = self.analysed(section)
-            return dict(analyse(subject.features(analysed), analysed, section))
+            return dict(analyse(subject.features(analysed), analysed, section, self.beat))
         train, test = subject.featured("train"), subject.featured("test")
         if isinstance(section, Udg):
-            return dict(udg(section, train, subject.featured("validation"), test, subject.tune(section)))
+            return dict(udg(section, train, subject.featured("validation"), test, subject.tune(section), self.beat))
         given = (train.features, train.images.labels, test.features, test.images.labels)
-        return evaluate(kind, section, *given, len(train.images.class_names), self.recipe.seed)
+        return evaluate(kind, section, *given, len(train.images.class_names), self.recipe.seed, self.beat)
 
     def features(self, encoder: nn.Module, images: ImageSet) -> Tensor:
         """Frozen features (N, D) of an encoder on the judge's device."""
@@ -91,6 +91,7 @@ class Judge:
             device=self.device,
             precision=training.precision,
             channels_last=training.channels_last,
+            beat=self.beat,
         )
 
     def _baseline(self, name: str, kind: str, section: Section) -> dict[str, Any]:

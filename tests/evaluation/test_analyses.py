@@ -154,6 +154,12 @@ def test_the_probe_is_logistic_regression_by_five_folds() -> None:
     assert domain_probe(h, domains * 2 + 3, labels) == hits / 203  # whatever numbers the domains have
 
 
+def test_the_probe_beats() -> None:
+    (h, labels, domains), beats = features(), []  # type: Groups, list[int]
+    domain_probe(h, domains, labels, lambda: beats.append(1))
+    assert len(beats) > 5 * 5  # in each of five folds
+
+
 def image_set(labels: Tensor, domains: Tensor | None, first: int = 0) -> ImageSet:
     """Images that carry their number."""
     numbers = first + torch.arange(len(labels))

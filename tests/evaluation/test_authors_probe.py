@@ -65,6 +65,12 @@ def test_seed_alone_decides_and_the_global_generator_is_left_alone() -> None:
     assert a != c
 
 
+def test_beats_every_step() -> None:
+    train, beats = data(200, 0), []  # type: tuple[Tensor, Tensor], list[int]
+    authors_probe(*train, *train, classes=3, epochs=2, batch_size=64, seed=0, beat=lambda: beats.append(1))
+    assert len(beats) == 2 * 4
+
+
 def test_unlabelled_images_are_left_out() -> None:
     (h, y), test = data(200, 0), data(300, 1)
     known = torch.arange(200) < 150

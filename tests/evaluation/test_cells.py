@@ -40,6 +40,15 @@ def test_each_kind_is_its_judge_with_the_sections_settings() -> None:
     json.dumps([knn, linear, authors], allow_nan=False)
 
 
+@pytest.mark.parametrize(
+    ("kind", "section"), [("linear", LinearProbe(decays=(0.1,))), ("authors_probe", AuthorsProbe())]
+)
+def test_probes_beat(kind: str, section: LinearProbe | AuthorsProbe) -> None:
+    beats: list[int] = []
+    evaluate(kind, section, *features(), classes=4, seed=5, beat=lambda: beats.append(1))
+    assert len(beats) > 5
+
+
 def test_unknown_kind() -> None:
     with pytest.raises(InputError, match="knm"):
         evaluate("knm", Knn(), *features(), classes=4, seed=0)

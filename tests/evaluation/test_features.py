@@ -51,6 +51,12 @@ def test_chunks_and_layout_do_not_matter(batch_size: int, channels_last: bool) -
     torch.testing.assert_close(h, whole, rtol=1e-5, atol=1e-6)
 
 
+def test_beats_every_batch() -> None:
+    beats: list[int] = []
+    extract(encoder(), image_set(7), normalised, device=CPU, batch_size=3, beat=lambda: beats.append(1))
+    assert len(beats) == 3
+
+
 def test_leaves_modes_statistics_and_gradients_as_they_were() -> None:
     network = encoder()
     network[1].eval()

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from sslrun.errors import InputError, RunFailed
+from sslrun.errors import InputError, RunFailed, RunHeld
 from sslrun.evaluation import logistic
 from sslrun.evaluation.linear import LinearProbeResult, linear_probe
 from sslrun.evaluation.logistic import fit, in_principal_axes, zero_weights
@@ -169,3 +169,18 @@ def test_digits_of_other_writers() -> None:
     result = probe((h[:1400], y[:1400]), (h[1400:], y[1400:]), classes=10)
     assert 0.88 < result.accuracy < result.train_accuracy
     assert min(result.held_out.values()) > 0.9
+
+
+def test_beats_every_iteration_and_ends_where_a_beat_says_so() -> None:
+    (h, y), beats = correlated(400), []  # type: tuple[Tensor, Tensor], list[int]
+    settings = {"classes": 5, "decays": (0.1, 1e-4), "held_out": 0.2, "iterations": 6, "seed": 0}
+    result = linear_probe(h, y, h, y, **settings, beat=lambda: beats.append(1))  # type: ignore[arg-type]  # one table
+    assert len(beats) >= 3 * 6  # two fits to choose a decay, and the last one
+    assert not result.converged
+    assert result == linear_probe(h, y, h, y, **settings)  # type: ignore[arg-type]
+
+    def lost() -> None:
+        raise RunHeld("lost to another process")
+
+    with pytest.raises(RunHeld, match="lost"):
+        linear_probe(h, y, h, y, **settings, beat=lost)  # type: ignore[arg-type]

@@ -102,6 +102,12 @@ def test_the_probe_is_the_linear_probe_with_the_decay_that_is_best_on_validation
     assert float((predicted == TEST.labels).double().mean()) == pytest.approx(alone(TEST, decay), abs=0.02)
 
 
+def test_the_probe_beats() -> None:
+    beats: list[int] = []
+    udg(Udg(fractions=(0.01, 1.0), finetune_from=2.0), TRAIN, VALIDATION, TEST, Tunes(), lambda: beats.append(1))
+    assert len(beats) > 2 * len(Udg().decays)  # a fit for each decay and fraction
+
+
 def changed(part: Featured, labels: Tensor) -> Featured:
     return Featured(replace(part.images, labels=labels), part.features)
 
