@@ -39,6 +39,8 @@ def sweep(
 ) -> None:
     """Do all cells of a grid, or the trials of its search. The same command again goes on; two at once share the work.
 
+    Under --small and --set the cells are others: reports know them by another name, which the plan says.
+
     Example: sslrun sweep --grid ablations_digits --plan
     """
     from sslrun import console
@@ -59,11 +61,11 @@ def sweep(
 
         search(cells, cells.space, options, start=not plan, stop_on_failure=stop_on_failure)
         return
-    with planned(cells, options, soon=not plan) as (bill, pool):
+    with planned(cells, options, start=not plan) as (bill, pool):
         console.say(bill.text())
         if not plan:
             carry_out(bill, pool, stop_on_failure=stop_on_failure)
-            console.say(f"next   sslrun report {pool.where.results}")
+            console.say(f"next   sslrun report {pool.where.results} --grid {cells.record_name}")
 
 
 @sweep_app.command()

@@ -21,6 +21,7 @@ from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.grid import GridFile
 from sslrun.recipe.shipped import shipped_grids
 from sslrun.recipe.space import Space, read_space
+from sslrun.recipe.variant import variant
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -51,6 +52,13 @@ class Grid:
     cells: tuple[Cell, ...] = field(repr=False)
     space: Space | None = field(default=None, repr=False)
     """What a search varies; none for a grid of axes."""
+    variant: str = ""
+    """What `--small` and `--set` made of it; empty for the whole grid."""
+
+    @property
+    def record_name(self) -> str:
+        """What reports call it: `<name>`, or `<name>+small` and the like, lest a trial replaces the whole grid."""
+        return f"{self.name}+{self.variant}" if self.variant else self.name
 
     @property
     def axes(self) -> dict[str, tuple[str, ...]]:
@@ -74,16 +82,18 @@ def read_grid(path: str | PathLike[str], overrides: Iterable[str] = (), *, small
             refuse(document, ("axes", axis), "can't be the name of an axis", "seeds are given by `seeds: N`")
     _check_labels(grid, document)
     name = _NAME.sub("-", file.stem).lstrip("._-")[:64] or "grid"
-    over = [*([("small", document.part("small"))] if small and grid.small else [])]
-    over += [(f"--set {text}", override(text)) for text in overrides]
+    changes = [(f"--set {text}", override(text)) for text in overrides]
+    shrunk = small and bool(grid.small)
+    over = [*([("small", document.part("small"))] if shrunk else []), *changes]
     _check_settings(grid, document, over)
+    about = variant(shrunk, [partial for _, partial in changes])
     base = _base(grid, document, file)
     named = Document({**base.values, "name": name}, base.spots)
     partials = [partial for _, partial in over]
     if grid.search is None:
-        return Grid(name, grid, tuple(_cells(grid, document, named, partials)))
+        return Grid(name, grid, tuple(_cells(grid, document, named, partials)), variant=about)
     space = read_space(grid.search, grid.seeds, document, named, [*_common(grid, document), *partials])
-    return Grid(name, grid, tuple(Cell({}, one.seed, one) for one in space.recipes(space.first)), space)
+    return Grid(name, grid, tuple(Cell({}, one.seed, one) for one in space.recipes(space.first)), space, about)
 
 
 def _cells(grid: GridFile, document: Document, base: Document, over: list[Document]) -> Iterator[Cell]:

@@ -85,7 +85,7 @@ class Plan:
         axes = " × ".join(f"{axis} {len(labels)}" for axis, labels in self.grid.axes.items())
         runs = len(self.entries)
         cells = sum(self.cells.values())
-        head = f"{self.grid.name}   {cells} cells" + (f" ({axes})" if axes else "")
+        head = f"{self.grid.record_name}   {cells} cells" + (f" ({axes})" if axes else "")
         lines = [head if runs == cells else f"{head} that share {runs} pretrainings"]
         told = [f"{count} {_WORDS[state]}" for state in _WORDS if (count := self.cells.get(state, 0))]
         failed = any(entry.state == "failed" and not entry.chosen for entry in self.entries)

@@ -1,6 +1,7 @@
-"""Which cell of a grid is which run: `<results>/sweeps/<grid>.json`, written anew at every start of a sweep.
+"""Which cell of a grid is which run: `<results>/sweeps/<grid>.json`, written anew whenever a sweep is carried out.
 
-Reports join on it. It holds nothing that the grid's file and the data don't say.
+Reports join on it. It holds nothing that the grid's file and the data don't say. Under `--small` or `--set` the cells
+are others, and so is the file: `<grid>+small.json` and the like.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ def write_record(results: Path, grid: Grid, jobs: Sequence[Job]) -> Path:
         identity = runs[cell.key]
         about = {"identity": identity, "evaluations": evaluations(identity, cell.recipe)}
         cells.append({"labels": cell.labels, "seed": cell.seed, **about})
-    path = results / "sweeps" / f"{grid.name}.json"
-    head = {"grid": grid.name, "notes": grid.file.notes, "axes": grid.axes, "seeds": list(grid.file.seeds)}
+    path = results / "sweeps" / f"{grid.record_name}.json"
+    head = {"grid": grid.record_name, "notes": grid.file.notes, "axes": grid.axes, "seeds": list(grid.file.seeds)}
     write_json(path, {**head, "baseline": grid.file.baseline, "cells": cells})
     return path

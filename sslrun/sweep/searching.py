@@ -34,7 +34,7 @@ def search(grid: Grid, space: Space, options: Options, *, start: bool, stop_on_f
     if options.only or options.retry:
         given = "--only" if options.only else "--retry"
         raise InputError("is for grids of axes; this one is a search", where=given, remedy="A search asks by itself.")
-    with opened(grid, options, soon=start) as pool:
+    with opened(grid, options, start=start) as pool:
         trials = Search(grid, space, pool.where.results, pool.where.data, pool.slots.operational)
         console.say(_plan(trials, pool, options))
         if not start:
@@ -51,9 +51,9 @@ def search(grid: Grid, space: Space, options: Options, *, start: bool, stop_on_f
 
 def _plan(trials: Search, pool: LocalPool, options: Options) -> str:
     """What there is to do and what it takes; sets how much of it is done now."""
-    block, costs = trials.space.search, earlier(trials.results)
+    grid, block, costs = trials.grid, trials.space.search, earlier(trials.results)
     known, job = len(costs), trials.example[0]
-    cost = cost_of(job, costs, measuring(trials.grid, pool))
+    cost = cost_of(job, costs, measuring(grid, pool))
     trials.seconds = cost.epoch * job.recipes[0].training.epochs + cost.evaluation
     runs = len(trials.space.seeds)
     budget = math.inf if options.budget is None else options.budget // (runs * trials.seconds)
@@ -61,11 +61,11 @@ def _plan(trials: Search, pool: LocalPool, options: Options) -> str:
 
     found = trials.counts
     wanted = " and ".join(f"{way} {name}" for name, way in block.objectives.items())
-    head = f"{trials.grid.name}   {block.trials} trials: {wanted} over {len(block.fields)} options ({block.sampler})"
+    head = f"{grid.record_name}   {block.trials} trials: {wanted} over {len(block.fields)} options ({block.sampler})"
     count = int(min(trials.most, found["under way"] + found["to come"])) * runs
     entry = Entry(job, "new", True, trials.seconds, cost.size)
     how = "measured on earlier runs" if len(costs) == known else MEASURED
-    bill = Plan(trials.grid, (entry,) * count, pool.slots, how).bill()
+    bill = Plan(grid, (entry,) * count, pool.slots, how).bill()
     told = " · ".join(f"{count} {word}" for word, count in found.items() if count)
     return "\n".join([head, told, *bill])
 

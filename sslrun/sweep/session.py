@@ -37,13 +37,13 @@ class Options:
 
 
 @contextmanager
-def opened(grid: Grid, options: Options, *, soon: bool) -> Iterator[LocalPool]:
-    """The pool that works on a grid; `soon`: it will, so it may warm up meanwhile."""
+def opened(grid: Grid, options: Options, *, start: bool) -> Iterator[LocalPool]:
+    """The pool that works on a grid; `start`: it will, so it may warm up meanwhile."""
     first = grid.cells[0].recipe
     where = places(first, options.results, options.data)
     room = slots(options.device or first.run.device, options.jobs, options.threads or first.run.threads)
     with LocalPool(room, where, options.hang_after) as pool:
-        if soon:
+        if start:
             pool.warm_up()
         yield pool
 
@@ -54,15 +54,15 @@ def measuring(grid: Grid, pool: LocalPool) -> Callable[[Recipe], Cost]:
 
 
 @contextmanager
-def planned(grid: Grid, options: Options, *, soon: bool = True) -> Iterator[tuple[Plan, LocalPool]]:
-    """The plan of a grid and the pool that can carry it out. Writes the sweep's record; starts no job.
+def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan, LocalPool]]:
+    """The plan of a grid and the pool that can carry it out; no job is begun.
 
-    `soon`: it will be carried out, so the pool may warm up meanwhile.
+    `start`: it will be carried out, so the pool may warm up meanwhile, and the sweep's record is written: a plan alone
+    must not change what reports read.
     """
     cells = select(grid, options.only)
-    with opened(grid, options, soon=soon) as pool:
+    with opened(grid, options, start=start) as pool:
         jobs = jobs_of(grid.cells, pool.where.data, pool.slots.operational)
-        write_record(pool.where.results, grid, jobs)
         plan = make_plan(
             grid,
             _only(jobs, cells),
@@ -73,6 +73,8 @@ def planned(grid: Grid, options: Options, *, soon: bool = True) -> Iterator[tupl
             limit=options.limit,
             budget=options.budget,
         )
+        if start:
+            write_record(pool.where.results, grid, jobs)
         yield plan, pool
 
 

@@ -1,5 +1,6 @@
 """Grids: what they expand to, and for each way of getting one wrong, where the error points and what it says."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,38 @@ def test_cells_are_the_product_without_exclusions_seed_by_seed(tmp_path: Path) -
         assert recipe.method.predictor.kind == {"none": "none", "direct": "directpred"}[cell.labels["predictor"]]
         assert recipe.evaluation.knn is not None and recipe.evaluation.knn.k == int(cell.labels["k"])
         assert recipe.views == base.views
+
+
+@pytest.mark.parametrize(
+    ("changes", "small", "name"),
+    [
+        ((), False, "my_grid"),
+        ((), True, "my_grid+small"),
+        (("training.batch_size=64",), False, "my_grid+[0-9a-f]{6}"),
+        (("training.batch_size=64",), True, "my_grid+small+[0-9a-f]{6}"),
+        (("run={threads: 1}", "run.device=cpu", "data.stream=never"), False, "my_grid"),
+        (("network.weights=encoder.pt",), False, "my_grid+[0-9a-f]{6}"),
+    ],
+)
+def test_other_cells_have_another_record_but_runs_are_called_alike(
+    tmp_path: Path, changes: tuple[str, ...], small: bool, name: str
+) -> None:
+    grid = read_grid(write(tmp_path, GRID), changes, small=small)
+    assert re.fullmatch(name.replace("+", r"\+"), grid.record_name)
+    assert {grid.name, *(cell.recipe.name for cell in grid.cells)} == {"my_grid"}
+
+
+def test_a_record_is_named_by_what_changes_say_not_how(tmp_path: Path) -> None:
+    path = write(tmp_path, GRID)
+    said = [
+        ("training.batch_size=64", "optimizer.network.lr=0.1"),
+        ("optimizer.network={lr: 0.1}", "training.batch_size=32", "training.batch_size =  64"),
+        ("training.batch_size=32", "optimizer.network.lr=0.1"),
+    ]
+    one, same, other = (read_grid(path, changes).record_name for changes in said)
+    assert one == same != other
+    without = write(tmp_path, GRID.replace("small: {data.limit: 256}", ""))
+    assert read_grid(without, small=True).record_name == "my_grid"
 
 
 def test_a_grid_may_have_seeds_alone_and_its_base_beside_it(tmp_path: Path) -> None:

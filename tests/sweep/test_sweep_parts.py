@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from sslrun.errors import InputError
+from sslrun.files import read_json
 from sslrun.jobs import Places
 from sslrun.jobs.measuring import measure
 from sslrun.recipe import to_yaml
@@ -23,6 +24,7 @@ from sslrun.sweep.plan import Plan, make_plan, select
 from sslrun.sweep.pool import LocalPool, Running
 from sslrun.sweep.progress import seconds_left
 from sslrun.sweep.scheduler import Sweep
+from sslrun.sweep.session import Options, planned
 from sslrun.sweep.slots import Device, Slots, cores, slots
 from sslrun.sweep.work import Job, jobs_of
 from sslrun.sweep.worker import Outcome
@@ -126,6 +128,29 @@ def test_only(grid: Path, only: tuple[str, ...], count: int) -> None:
 def test_only_is_checked(grid: Path, only: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         select(read_grid(grid), [only])
+
+
+def test_only_a_start_writes_the_record_and_a_trial_has_its_own(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalPool, "warm_up", lambda _: None)
+    monkeypatch.setattr(LocalPool, "measure", lambda *_: Cost(10.0, 5.0, 2_000_000))
+    options = Options(tmp_path, tmp_path, "cpu", jobs=1)
+
+    def records(*changes: str, start: bool) -> dict[str, int]:
+        with planned(read_grid(grid, changes), options, start=start) as (plan, _):
+            assert plan.text().startswith(plan.grid.record_name)
+        files = {path.stem: read_json(path) for path in (tmp_path / "sweeps").glob("*.json")}
+        assert all(record["grid"] == name for name, record in files.items())
+        return {name: len(record["cells"]) for name, record in files.items()}
+
+    assert records(start=False) == {}
+    assert records(start=True) == {"small": 8}
+    whole = (tmp_path / "sweeps" / "small.json").read_bytes()
+    assert records("training.epochs=1", start=False) == {"small": 8}
+    both = records("training.epochs=1", start=True)
+    assert len(both) == 2 and set(both.values()) == {8}
+    assert (tmp_path / "sweeps" / "small.json").read_bytes() == whole
 
 
 def test_cores_are_never_oversubscribed() -> None:

@@ -31,7 +31,9 @@ class GridFile(Section):
     baseline: dict[str, str] | None = option(
         None, "What reports compare with, seed by seed: a label for some or all axes."
     )
-    small: Partial = option({}, "A partial recipe that `--small` lays over every cell, for a trial run.")
+    small: Partial = option(
+        {}, "A partial recipe that `--small` lays over every cell, for a trial: in reports `<grid>+small`."
+    )
 
     @field_validator("seeds", mode="plain")
     @classmethod
