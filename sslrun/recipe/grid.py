@@ -24,6 +24,11 @@ from sslrun.recipe.space import Space, read_space
 from sslrun.recipe.variant import variant
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_COLUMNS = (
+    *("metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable", "more_seeds"),
+    *("runs", "collapsed", "failed", "unfinished", "missing"),
+)
+"""What reports have columns of, beside one for each axis."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,10 @@ def read_grid(path: str | PathLike[str], overrides: Iterable[str] = (), *, small
     for axis, labels in grid.axes.items():
         if not labels:
             refuse(document, ("axes", axis), "an axis needs labels", "label: {partial recipe}")
-        if axis == "seed" or "=" in axis:
-            refuse(document, ("axes", axis), "can't be the name of an axis", "seeds are given by `seeds: N`")
+        if axis == "seed" or axis in _COLUMNS or "=" in axis:
+            taken = f"tables have columns of their own: {', '.join(_COLUMNS)}"
+            hint = "seeds are given by `seeds: N`" if axis == "seed" else "without =" if "=" in axis else taken
+            refuse(document, ("axes", axis), "can't be the name of an axis", hint)
     _check_labels(grid, document)
     name = _NAME.sub("-", file.stem).lstrip("._-")[:64] or "grid"
     changes = [(f"--set {text}", override(text)) for text in overrides]
@@ -103,6 +110,7 @@ def _cells(grid: GridFile, document: Document, base: Document, over: list[Docume
     kept = [labels for labels in rows if not any(_matches(rule, labels) for rule in grid.exclude)]
     if not kept:
         refuse(document, ("exclude",), "leaves out every cell", "remove a rule")
+    _check_baseline(grid, document, kept)
     for seed in grid.seeds:
         for labels in kept:
             partials = [*common, *(parts[pair] for pair in labels.items()), *over]
@@ -145,13 +153,27 @@ def _check_labels(grid: GridFile, document: Document) -> None:
                 hint = f"{nearest(axis, grid.axes)}  (axes: {', '.join(grid.axes) or 'none'})".strip()
                 refuse(document, (*path, axis), f"no such axis: {axis}", hint)
             for label in wanted if isinstance(wanted, list) else [wanted]:
-                if label not in grid.axes[axis]:
+                if not isinstance(label, str) or label not in grid.axes[axis]:
                     hint = f"{nearest(str(label), grid.axes[axis])}  (labels: {', '.join(grid.axes[axis])})".strip()
                     refuse(document, (*path, axis), f"no such label of {axis}: {shown(label)}", hint, key=False)
 
 
+def _check_baseline(grid: GridFile, document: Document, kept: list[dict[str, str]]) -> None:
+    """Whether `exclude` leaves any of the kept conditions another to be compared with."""
+    references = [{**labels, **(grid.baseline or {})} for labels in kept]
+    missed = [
+        [rule for rule in range(len(grid.exclude)) if _matches(grid.exclude[rule], reference)]
+        for reference, labels in zip(references, kept, strict=True)
+        if reference != labels
+    ]
+    if missed and all(missed):
+        rules = sorted({rule for by in missed for rule in by})
+        told = ", ".join(document.spot(("exclude", rule)).key.where for rule in rules)
+        refuse(document, ("baseline",), "no cell is left to compare others with", f"`exclude` removes them: {told}")
+
+
 def _check_settings(grid: GridFile, document: Document, over: list[tuple[str, Document]]) -> None:
-    """Whether each option is set in one place: two axes, or an axis and `--set`, would make labels that lie."""
+    """Whether each option is set in one place: two axes or fields, or one and `--set`, would make labels that lie."""
     axes: dict[str, dict[tuple[str, ...], KeyPath]] = {
         axis: {
             tuple(option): (*path, *spot)
@@ -173,6 +195,10 @@ def _check_settings(grid: GridFile, document: Document, over: list[tuple[str, Do
         for option, path in theirs.items():
             if any(_clash(option, other) for other in ours):
                 refuse(document, path, f"{'.'.join(option)} is set by two axes, {first} and {second}", "keep one")
+    for one, other in combinations(search, 2):
+        if _clash(one, other):
+            what = f"{'.'.join(other)} and {'.'.join(one)} are not two options"
+            refuse(document, search[other], what, "one is part of the other: keep one")
     varied = [(f"what the axis {axis} varies", f"--only {axis}=LABEL picks cells", axes[axis]) for axis in axes]
     varied.append(("what the search varies", "take it out of `search.fields` to set it", search))
     varied.append(("the grid's to give", "--only seed=N picks cells", {("seed",): (), ("name",): ()}))

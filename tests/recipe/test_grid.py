@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sslrun.errors import RecipeError
 from sslrun.recipe import read_recipe
 from sslrun.recipe.grid import read_grid
 from sslrun.recipe.shipped import shipped_grids
+from sslrun.report.collecting import Results
+from sslrun.report.tables import comparisons, summary
 
 GRID = """\
 base: quickstart
@@ -127,7 +130,13 @@ BROKEN: list[tuple[str, str, str, tuple[str, ...]]] = [
         "quickstart.yaml:",
         ("larger than the 2 images",),
     ),
-    ("k: {", "seed: {", "11:3", ("can't be the name of an axis",)),
+    ("k: {", "seed: {", "11:3", ("can't be the name of an axis", "`seeds: N`")),
+    ("k: {", "k=5: {", "11:3", ("can't be the name of an axis", "without =")),
+    ("k: {", "p_holm: {", "11:3", ("can't be the name of an axis", "of their own: metric, n, mean, std")),
+    ('ema: ["0.9"]', 'ema: [["0.9"]]', "13:28", ('no such label of ema: ["0.9"]', "labels: 0.9, 0.99")),
+    ('ema: ["0.9"]', "ema: {a: 1}", "13:28", ("no such label of ema: a section of options",)),
+    ("{predictor: none, ", "{predictor: direct}\n  - {predictor: none, ", "16:1", ("my_grid.yaml:13:5",)),
+    ("baseline: {predictor: direct}", 'baseline: {predictor: none, ema: "0.9"}', "15:1", ("my_grid.yaml:13:5",)),
     ('k: {"5": {}, "20": {evaluation.knn.k: 20}}', "k: {}", "11:3", ("needs labels",)),
 ]
 
@@ -142,6 +151,19 @@ def test_errors_point_at_the_mistake(tmp_path: Path, old: str, new: str, where: 
     assert (where if ".yaml" in where else f"{path.name}:{where}") in str(caught.value).splitlines()[0]
     for text in told:
         assert text in str(caught.value)
+
+
+def test_a_baseline_may_be_there_for_some_conditions(tmp_path: Path) -> None:
+    assert len(read_grid(write(tmp_path, GRID.replace("{predictor: direct}", "{predictor: none}"))).cells) == 12
+
+
+def test_no_axis_is_called_as_a_column_of_the_report(tmp_path: Path) -> None:
+    nothing = Results(tmp_path, pd.DataFrame({"seed": [], "status": []}), (), {}, None, {}, ())
+    columns = {*summary(nothing, []).columns, *comparisons(nothing, [], {}).columns}
+    assert {"n", "p_holm", "missing"} < columns
+    for name in columns:
+        with pytest.raises(RecipeError, match="can't be the name of an axis"):
+            read_grid(write(tmp_path, GRID.replace("k: {", f"{name}: {{")))
 
 
 @pytest.mark.parametrize(

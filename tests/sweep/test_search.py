@@ -306,6 +306,8 @@ BROKEN = [
     ("{knn: maximise}", "{knn: maximise}\n  pruning: {signal: std}\nseeds: 2", "12:8", "one seed"),
     ("search:", "axes: {k: {a: {}}}\nsearch:", "3:1", "a search takes the place of axes"),
     ("optimizer.network.lr", "seed", "7:5", "seeds"),
+    ("training.batch_size: {low", "optimizer.network: {low", "8:5", "optimizer.network and optimizer.network.lr"),
+    ("    training", "    method.predictor.rho: {low: 0, high: 1}\n    training", "10:5", "part of the other"),
 ]
 
 
@@ -328,10 +330,10 @@ def test_domains_held_out_choose_nothing(grid: Path) -> None:
 
 
 def test_options_that_only_together_are_wrong_are_found_before_the_start(grid: Path) -> None:
-    text = GRID.replace("    method", "    method.predictor.freq: {low: 1, high: 5}\n    method", 1)
-    with pytest.raises(RecipeError, match="no such option for predictor 'linear'") as caught:
-        read_grid(write(grid, text))
-    assert 'method.predictor {"kind": "linear"}' in caught.value.what
+    both = "    training.epochs: {low: 4, high: 9}\n    training.keep_encoder_at: {choices: [[], [9]]}\n"
+    with pytest.raises(RecipeError, match="epoch 9 never comes") as caught:
+        read_grid(write(grid, GRID.replace("    method", f"{both}    method", 1)))
+    assert "training.epochs 4, training.keep_encoder_at [9]" in caught.value.what
     with pytest.raises(RecipeError, match=r"^--set optimizer.network.lr=1: .* is what the search varies"):
         read_grid(write(grid, GRID), ["optimizer.network.lr=1"])
 
