@@ -114,9 +114,12 @@ def select(grid: Grid, only: Sequence[str]) -> list[Cell]:
     wanted: dict[str, set[str]] = {}
     for text in only:
         axis, equals, label = text.partition("=")
-        if not equals or axis not in every:
+        if axis not in every:
             remedy = f"{nearest(axis, every) or 'write --only axis=label'}  (axes: {', '.join(every)})"
             raise InputError(f"no such axis: {axis}", where=f"--only {text}", remedy=remedy)
+        if not equals:
+            remedy = f"write --only {axis}=LABEL  (labels: {', '.join(every[axis])})"
+            raise InputError(f"names no label of {axis}", where=f"--only {text}", remedy=remedy)
         if label not in every[axis]:
             remedy = f"{nearest(label, every[axis])}  (labels: {', '.join(every[axis])})".strip()
             raise InputError(f"no such label of {axis}: {label}", where=f"--only {text}", remedy=remedy)
