@@ -32,19 +32,23 @@ def combine(base: Document, *partials: Document, model: type[Section] = Recipe) 
     """
     together: dict[str, Any] = {}
     spots: dict[KeyPath, Spot] = dict(base.spots)
-    around: dict[KeyPath, Spot] = {}
     for partial in partials:
         if not isinstance(partial.values, dict):
             place = partial.spot(()).value
             raise RecipeError("must be a section of options", where=place.where, remedy=place.excerpt() or None)
+        written = {_apart(path): spot for path, spot in partial.spots.items() if path}
+        # A dotted key makes sections that it has no key for: they stand where it does, be they new or in an option's
+        # place. A section that was there stays where it is.
+        made = {
+            path[:end]: spot
+            for path, spot in written.items()
+            for end in range(1, len(path))
+            if not (_is_section(base.values, path[:end]) or _is_section(together, path[:end]))
+        }
+        spots |= made | written
         together = merge(together, partial.values, model)
-        for written, spot in partial.spots.items():
-            path = tuple(word for part in written for word in (part.split(".") if isinstance(part, str) else [part]))
-            if path:
-                spots[path] = spot
-            around |= {path[:end]: spot for end in range(1, len(path))}
     values = _merge(base.values, together, model)
-    return Document(values, {path: spot for path, spot in (around | spots).items() if _holds(values, path)})
+    return Document(values, {path: spot for path, spot in spots.items() if _holds(values, path)})
 
 
 def override(text: str) -> Document:
@@ -96,6 +100,17 @@ def _expanded(partial: Mapping[str, Any], annotation: Any) -> dict[str, Any]:
             nested = {word: nested}
         result = _merge(result, nested, annotation)
     return result
+
+
+def _apart(path: KeyPath) -> KeyPath:
+    """A key path with its dotted keys taken apart."""
+    return tuple(word for part in path for word in (part.split(".") if isinstance(part, str) else [part]))
+
+
+def _is_section(values: Any, path: KeyPath) -> bool:
+    for part in path:
+        values = values.get(part) if isinstance(values, dict) else None
+    return isinstance(values, dict)
 
 
 def _holds(values: Any, path: KeyPath) -> bool:

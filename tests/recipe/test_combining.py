@@ -119,5 +119,28 @@ def test_partials_of_a_grid_keep_their_places() -> None:
         combine(base, grid.part("axes", "predictor", "list"))
 
 
+@pytest.mark.parametrize(
+    ("partials", "where", "path"),
+    [
+        (["training.epochs.x: 3"], "grid0:1:1", "training.epochs"),
+        (["training: {epochs: {x: 3}}"], "grid0:1:12", "training.epochs"),
+        (["training.epochs: 4", "\ntraining.epochs.x: 3"], "grid1:2:1", "training.epochs"),
+        (["data.limit.x.y: 3"], "grid0:1:1", "data.limit"),
+        (["views.blur: null", "views.blur.sigma.low: 3"], "grid1:1:1", "views.blur.sigma"),
+    ],
+)
+def test_a_section_that_a_partial_makes_stands_where_it_is_made(partials: list[str], where: str, path: str) -> None:
+    base = parse(TEXT.replace("24}", "24}\nname: cell"), "base.yaml")
+    documents = [parse(text, f"grid{number}") for number, text in enumerate(partials)]
+    with pytest.raises(RecipeError, match=f"^{where}: {path}: a section of options is not allowed"):
+        check(Recipe, combine(base, *documents))
+
+
+def test_a_section_that_was_there_stays_where_it_is() -> None:
+    base = parse(TEXT.replace("{kind: digits, size: 24}", "{kind: folder}\nname: cell"), "base.yaml")
+    with pytest.raises(RecipeError, match=r"^base.yaml:1:1: data.path: is missing"):
+        check(Recipe, combine(base, parse("data.limit: 4", "grid")))
+
+
 def test_bases_are_valid() -> None:
     assert [build(values).name for values in BASES] == ["a", "b"]
