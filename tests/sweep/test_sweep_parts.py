@@ -123,7 +123,12 @@ def test_only(grid: Path, only: tuple[str, ...], count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("only", "told"), [("kk=5", "did you mean 'k'?"), ("k", r"names no label of k\n.*k=LABEL  \(labels: 5, 20"), ("k=6", "labels: 5, 20")]
+    ("only", "told"),
+    [
+        ("kk=5", "did you mean 'k'?"),
+        ("k", r"names no label of k\n.*k=LABEL  \(labels: 5, 20"),
+        ("k=6", "labels: 5, 20"),
+    ],
 )
 def test_only_is_checked(grid: Path, only: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
