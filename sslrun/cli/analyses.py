@@ -28,6 +28,7 @@ def analyse(
     """
     from sslrun import console
     from sslrun.jobs.analysing import analyse_runs, planes
+    from sslrun.recipe import read_recipe
     from sslrun.report import analyses
     from sslrun.report.drawing import check_suffix
     from sslrun.report.formats import show_table
@@ -38,7 +39,9 @@ def analyse(
     folders = [resolve(results_folder(results), run) for run in dict.fromkeys(runs)]
     cells = analyse_runs(folders, changes, at=at, data=data, device=device)
     found = [
-        analyses.Analysed(folder.path.name, cell["metrics"], folder.history.read())
+        analyses.Analysed(
+            folder.path.name, cell["metrics"], folder.history.read(), read_recipe(folder.recipe).network.weights
+        )
         for folder, cell in zip(folders, cells, strict=True)
     ]
     if as_json:
@@ -50,9 +53,10 @@ def analyse(
     if out is not None:
         from sslrun.report.analyses_plot import MOST_PLANES, plot
         from sslrun.report.drawing import save
+        from sslrun.report.summary import starting
 
         shown = folders[: MOST_PLANES - 1]
         drawn = planes(shown, changes, at=at, data=data, device=device)
-        titles = [*(folder.path.name for folder in shown), "untrained encoder"]
+        titles = [*(folder.path.name for folder in shown), starting(found[0].weights)]
         save(plot(found, list(zip(titles, drawn, strict=True))), out)
         typer.echo(f"drawn to {out}", err=as_json)

@@ -78,14 +78,16 @@ def evaluate(
 def _show_run(folder: "RunFolder", cells: "list[dict[str, Any]]", as_json: bool) -> None:
     """The end of a run: one table, the verdict with its evidence, the folder, the next command."""
     from sslrun import console
+    from sslrun.recipe import read_recipe
     from sslrun.report import summary
 
     if as_json:
         typer.echo(json.dumps(summary.as_json(folder, cells), indent=2, ensure_ascii=False))
         return
+    weights = read_recipe(folder.recipe).network.weights
     with console.logging_to(folder.log):
         console.say()
-        for rows in (summary.scores(cells), summary.unseen(cells)):
+        for rows in (summary.scores(cells, weights), summary.unseen(cells, weights)):
             if rows:
                 console.table(rows[1:], header=rows[0])
                 console.say()

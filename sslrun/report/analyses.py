@@ -9,6 +9,7 @@ from typing import Any
 
 from sslrun.report.collecting import NONE
 from sslrun.report.layout import Cell, Table
+from sslrun.report.summary import starting
 
 MEASURES = {
     "domain_purity": "domain purity",
@@ -39,24 +40,26 @@ HARDNESS = {
 
 @dataclass(frozen=True)
 class Analysed:
-    """A run's name, the metrics of its cell `analyses`, and its history."""
+    """A run's name, the metrics of its cell `analyses`, its history, and the file that its encoder started from."""
 
     name: str
     metrics: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
+    weights: str | None = None
 
 
 def beside(runs: Sequence[Analysed]) -> dict[str, dict[str, float]]:
-    """What the runs are judged beside, untrained encoders and raw pixels: measures by title, equal ones once."""
+    """What the runs are judged beside, starting encoders and raw pixels: measures by title, equal ones once."""
     found = {}
-    for prefix, title in (("untrained.", "untrained encoder"), ("pixels.", "raw pixels")):
-        different: dict[str, dict[str, float]] = {}
+    for prefix in ("untrained.", "pixels."):
+        different: list[tuple[Analysed, dict[str, float]]] = []
         for run in runs:
             own = {name: run.metrics[prefix + name] for name in MEASURES if prefix + name in run.metrics}
-            if own and own not in different.values():
-                different[run.name] = own
-        for name, own in different.items():
-            found[title if len(different) == 1 else f"{title} of {name}"] = own
+            if own and own not in [other for _, other in different]:
+                different.append((run, own))
+        for run, own in different:
+            title = starting(run.weights) if prefix == "untrained." else "raw pixels"
+            found[title if len(different) == 1 else f"{title} of {run.name}"] = own
     return found
 
 

@@ -1,6 +1,7 @@
 """One run in a few lines: what it is when it starts, what became of it at the end, and why to believe that."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from sslrun.recipe.schema import (
@@ -39,8 +40,11 @@ _COLUMNS = {  # of the closing table by kind of evaluation: title, metric
     "authors_probe": [("authors' probe, last", "last"), ("best on test", "best_on_test")],
     "analyses": [("domain purity", "domain_purity"), ("class purity", "class_purity")],
 }
-_ROWS = {"": "this run", "untrained.": "untrained encoder", "pixels.": "raw pixels"}
-_UNSEEN_ROWS = _ROWS | {"untrained.": "ERM (untrained encoder)"}
+
+
+def starting(weights: str | None) -> str:
+    """What to call the encoder that training starts from; `weights` is the file that the recipe takes it from."""
+    return "untrained encoder" if weights is None else f"starting encoder ({PurePath(weights).name})"
 
 
 def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: str) -> str:
@@ -86,10 +90,10 @@ def _method(recipe: Recipe) -> str:
     return f"{name}, {'no' if predictor.kind == 'none' else predictor.kind} predictor"
 
 
-def scores(cells: Sequence[dict[str, Any]]) -> list[list[str]]:
+def scores(cells: Sequence[dict[str, Any]], weights: str | None) -> list[list[str]]:
     """The closing table: a header, then a row for this run, its encoders kept earlier, its untrained one, raw pixels.
 
-    Empty without a cell that it has a column for.
+    Empty without a cell that it has a column for. `weights` is the recipe's `network.weights`.
     """
     columns: list[tuple[str, str, str]] = []
     at = cells[0]["at"] if cells else None
@@ -98,7 +102,7 @@ def scores(cells: Sequence[dict[str, Any]]) -> list[list[str]]:
     found = {(cell["kind"], cell["at"]): cell["metrics"] for cell in cells}
     kept = sorted({cell["at"] for cell in cells} - {at})
     labels = {("", at): "this run", **{("", epoch): f"after epoch {epoch}" for epoch in kept}}
-    labels |= {(prefix, at): label for prefix, label in _ROWS.items() if prefix}
+    labels |= {("untrained.", at): starting(weights), ("pixels.", at): "raw pixels"}
     rows = [["", *(title for _, title, _ in columns)]]
     for (prefix, epoch), label in labels.items():
         values = [found.get((kind, epoch), {}).get(prefix + key) for kind, _, key in columns]
@@ -107,11 +111,12 @@ def scores(cells: Sequence[dict[str, Any]]) -> list[list[str]]:
     return rows if columns else []
 
 
-def unseen(cells: Sequence[dict[str, Any]]) -> list[list[str]]:
+def unseen(cells: Sequence[dict[str, Any]], weights: str | None) -> list[list[str]]:
     """The table of unseen domains: a header, then a row for this run, ERM and raw pixels; empty without such a cell.
 
     Columns are the nearest neighbour and the labelled fractions. With several target domains each entry has the plain
-    mean of their accuracies and the accuracy over all their images.
+    mean of their accuracies and the accuracy over all their images. Fine-tuning is ERM only from an untrained encoder,
+    that is without `weights`, the recipe's `network.weights`.
     """
     metrics = next((cell["metrics"] for cell in cells if cell["kind"] == "udg"), None)
     if metrics is None:
@@ -123,7 +128,8 @@ def unseen(cells: Sequence[dict[str, Any]]) -> list[list[str]]:
     shown = ("avg", "overall") if len(domains) > 1 else ("avg",)
     title = "unseen: " + ", ".join(domains) + (" (avg / overall)" if len(domains) > 1 else "")
     rows = [[title, "nearest", *(f"{part} %" for part in parts)]]
-    for prefix, label in _UNSEEN_ROWS.items():
+    tuned = f"ERM ({starting(None)})" if weights is None else f"fine-tuned from {starting(weights)}"
+    for prefix, label in (("", "this run"), ("untrained.", tuned), ("pixels.", "raw pixels")):
         columns = [[metrics.get(f"{prefix}{part}.{what}") for what in shown] for part in ("nn", *parts)]
         if columns[0][0] is not None:
             rows.append([label, *(_entry(column) for column in columns)])

@@ -73,6 +73,23 @@ def test_pretrain_shows_the_table_and_keeps_erm_for_other_runs(sslrun: Run, reci
     assert json.loads(out)["metrics"] == ["udg.nn.avg", "udg.1.avg", "udg.100.avg"]
 
 
+def test_an_encoder_from_a_file_is_not_called_untrained(sslrun: Run, recipe: Path, tmp_path: Path) -> None:
+    sslrun("pretrain", recipe, "--results", tmp_path / "first", "--set", "evaluation.udg=null")
+    changes = (f"network.weights={only(tmp_path / 'first').encoder}", "evaluation.knn={}", "evaluation.analyses={}")
+    asked = [part for change in changes for part in ("--set", change)]
+    code, out, err = sslrun("pretrain", recipe, "--results", tmp_path / "second", *asked)
+    assert (code, err) == (0, "")
+    labels = [line.split("   ")[0] for line in out.splitlines()]
+    assert labels.count("starting encoder (encoder.safetensors)") == 1
+    assert labels.count("fine-tuned from starting encoder (encoder.safetensors)") == 1
+    code, analysed, _ = sslrun("analyse", "styles", "--results", tmp_path / "second")
+    assert code == 0
+    assert "starting encoder (encoder.safetensors)" in analysed
+    for text in (out, analysed):
+        assert "untrained encoder" not in text
+        assert "ERM" not in text
+
+
 def test_evaluate_adds_the_cell_and_other_crops_make_another_erm(sslrun: Run, recipe: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     sslrun("pretrain", recipe, "--results", results, "--set", "evaluation.udg=null")

@@ -1,6 +1,7 @@
 """Tables and figure of analyses, from made-up cells and histories."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ def test_the_table_has_the_runs_what_they_are_beside_and_chance() -> None:
     assert [cell.text for cell in rows["chance"]] == ["0.200", "0.210", "0.230", "0.230", "0.220"]
     assert "1,200 images" in table.notes[0]
     assert list(beside(runs[:2])) == ["untrained encoder"]
+    runs[2] = replace(runs[2], weights="/of/somebody/r18.safetensors")
+    assert list(beside(runs)) == ["untrained encoder of none", "starting encoder (r18.safetensors) of bss-1"]
+    assert list(beside(runs[2:])) == ["starting encoder (r18.safetensors)"]
 
 
 def test_hardness_is_shown_after_the_first_and_the_last_epoch_where_there_is_any() -> None:
