@@ -3,7 +3,11 @@
 One file a group of commands; what they share is in `options`.
 """
 
+import errno
+import os
+import re
 import sys
+from pathlib import Path
 
 import typer
 
@@ -14,7 +18,7 @@ from sslrun.cli.reports import report_app
 from sslrun.cli.runs import run_app
 from sslrun.cli.sweeps import sweep_app
 from sslrun.cli.theory import theory_app
-from sslrun.errors import SslrunError
+from sslrun.errors import InputError, SslrunError
 
 app = typer.Typer(
     name="sslrun",
@@ -27,9 +31,21 @@ app = typer.Typer(
 for group in (run_app, analysis_app, sweep_app, report_app, recipe_app, theory_app, machine_app):
     app.add_typer(group)
 
+_IN_THE_WAY = "A folder is needed there, and a file has its name: choose another."
+_NOT_YOURS = "Name a place where you may read and write."
+_FULL = "Make room, then run the same command."
+_REMEDIES = {
+    errno.EISDIR: "That is a folder: name a file.",
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), _IN_THE_WAY),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NOT_YOURS),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL),
+}
+_PART = re.compile(r"\.(.+)\.\w{8}\.part")
+"""What `sslrun.files.replacing` writes before it renames it to the file that was asked for."""
+
 
 def main() -> None:
-    """Run a command; a designed error becomes its text and exit code, without a stack trace."""
+    """Run a command; a designed error, or one of the system's, becomes its text and exit code without a stack trace."""
     from sslrun import console
 
     try:
@@ -45,9 +61,26 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if error.errno is None:  # not the system's: some library's, and a bug of ours that it comes this far
+            raise
+        told = _from_system(error)
+        console.error(str(told))
+        sys.exit(told.exit_code)
     except Exception as error:
         show = getattr(error, "show", None)  # click's usage errors print themselves
         if show is None:
             raise
         show()
         sys.exit(getattr(error, "exit_code", 2))
+
+
+def _from_system(error: OSError) -> InputError:
+    """What the system refused, by the name of the file that was meant."""
+    name = error.filename if error.filename2 is None else error.filename2
+    where = None
+    if name is not None and not isinstance(name, int):  # a file that was open already has a number only
+        path = Path(os.fsdecode(name))
+        part = _PART.fullmatch(path.name)
+        where = str(path.with_name(part[1]) if part else path)
+    return InputError(error.strerror or str(error), where=where, remedy=_REMEDIES.get(error.errno or 0))

@@ -40,7 +40,7 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
 
     results = Path(folder)
     if not results.is_dir():
-        raise InputError("no such results folder", where=str(results), remedy="Name one with --results DIR.")
+        raise InputError("no such results folder", where=str(results), remedy="Name one: sslrun report DIR")
     left_out: LeftOut = []
     rows = [row for path in _folders(results) if (row := _row(path, left_out))]
     # Parts of a row keep their order whatever the first run lacks: all of the recipe before any signal, and so on.

@@ -1,0 +1,71 @@
+"""What the system refuses a command is told in a line, by the file that was meant, without a stack trace."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny import small
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_text("no folder")
+    return path
+
+
+def test_a_results_folder_that_is_a_file(sslrun: Run, file: Path) -> None:
+    for results in (file, file / "inside"):
+        code, _, err = sslrun("pretrain", "quickstart", "--results", results, *small())
+        assert code == 2
+        assert err.startswith(f"{results}: ") and "A folder is needed there" in err and "Traceback" not in err
+
+
+def test_a_figure_where_a_folder_is(sslrun: Run, tmp_path: Path) -> None:
+    code, out, err = sslrun("preview", "quickstart", "--out", tmp_path, "--set", "data.limit=64")
+    assert (code, out) == (2, "")
+    assert err == f"{tmp_path}: Is a directory\nThat is a folder: name a file.\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, whoever asks")
+def test_a_report_where_nothing_can_be_written(sslrun: Run, tmp_path: Path) -> None:
+    code, _, err = sslrun("report", tmp_path, "--out", "/proc/report.csv")
+    assert (code, err) == (2, "/proc/report.csv: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(13, "Permission denied", "a.csv"), "a.csv: Permission denied\nName a place where"),
+        (OSError(28, "No space left on device"), "No space left on device\nMake room"),
+        (OSError(5, "Input/output error", 3), "Input/output error\n"),
+    ],
+)
+def test_what_the_system_says_is_said(
+    error: OSError, told: str, sslrun: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("sslrun.report.status.overview", refuse)
+    code, _, err = sslrun("status", tmp_path)
+    assert code == 2 and err.startswith(told) and "Traceback" not in err
+
+
+def test_an_error_that_is_not_the_systems_shows_its_trace(
+    sslrun: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("a bug")
+
+    monkeypatch.setattr("sslrun.report.status.overview", refuse)
+    with pytest.raises(OSError, match="a bug"):
+        sslrun("status", tmp_path)
+
+
+def test_report_says_how_a_folder_is_named(sslrun: Run, tmp_path: Path) -> None:
+    code, _, err = sslrun("report", tmp_path / "nope")
+    assert (code, err) == (2, f"{tmp_path / 'nope'}: no such results folder\nName one: sslrun report DIR\n")
