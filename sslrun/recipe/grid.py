@@ -24,7 +24,7 @@ from sslrun.recipe.space import Space, read_space
 from sslrun.recipe.variant import variant
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
-_COLUMNS = (
+TABLE_COLUMNS = (
     *("metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable", "more_seeds"),
     *("runs", "collapsed", "failed", "unfinished", "missing"),
 )
@@ -83,8 +83,8 @@ def read_grid(path: str | PathLike[str], overrides: Iterable[str] = (), *, small
     for axis, labels in grid.axes.items():
         if not labels:
             refuse(document, ("axes", axis), "an axis needs labels", "label: {partial recipe}")
-        if axis == "seed" or axis in _COLUMNS or "=" in axis:
-            taken = f"tables have columns of their own: {', '.join(_COLUMNS)}"
+        if axis == "seed" or axis in TABLE_COLUMNS or "=" in axis:
+            taken = f"tables have columns of their own: {', '.join(TABLE_COLUMNS)}"
             hint = "seeds are given by `seeds: N`" if axis == "seed" else "without =" if "=" in axis else taken
             refuse(document, ("axes", axis), "can't be the name of an axis", hint)
     _check_labels(grid, document)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from sslrun.errors import InputError
 from sslrun.files import read_json
+from sslrun.recipe.grid import TABLE_COLUMNS
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.structure import operational, sections
@@ -220,7 +221,9 @@ def _operational(section: type[Section], above: str = "") -> Iterator[str]:
 
 
 def _short_names(columns: list[str]) -> list[str]:
-    """Each column by as few of its last parts as tell it from the others; `.kind` goes without saying."""
+    """Each column by as few of its last parts as tell it from the others, and from the tables' own columns; `.kind`
+    goes without saying.
+    """
     paths = [column.removesuffix(".kind").split(".") for column in columns]
     return [next(filter(_only_in(paths), _endings(path)), ".".join(path)) for path in paths]
 
@@ -230,7 +233,7 @@ def _endings(path: list[str]) -> Iterator[str]:
 
 
 def _only_in(paths: list[list[str]]) -> Callable[[str], bool]:
-    return lambda ending: sum(ending in _endings(path) for path in paths) == 1
+    return lambda ending: ending not in TABLE_COLUMNS and sum(ending in _endings(path) for path in paths) == 1
 
 
 def _label(value: Any) -> str:

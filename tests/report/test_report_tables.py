@@ -171,6 +171,15 @@ def test_runs_judged_by_other_settings_are_not_pooled(tmp_path: Path) -> None:
     assert collect(tmp_path).order == {"k": ["5", "200"]}
 
 
+def test_an_option_called_as_a_column_of_tables_keeps_more_of_its_name(tmp_path: Path) -> None:
+    for seed, mean in ((0, 0.4), (1, 0.4), (2, 0.5)):
+        make_run(tmp_path, seed, f"views.normalize={{mean: [{mean}], std: [0.25]}}")
+    document = build(collect(tmp_path), metrics=["knn"])
+    assert document.results.axes == ("normalize.mean",)
+    assert document.summary["n"].tolist() == [2, 1]
+    assert [row[0].text for row in document.tables[0].rows] == ["0.4", "0.5"]
+
+
 def test_a_mean_over_an_axis_is_taken_within_each_seed_that_has_all_its_labels(tmp_path: Path) -> None:
     cells: list[tuple[dict[str, str], RunFolder | str, int, dict[str, str]]] = []
     numbers = {("bss", "ink"): (0.5, 0.6, 0.9), ("bss", "neon"): (0.3, 0.2), ("none", "ink"): (0.4, 0.4, 0.4)}
