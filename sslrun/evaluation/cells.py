@@ -31,12 +31,12 @@ def evaluate(
     """The metrics of cell `kind` (`knn`, `linear`, `authors_probe`), ready for JSON; accuracies are parts of 1.
 
     `knn`: accuracy. `linear`: accuracy, train_accuracy, decay, held_out (accuracy by decay), converged.
-    `authors_probe`: last, best_on_test, per_epoch. The probes call `beat` all along. Raises `InputError` or `RunFailed`
+    `authors_probe`: last, best_on_test, per_epoch. All call `beat` as they go. Raises `InputError` or `RunFailed`
     as the judges do.
     """
     features = (train_ND, train_labels_N, test_ND, test_labels_N)
     if kind == "knn" and isinstance(section, Knn):
-        return {"accuracy": knn_accuracy(*features, k=section.k, temperature=section.temperature, classes=classes)}
+        return {"accuracy": knn_accuracy(*features, classes=classes, beat=beat, **section.model_dump())}
     if kind == "linear" and isinstance(section, LinearProbe):
         linear = linear_probe(*features, classes=classes, seed=seed, beat=beat, **section.model_dump())
         return {

@@ -73,7 +73,7 @@ def finetune(
 
     def classify(images: ImageSet) -> Tensor:
         logits_NC = extract(
-            network, images, views.plain, device=device, precision=precision, channels_last=channels_last
+            network, images, views.plain, device=device, precision=precision, channels_last=channels_last, beat=beat
         )
         return logits_NC.argmax(1).cpu()
 

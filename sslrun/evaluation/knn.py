@@ -6,6 +6,8 @@ The other judges are linear.py and authors_probe.py.
 Shapes: N training images, B test images of a chunk, D features, K neighbours, C classes.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -25,12 +27,14 @@ def knn_accuracy(
     k: int = 5,
     temperature: float = 0.07,
     classes: int,
+    beat: Callable[[], None] = lambda: None,
 ) -> float:
     """The part of the test images whose class wins the vote of their `k` nearest training images.
 
     Of equally near images at the k-th place the first in order are taken; of equal votes the lower class wins. A
-    feature vector of zeros is equally near (0) to all. Images without label (−1) are left out. Raises `InputError`
-    where fewer than `k` training images are labelled, and as `problem` does.
+    feature vector of zeros is equally near (0) to all. Images without label (−1) are left out. `beat` is called for
+    every chunk of test images. Raises `InputError` where fewer than `k` training images are labelled, and as `problem`
+    does.
     """
     p = problem(train_ND, train_labels_N, test_ND, test_labels_N, classes)
     if k > len(p.train):
@@ -43,6 +47,7 @@ def knn_accuracy(
     correct = torch.zeros((), dtype=torch.int64, device=train_ND.device)
     chunk = max(1, _MOST_SIMILARITIES // len(train_ND))
     for start in range(0, len(test_ND), chunk):
+        beat()
         h_BD, labels_B = test_ND[start : start + chunk], p.test_labels[start : start + chunk]
         s_BK, nearest_BK = nearest(h_BD @ train_ND.T, k)
         votes_BK = ((s_BK - s_BK[:, :1]) / temperature).exp()

@@ -49,7 +49,7 @@ def evaluation_job(
     """The cells of a finished run, one a kind in `sections`; those that are missing are computed and kept.
 
     `at` judges the encoder kept after that epoch instead of the last one. Each cell holds the run's metrics and, as
-    `untrained.*` and `pixels.*`, those of the recipe's baselines. `beat` is called between parts of the work.
+    `untrained.*` and `pixels.*`, those of the recipe's baselines. `beat` is called all along.
     """
     judge: Judge | None = None
     subject: Subject | None = None

@@ -125,3 +125,11 @@ def test_digits_of_other_writers() -> None:
     theirs = KNeighborsClassifier(5, metric="cosine").fit(digits.data[:1400], digits.target[:1400])
     assert accuracy == pytest.approx(theirs.score(digits.data[1400:], digits.target[1400:]), abs=0.008)
     assert accuracy > 0.93
+
+
+def test_beats_with_every_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sslrun.evaluation.knn._MOST_SIMILARITIES", 40)
+    beats: list[int] = []
+    h, y = torch.eye(20), torch.arange(20)
+    assert knn_accuracy(h, y, h, y, k=1, classes=20, beat=lambda: beats.append(1)) == 1
+    assert len(beats) == 10
