@@ -62,8 +62,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
-        if error.errno is None:  # not the system's: some library's, and a bug of ours that it comes this far
-            raise
+        if error.filename is None and error.errno not in _REMEDIES:
+            raise  # no file of the user's: of processes and their links, or a library's own
         told = _from_system(error)
         console.error(str(told))
         sys.exit(told.exit_code)
