@@ -55,14 +55,15 @@ def test_what_the_system_says_is_said(
     assert code == 2 and err.startswith(told) and "Traceback" not in err
 
 
-def test_an_error_that_is_not_the_systems_shows_its_trace(
-    sslrun: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("error", [OSError("a bug"), ConnectionRefusedError(111, "Connection refused")])
+def test_an_error_about_no_file_shows_its_trace(
+    error: OSError, sslrun: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise OSError("a bug")
+        raise error
 
     monkeypatch.setattr("sslrun.report.status.overview", refuse)
-    with pytest.raises(OSError, match="a bug"):
+    with pytest.raises(type(error), match=str(error.args[-1])):
         sslrun("status", tmp_path)
 
 

@@ -34,11 +34,13 @@ for group in (run_app, analysis_app, sweep_app, report_app, recipe_app, theory_a
 _IN_THE_WAY = "A folder is needed there, and a file has its name: choose another."
 _NOT_YOURS = "Name a place where you may read and write."
 _FULL = "Make room, then run the same command."
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+"""The only errors about a file that name none: writing meets them."""
 _REMEDIES = {
     errno.EISDIR: "That is a folder: name a file.",
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), _IN_THE_WAY),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NOT_YOURS),
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FULL),
+    **dict.fromkeys(_FULL_DISK, _FULL),
 }
 _PART = re.compile(r"\.(.+)\.\w{8}\.part")
 """What `sslrun.files.replacing` writes before it renames it to the file that was asked for."""
@@ -62,7 +64,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
-        if error.filename is None and error.errno not in _REMEDIES:
+        if error.filename is None and error.errno not in _FULL_DISK:
             raise  # no file of the user's: of processes and their links, or a library's own
         told = _from_system(error)
         console.error(str(told))
