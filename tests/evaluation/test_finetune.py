@@ -55,7 +55,8 @@ def test_the_same_every_time_and_nothing_outside_is_touched() -> None:
     first = finetune(network, TRAIN, VALIDATION, TEST, RECIPE, options, CPU, lambda: beats.append(1))
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-    assert len(beats) == 2 * 4  # two whole batches of 32 of 72 images, gone through twice
+    # Two whole batches of 32 of 72 images, gone through twice an epoch; validation once an epoch, and the test images.
+    assert len(beats) == 2 * 4 + 2 + 1
     again = finetune(network, TRAIN, VALIDATION, TEST, RECIPE, options, CPU)
     assert torch.equal(first.predicted_N, again.predicted_N)
     assert (first.validation, first.epoch) == (again.validation, again.epoch)
