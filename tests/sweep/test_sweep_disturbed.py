@@ -30,23 +30,33 @@ def began_anew(results: Path) -> dict[str, int]:
     return {log.parent.name: log.read_text().count("after epoch 0") for log in results.glob("*/log.txt")}
 
 
-def test_killed_at_random_moments_and_restarted(tmp_path: Path, grid: Path, start: Start, undisturbed: Path) -> None:
+def test_killed_at_random_moments_and_restarted(tmp_path: Path, grid: Path, start: Start) -> None:
+    # Moments are counted in epochs, not seconds, so that no machine is too fast for all three to find work left:
+    # four runs have 52 lines of history, and each kill waits for at most 12 more of them.
+    longer = ("--set", "training.epochs=12")
     moments = random.Random(5)
+    disturbed, left_alone = tmp_path / "disturbed", tmp_path / "left_alone"
     for _ in range(3):
-        process = start(grid, tmp_path)
-        assert process.stdout is not None
-        while "measured on" not in process.stdout.readline():
-            assert process.poll() is None
-        time.sleep(moments.uniform(0.1, 2.5))
+        enough = epochs_told(disturbed) + moments.randint(2, 12)
+        process = start(grid, disturbed, *longer)
+        begun = time.time()
+        while epochs_told(disturbed) < enough:
+            assert process.poll() is None and time.time() - begun < 60
+            time.sleep(0.01)
         everyone = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for one in moments.sample(everyone, len(everyone)):
             one.kill()
-        process.wait()
-        process.stdout.close()
-    process = start(grid, tmp_path)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert differing(tmp_path, undisturbed) == []
+        process.communicate()
+    for results in (disturbed, left_alone):
+        process = start(grid, results, *longer)
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    assert differing(disturbed, left_alone) == []
+
+
+def epochs_told(results: Path) -> int:
+    """The lines in the histories of all runs, those of earlier sessions included."""
+    return sum(len(history.read_text().splitlines()) for history in results.glob("*/history.jsonl"))
 
 
 def test_jobs_end_with_a_scheduler_that_is_killed_and_ctrl_c_saves_their_state(
