@@ -10,8 +10,8 @@ import hashlib
 def stream_seed(seed: int, name: str, *counters: int) -> int:
     """A 63-bit seed for stream `name` at `counters`; feed it to `torch.Generator().manual_seed(...)` or NumPy's.
 
-    Names in use: `initialisation`, `target`, `order`, `views`, `style`, `mask`, `hardness`, `probe`, `finetune`,
-    `labels`, `search`.
+    Names in use: `initialisation`, `target`, `order`, `views.*`, `style`, `style.order`, `mask`, `hardness`, `probe`,
+    `finetune`, `labels`, `search`.
     """
     text = "/".join([str(seed), name, *map(str, counters)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1

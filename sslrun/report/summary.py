@@ -145,7 +145,7 @@ def verdict_line(folder: RunFolder, dimension: int) -> str:
     status = folder.status
     seen = status.evidence
     std = f"std {seen['std']:.2f} (collapsed below {seen['std_threshold']:g})"
-    rank = f"effective rank {seen['rank']:.1f} of {dimension} (untrained {seen['untrained_rank']:.1f})"
+    rank = f"effective rank {seen['rank']:.1f} of {dimension} (before training {seen['untrained_rank']:.1f})"
     if status.verdict == "complete":
         return f"complete collapse   {std}: all images give nearly the same output; {rank}"
     if status.verdict == "dimensional":

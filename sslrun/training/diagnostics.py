@@ -113,7 +113,7 @@ class Verdict:
 
 
 def verdict(last: Mapping[str, Any], untrained: Mapping[str, Any], thresholds: Collapse) -> Verdict:
-    """Judge the last epoch's signals against the thresholds and the untrained encoder's effective rank."""
+    """Judge the last epoch's signals against the thresholds and the effective rank before training, `untrained`."""
     evidence = {
         "std": last["std"],
         "rank": last["rank"],

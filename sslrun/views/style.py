@@ -44,15 +44,17 @@ def draw_style(
     probability: float,
     generator: torch.Generator,
     ranks: int | None = None,
+    one_ratio: bool = False,
 ) -> StyleDraws:
     """Draw the style of one view of `n` images: reference uniform over the batch, ratio uniform in its bounds.
 
-    BSS draws once a view, FA once an image; a style is applied with `probability`. For BSS with one style over
-    several processes give their number as `ranks`, and on all of them a generator in the same state.
+    BSS draws once a view, FA once an image, with `one_ratio` all but the ratio; a style is applied with `probability`.
+    For BSS with one style over several processes give their number as `ranks`, and on all of them a generator in the
+    same state.
     """
     count = 1 if kind == "bss" else n
     reference_N = torch.randint(n, (count,), generator=generator)
-    ratio_N = uniform((count,), ratio, generator) * chosen(count, probability, generator)
+    ratio_N = uniform((1 if one_ratio else count,), ratio, generator) * chosen(count, probability, generator)
     if kind == "fa":
         return StyleDraws(reference_N, ratio_N)
     rank = None if ranks is None else int(torch.randint(ranks, (1,), generator=generator))

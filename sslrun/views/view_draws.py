@@ -4,7 +4,7 @@ So switching one family on, or drawing it once for all images, changes nothing i
 own draws stand in `geometry`, `style`, `colour` and `blur`; `pipeline.py` applies them all to images.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, distributed
@@ -55,7 +55,7 @@ def draw_view(recipe: schema.Views, stored: int, n: int, seed: int, step: int, v
         size=small.size if small else recipe.size or stored,
         crop=_draw_crops(recipe.crop, small, stored, n, stream("crop")),
         flip_N=chosen(n, recipe.flip, stream("flip")) if recipe.flip else None,
-        style=_draw_style(recipe.style, n, stream_seed(seed, "style", step, view)),
+        style=_draw_style(recipe.style, n, seed, step, view),
         jitter=jitters,
         greyscale_N=chosen(colours, recipe.greyscale, stream("greyscale"))[row_N] if recipe.greyscale else None,
         blur=draw_blur(n, blur.probability[later], blur.sigma, stream("blur")) if blur else None,
@@ -71,11 +71,18 @@ def _draw_crops(
     return draw_crops(n, side, side, crop.scale, crop.ratio, generator) if crop else whole_images(n, side, side)
 
 
-def _draw_style(style: schema.Style, n: int, seed: int) -> StyleDraws | None:
+def _draw_style(style: schema.Style, n: int, seed: int, step: int, view: int) -> StyleDraws | None:
     if style.kind == "none":
         return None
+    generator = torch.Generator().manual_seed(stream_seed(seed, "style", step, view))
+    if style.kind == "fa":
+        return draw_style("fa", n, style.ratio, style.probability, generator, one_ratio=style.one_ratio)
     ranks = None
-    if style.kind == "bss" and style.sync == "global" and distributed.is_available() and distributed.is_initialized():
+    if style.sync == "global" and distributed.is_available() and distributed.is_initialized():
         ranks = distributed.get_world_size()
-    generator = torch.Generator().manual_seed(seed)
-    return draw_style(style.kind, n, style.ratio, style.probability, generator, None if ranks == 1 else ranks)
+    drawn = draw_style("bss", n, style.ratio, style.probability, generator, None if ranks == 1 else ranks)
+    if not style.distinct:
+        return drawn
+    # All views of a step read the same order of the images, each at its own place.
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(stream_seed(seed, "style.order", step)))
+    return replace(drawn, reference=int(order[view % n]))

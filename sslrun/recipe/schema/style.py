@@ -59,12 +59,18 @@ class FourierStyle(FourierOptions):
     """FA: each image takes the low-frequency amplitudes of another image of the batch, drawn on its own."""
 
     kind: Literal["fa"] = option(description="A style of its own for each image.")
+    one_ratio: bool = option(False, "Draw one ratio for all images of a view, as BSS does, instead of one an image.")
 
 
 class BatchStyle(FourierOptions):
     """BSS: all images of a view take the low-frequency amplitudes of one of them, drawn for each view."""
 
     kind: Literal["bss"] = option(description="One style for all images of a view.")
+    distinct: bool = option(
+        False,
+        "Never let two views of a batch take the style of the same image (unless it has fewer images than views). "
+        "Whether the paper does is not known to us.",
+    )
     sync: Literal["local", "global"] = option(
         "local",
         "With several processes: `local`, each draws its own style; `global`, all take one image's style. Which one "

@@ -15,7 +15,7 @@ class Collapse(Section):
     )
     rank: float = option(
         2.0,
-        "Dimensional collapse: effective rank of their covariance below this, or below the untrained encoder's.",
+        "Dimensional collapse: effective rank of their covariance below this, or below what it was before training.",
         ge=0,
     )
 
