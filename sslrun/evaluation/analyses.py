@@ -23,6 +23,7 @@ from sslrun.evaluation.purity import (
     neighbours,
     purity,
     purity_chance,
+    purity_chance_across,
 )
 from sslrun.recipe.schema import Analyses
 
@@ -72,7 +73,8 @@ def analyse(
     """All measures of the features of images that all have a class and a domain, and their levels by chance.
 
     Parts of 1; `domain_purity_excess` is what purity exceeds chance by, `images` their number. The domain probe calls
-    `beat` all along. Raises `InputError` where there are too few images.
+    `beat` all along. `class_purity_across` is of neighbours from other domains, where the section asks for it. Raises
+    `InputError` where there are too few images.
     """
     h_MD = h_MD.cpu() if h_MD.device.type == "mps" else h_MD  # which has no float64
     labels_M, domains_M = images.labels.to(h_MD.device), domains_of(images).to(h_MD.device)
@@ -80,6 +82,11 @@ def analyse(
     of_class_MK = neighbours(h_MD, section.neighbours, within_M=labels_M)
     assigned_M = clusters(h_MD, section.clusters or len(torch.unique(labels_M)))
     found, chance = purity(nearest_MK, domains_M), purity_chance(domains_M)
+    across = {}
+    if section.across_domains:
+        across_MK = neighbours(h_MD, section.neighbours, across_M=domains_M)
+        across["class_purity_across"] = purity(across_MK, labels_M)
+        across["class_purity_across_chance"] = purity_chance_across(labels_M, domains_M)
     return {
         "domain_purity": found,
         "domain_purity_chance": chance,
@@ -88,6 +95,7 @@ def analyse(
         "domain_purity_same_class_chance": purity_chance(domains_M, labels_M),
         "class_purity": purity(nearest_MK, labels_M),
         "class_purity_chance": purity_chance(labels_M),
+        **across,
         "cluster_purity": cluster_purity(assigned_M, domains_M),
         "cluster_purity_chance": cluster_purity_chance(domains_M),
         "domain_probe": domain_probe(h_MD, domains_M, labels_M, beat),

@@ -20,19 +20,22 @@ _STARTS = 10  # of k-means, of which the best is taken
 
 
 @torch.no_grad()
-def neighbours(h_MD: Tensor, k: int, within_M: Tensor | None = None) -> Tensor:
+def neighbours(h_MD: Tensor, k: int, within_M: Tensor | None = None, across_M: Tensor | None = None) -> Tensor:
     """The `k` most similar other images of each image by cosine, int64 (M, K); ties go to the first in order.
 
-    With `within_M`, only among images of the same group there. Raises `InputError` where some image has fewer than
-    `k` others to choose from.
+    With `within_M`, only among images of the same group there; with `across_M`, only among those of other groups
+    there. Raises `InputError` where some image has fewer than `k` others to choose from.
     """
-    fewest = len(h_MD) if within_M is None else int(torch.unique(within_M, return_counts=True)[1].min())
-    if k >= fewest:
-        others = "of the same class" if within_M is not None else "in all"
+    fewest, others = len(h_MD) - 1, "in all"
+    if within_M is not None:
+        fewest, others = int(torch.unique(within_M, return_counts=True)[1].min()) - 1, "of the same class"
+    elif across_M is not None:
+        fewest, others = len(h_MD) - int(torch.unique(across_M, return_counts=True)[1].max()), "of other domains"
+    if k > fewest:
         raise InputError(
-            f"{k} neighbours of an image that has {fewest - 1} others {others}",
+            f"{k} neighbours of an image that has {fewest} others {others}",
             where="evaluation.analyses.neighbours",
-            remedy=f"Set it to at most {fewest - 1}, or analyse more images.",
+            remedy=f"Set it to at most {fewest}, or analyse more images.",
         )
     h_MD = unit(h_MD)
     chunks = []
@@ -42,6 +45,8 @@ def neighbours(h_MD: Tensor, k: int, within_M: Tensor | None = None) -> Tensor:
         s_BM.diagonal(start).fill_(-torch.inf)
         if within_M is not None:
             s_BM.masked_fill_(within_M[start : start + size, None] != within_M, -torch.inf)
+        elif across_M is not None:
+            s_BM.masked_fill_(across_M[start : start + size, None] == across_M, -torch.inf)
         chunks.append(nearest(s_BM, k)[1])
     return torch.cat(chunks)
 
@@ -49,6 +54,14 @@ def neighbours(h_MD: Tensor, k: int, within_M: Tensor | None = None) -> Tensor:
 def purity(nearest_MK: Tensor, groups_M: Tensor) -> float:
     """The part of all neighbours whose group is that of their image: 1/(MK) Σ_i Σ_j 1[g_j = g_i]."""
     return int((groups_M[nearest_MK] == groups_M[:, None]).sum()) / nearest_MK.numel()
+
+
+def purity_chance_across(groups_M: Tensor, across_M: Tensor) -> float:
+    """The purity of neighbours drawn at random among the images of other groups of `across_M`."""
+    n_AG = torch.zeros(int(across_M.max()) + 1, int(groups_M.max()) + 1, dtype=torch.float64)
+    n_AG.index_put_((across_M.cpu(), groups_M.cpu()), torch.ones((), dtype=torch.float64), accumulate=True)
+    others_A1 = len(groups_M) - n_AG.sum(1, keepdim=True)
+    return float((n_AG * (n_AG.sum(0) - n_AG) / others_A1.clamp_min(1)).sum() / len(groups_M))
 
 
 def purity_chance(groups_M: Tensor, within_M: Tensor | None = None) -> float:

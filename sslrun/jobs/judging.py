@@ -7,16 +7,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sslrun.data.images import ImageSet
 from sslrun.data.source import Split
 from sslrun.data.sources import load
 from sslrun.evaluation import evaluate
-from sslrun.evaluation.analyses import analyse, balanced
+from sslrun.evaluation.analyses import analyse, balanced, domains_of
 from sslrun.evaluation.domains import Featured, Tune, udg
 from sslrun.evaluation.features import extract, pixels
 from sslrun.evaluation.finetune import finetune
+from sslrun.evaluation.own_statistics import has_batch_norm, with_statistics_of
 from sslrun.jobs.baselines import baseline_metrics
 from sslrun.jobs.places import Places, choose_device
 from sslrun.jobs.starting import starting_encoder
@@ -73,13 +75,34 @@ class Judge:
         """The metrics of a subject under one kind of evaluation."""
         self.beat()
         if isinstance(section, Analyses):
-            analysed = self.analysed(section)
-            return dict(analyse(subject.features(analysed), analysed, section, self.beat))
+            return self._analysis(section, subject)
         train, test = subject.featured("train"), subject.featured("test")
         if isinstance(section, Udg):
             return dict(udg(section, train, subject.featured("validation"), test, subject.tune(section), self.beat))
         given = (train.features, train.images.labels, test.features, test.images.labels)
         return evaluate(kind, section, *given, len(train.images.class_names), self.recipe.seed, self.beat)
+
+    def _analysis(self, section: Analyses, subject: "Subject") -> dict[str, Any]:
+        images, encoder = self.analysed(section), subject.encoder
+        found = dict(analyse(subject.features(images), images, section, self.beat))
+        if section.across_domains and encoder is not None and has_batch_norm(encoder):
+            own = analyse(self._features_apart(encoder, images), images, section, self.beat)
+            found |= {f"own_statistics.{name}": value for name, value in own.items() if f"{name}_chance" in own}
+            found["own_statistics.domain_probe"] = own["domain_probe"]
+        return found
+
+    def _features_apart(self, encoder: nn.Module, images: ImageSet) -> Tensor:
+        """Features (M, D) of images whose domains pass one by one, under batch norm statistics of their own."""
+        domains_M, features_MD = domains_of(images), torch.empty(0)
+        for domain in torch.unique(domains_M):
+            index = (domains_M == domain).nonzero()[:, 0]
+            part = images.subset(index)
+            adapted = with_statistics_of(part, encoder, self.views.plain, device=self.device)
+            h_ND = self.features(adapted, part)
+            if not len(features_MD):
+                features_MD = h_ND.new_empty(len(images), h_ND.shape[1])
+            features_MD[index.to(h_ND.device)] = h_ND
+        return features_MD
 
     def features(self, encoder: nn.Module, images: ImageSet) -> Tensor:
         """Frozen features (N, D) of an encoder on the judge's device."""

@@ -17,15 +17,19 @@ MEASURES = {
     "cluster_purity": "clusters",
     "domain_probe": "domain probe",
     "class_purity": "class purity",
+    "class_purity_across": "from other domains",
 }
-"""The measures, in words; all but the last are of domains."""
+"""The measures, in words; all but the last two are of domains, and the last is only of runs that were asked for it."""
 CHANCE = {
     "domain_purity": "domain_purity_chance",
     "domain_purity_same_class": "domain_purity_same_class_chance",
     "cluster_purity": "cluster_purity_chance",
     "domain_probe": "cluster_purity_chance",  # all domains have equally many images
     "class_purity": "class_purity_chance",
+    "class_purity_across": "class_purity_across_chance",
 }
+OWN_STATISTICS = "own_statistics."
+"""In front of the measures of features under batch norm statistics of each domain's own."""
 VIEWS = {"hardness_own": "the method's own views", "hardness_plain": "common plain views"}
 """Where histories keep the hardness of negatives: `hardness_own.own_column` and so on."""
 HARDNESS = {
@@ -48,13 +52,21 @@ class Analysed:
     weights: str | None = None
 
 
-def beside(runs: Sequence[Analysed]) -> dict[str, dict[str, float]]:
-    """What the runs are judged beside, starting encoders and raw pixels: measures by title, equal ones once."""
+def measured(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The measures among the metrics that have this in front of their names."""
+    return {name: metrics[prefix + name] for name in MEASURES if prefix + name in metrics}
+
+
+def beside(runs: Sequence[Analysed], part: str = "") -> dict[str, dict[str, float]]:
+    """What the runs are judged beside, starting encoders and raw pixels: measures by title, equal ones once.
+
+    `part` stands in front of the measures' names, as `OWN_STATISTICS`.
+    """
     found = {}
     for prefix in ("untrained.", "pixels."):
         different: list[tuple[Analysed, dict[str, float]]] = []
         for run in runs:
-            own = {name: run.metrics[prefix + name] for name in MEASURES if prefix + name in run.metrics}
+            own = measured(run.metrics, prefix + part)
             if own and own not in [other for _, other in different]:
                 different.append((run, own))
         for run, own in different:
@@ -64,23 +76,30 @@ def beside(runs: Sequence[Analysed]) -> dict[str, dict[str, float]]:
 
 
 def tables(runs: Sequence[Analysed]) -> list[Table]:
-    """What the features know, then the hardness of negatives where a history has it."""
-    return [_knowledge(runs), *_hardness(runs)]
-
-
-def _knowledge(runs: Sequence[Analysed]) -> Table:
-    first = runs[0].metrics
-    measured = {
-        **{run.name: run.metrics for run in runs},
-        **beside(runs),
-        "chance": {name: first[chance] for name, chance in CHANCE.items()},
-    }
-    rows = [(Cell(title), *(_number(metrics[name]) for name in MEASURES)) for title, metrics in measured.items()]
+    """What the features know, the same under batch norm statistics of each domain's own where it was asked for, then
+    the hardness of negatives where a history has it."""
     notes = (
-        f"On {first['images']:,} images, equally many of each domain. Purity: the part of the nearest neighbours that",
+        f"On {runs[0].metrics['images']:,} images, equally many of each domain. Purity: the part of the nearest "
+        "neighbours that",
         "share an image's domain. A useless encoder has low domain purity too: read it beside class purity.",
     )
-    return Table("What the features know of the domains", ("", *MEASURES.values()), tuple(rows), notes)
+    found = [_knowledge(runs, "", "What the features know of the domains", notes)]
+    if any(measured(run.metrics, OWN_STATISTICS) for run in runs):
+        notes = (
+            "Batch norms have the statistics of each domain's own images in place of the running averages of training;",
+            "what differs from the table above is due to these. Target images were looked at: none is unseen.",
+        )
+        found.append(_knowledge(runs, OWN_STATISTICS, "The same under batch norm statistics of each domain", notes))
+    return found + _hardness(runs)
+
+
+def _knowledge(runs: Sequence[Analysed], part: str, title: str, notes: tuple[str, ...]) -> Table:
+    first = runs[0].metrics
+    names = list(measured(first))
+    rows = {run.name: measured(run.metrics, part) for run in runs}
+    rows |= {**beside(runs, part), "chance": {name: first[CHANCE[name]] for name in names}}
+    cells = tuple((Cell(of), *(_number(row.get(name)) for name in names)) for of, row in rows.items())
+    return Table(title, ("", *(MEASURES[name] for name in names)), cells, notes)
 
 
 def _hardness(runs: Sequence[Analysed]) -> list[Table]:
@@ -109,8 +128,8 @@ def _ends(history: Sequence[Mapping[str, Any]], name: str) -> Cell:
     return Cell(f"{values[0]:.3f} → {values[-1]:.3f}", values[-1]) if values else Cell(NONE)
 
 
-def _number(value: float) -> Cell:
-    return Cell(f"{value:.3f}", value)
+def _number(value: float | None) -> Cell:
+    return Cell(NONE) if value is None else Cell(f"{value:.3f}", value)
 
 
 def as_json(runs: Sequence[Analysed], at: int | None) -> dict[str, Any]:

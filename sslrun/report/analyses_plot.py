@@ -13,7 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sslrun.report.analyses import CHANCE, MEASURES, VIEWS, Analysed, beside, course
+from sslrun.report.analyses import CHANCE, MEASURES, VIEWS, Analysed, beside, course, measured
 from sslrun.report.drawing import COLOURS, GREY, plain, style
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ def _purity(part: SubFigure, runs: Sequence[Analysed]) -> None:
     titled += [
         (title, metrics, _PALE[number % len(_PALE)]) for number, (title, metrics) in enumerate(beside(runs).items())
     ]
-    width = 0.8 / len(titled)
+    width, names = 0.8 / len(titled), list(measured(runs[0].metrics))
     for number, (title, metrics, colour) in enumerate(titled):
-        places = np.arange(len(MEASURES)) + (number + 0.5) * width - 0.4
-        ax.bar(places, [metrics[name] for name in MEASURES], 0.92 * width, color=colour, label=plain(title))
-    for place, name in enumerate(MEASURES):
+        places = np.arange(len(names)) + (number + 0.5) * width - 0.4
+        ax.bar(places, [metrics[name] for name in names], 0.92 * width, color=colour, label=plain(title))
+    for place, name in enumerate(names):
         level = runs[0].metrics[CHANCE[name]]
         ax.plot([place - 0.44, place + 0.44], [level, level], color="#202020", linewidth=1, linestyle=(0, (4, 2)))
     ax.plot([], [], color="#202020", linewidth=1, linestyle=(0, (4, 2)), label="chance")
-    ax.set_xticks(range(len(MEASURES)), [title[0].upper() + title[1:] for title in MEASURES.values()])
+    ax.set_xticks(range(len(names)), [MEASURES[name][0].upper() + MEASURES[name][1:] for name in names])
     ax.tick_params(axis="x", length=0)
     ax.set(title="What the features know of the domains", ylim=(0, 1))
     part.legend(loc="outside lower left", ncols=2)

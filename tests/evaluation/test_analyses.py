@@ -34,12 +34,13 @@ def features(
     return torch.tensor(h).float(), torch.tensor(labels), torch.tensor(domain)
 
 
-def by_loop(h: Tensor, groups: Tensor, k: int, within: Tensor | None = None) -> float:
+def by_loop(h: Tensor, groups: Tensor, k: int, within: Tensor | None = None, across: Tensor | None = None) -> float:
     """DP_k = 1/(Mk) Σ_i Σ_{j ∈ NN_k(i)} 1[g_j = g_i], cosine, itself excluded; in float64."""
     x, g = h.double().numpy(), groups.numpy()
     hits = 0
     for i in range(len(x)):
         others = [j for j in range(len(x)) if j != i and (within is None or within[j] == within[i])]
+        others = [j for j in others if across is None or across[j] != across[i]]
         s = {j: x[i] @ x[j] / np.linalg.norm(x[i]) / np.linalg.norm(x[j]) for j in others}
         hits += sum(int(g[j] == g[i]) for j in sorted(others, key=lambda j: -s[j])[:k])
     return hits / (len(x) * k)
@@ -54,6 +55,9 @@ def test_purity_equals_a_loop(k: int, seed: int) -> None:
     of_class = purity.neighbours(h, k, within_M=labels)
     assert purity.purity(of_class, domains) == by_loop(h, domains, k, labels)
     assert purity.purity(of_class, labels) == 1
+    across = purity.neighbours(h, k, across_M=domains)
+    assert purity.purity(across, labels) == by_loop(h, labels, k, across=domains)
+    assert purity.purity(across, domains) == 0
 
 
 def test_chunks_and_lengths_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +80,8 @@ def test_chance_is_the_purity_of_all_pairs_and_of_random_neighbours() -> None:
         for i in range(70)
     ]
     assert purity.purity_chance(domains, labels) == pytest.approx(np.mean(per_image))
+    others = [np.mean([bool(labels[i] == labels[j]) for j in range(70) if domains[j] != domains[i]]) for i in range(70)]
+    assert purity.purity_chance_across(labels, domains) == pytest.approx(np.mean(others))
 
 
 def test_features_that_know_nothing_are_at_chance() -> None:

@@ -10,11 +10,16 @@ import torch
 from sslrun.data.sources import load
 from sslrun.errors import InputError
 from sslrun.evaluation.features import pixels
+from sslrun.evaluation.own_statistics import with_statistics_of
 from sslrun.evaluation.purity import neighbours, purity
 from sslrun.files import write_text
 from sslrun.jobs import evaluate_run
 from sslrun.jobs.analysing import analyse_runs, planes
+from sslrun.jobs.evaluating import kept_encoder
+from sslrun.jobs.judging import Judge
+from sslrun.jobs.places import places
 from sslrun.recipe import read_recipe, to_yaml
+from sslrun.recipe.schema import Analyses
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, create
 
@@ -94,6 +99,35 @@ def test_analyse_lays_runs_side_by_side_and_draws_them(sslrun: Run, results: Pat
     (told,) = json.loads(out)["runs"]
     assert told["run"] == runs(results)[0].path.name
     assert len(list(runs(results)[0].path.glob("evaluations/analyses-*"))) == 2
+
+
+def test_domains_apart_each_under_statistics_of_their_own(sslrun: Run, results: Path) -> None:
+    asked = "evaluation.analyses.across_domains=true"
+    (cell,) = analyse_runs(runs(results)[:1], [asked])
+    metrics = cell["metrics"]
+    shared = {"domain_purity", "domain_purity_same_class", "class_purity", "class_purity_across", "cluster_purity"}
+    own = {name.removeprefix("own_statistics.") for name in metrics if name.startswith("own_statistics.")}
+    assert own == shared | {"domain_probe"}
+    assert {name for name in metrics if name.startswith("pixels.own_statistics.")} == set()
+
+    recipe = read_recipe(runs(results)[0].recipe, [asked, "evaluation.analyses.images_per_domain=20"])
+    judge = Judge(recipe, places(recipe, results))
+    images = judge.analysed(Analyses(images_per_domain=20, neighbours=3))
+    encoder = kept_encoder(runs(results)[0], judge, None)
+    h_MD = torch.empty(80, 32)
+    assert images.domains is not None
+    for domain in range(4):  # 20 images a domain, in one batch: its statistics are of these
+        index = (images.domains == domain).nonzero()[:, 0]
+        adapted = with_statistics_of(images.subset(index), encoder, judge.views.plain, device=torch.device("cpu"))
+        with torch.no_grad():
+            h_MD[index] = adapted(judge.views.plain(images.images[index]))
+    nearest = neighbours(h_MD, 3, across_M=images.domains)
+    assert metrics["own_statistics.class_purity_across"] == purity(nearest, images.labels)
+    assert metrics["own_statistics.domain_purity"] == purity(neighbours(h_MD, 3), images.domains)
+
+    code, out, err = sslrun("analyse", "a", "--results", results, "--set", asked)
+    assert (code, err) == (0, "")
+    assert "from other domains" in out and "The same under batch norm statistics of each domain" in out
 
 
 def test_an_encoder_kept_on_the_way_is_analysed_as_the_last_is(results: Path) -> None:

@@ -12,7 +12,7 @@ from sslrun.report.analyses import HARDNESS, MEASURES, Analysed, as_json, beside
 from sslrun.report.analyses_plot import MOST_PLANES, plot
 from sslrun.report.drawing import save
 
-CHANCES = ("domain_purity", "domain_purity_same_class", "class_purity", "cluster_purity")
+CHANCES = ("domain_purity", "domain_purity_same_class", "class_purity", "cluster_purity", "class_purity_across")
 
 
 def analysed(name: str, seed: int, untrained: int = 0, hard: bool = True) -> Analysed:
@@ -35,12 +35,33 @@ def test_the_table_has_the_runs_what_they_are_beside_and_chance() -> None:
     assert list(rows) == ["none", "bss", "bss-1", "untrained encoder of none", "untrained encoder of bss-1", "chance"]
     assert table.header[1:] == tuple(MEASURES.values())
     assert [cell.value for cell in rows["bss"]] == [runs[1].metrics[name] for name in MEASURES]
-    assert [cell.text for cell in rows["chance"]] == ["0.200", "0.210", "0.230", "0.230", "0.220"]
+    assert [cell.text for cell in rows["chance"]] == ["0.200", "0.210", "0.230", "0.230", "0.220", "0.240"]
     assert "1,200 images" in table.notes[0]
     assert list(beside(runs[:2])) == ["untrained encoder"]
     runs[2] = replace(runs[2], weights="/of/somebody/r18.safetensors")
     assert list(beside(runs)) == ["untrained encoder of none", "starting encoder (r18.safetensors) of bss-1"]
     assert list(beside(runs[2:])) == ["starting encoder (r18.safetensors)"]
+
+
+def test_what_was_not_asked_has_no_column_and_own_statistics_have_a_table() -> None:
+    runs = [analysed("none", 0, hard=False), analysed("vit", 1, hard=False)]
+    for run in runs:
+        for name in ("class_purity_across", "untrained.class_purity_across"):
+            del run.metrics[name]  # type: ignore[attr-defined]  # a dict
+    (table,) = tables(runs)
+    assert table.header[1:] == tuple(title for name, title in MEASURES.items() if name != "class_purity_across")
+    assert [bar.get_height() for bar in plot(runs, [("plane", plane(4))]).subfigs[0].axes[0].containers[0]] == [
+        runs[0].metrics[name] for name in MEASURES if name != "class_purity_across"
+    ]
+
+    own = {f"own_statistics.{name}": 0.125 for name in MEASURES if name != "cluster_purity"}
+    runs[0] = replace(runs[0], metrics={**runs[0].metrics, **own, **{f"untrained.{name}": 0.5 for name in own}})
+    table = tables(runs)[1]
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
+    assert rows["none"] == ["0.125", "0.125", "–", "0.125", "0.125"]
+    assert rows["vit"] == ["–"] * 5  # no batch norm
+    assert rows["untrained encoder"] == ["0.500", "0.500", "–", "0.500", "0.500"]
+    assert rows["chance"] == ["0.200", "0.210", "0.230", "0.230", "0.220"]
 
 
 def test_hardness_is_shown_after_the_first_and_the_last_epoch_where_there_is_any() -> None:

@@ -17,3 +17,9 @@ class Analyses(Section):
         "never more than the smallest domain has; as many as that if null.",
         ge=2,
     )
+    across_domains: bool = option(
+        False,
+        "Also class purity among neighbours from other domains alone; and all measures again with batch norms that "
+        "use the statistics of each domain's own images (arXiv 1603.04779), which shows how much of a domain sits in "
+        "their running averages. That looks at target images, and is no result on unseen domains.",
+    )
