@@ -52,6 +52,14 @@ def earlier(results: Path) -> dict[Key, Cost]:
     return {kind: _median(costs[-_MOST_RUNS:]) for kind, costs in found.items()}
 
 
+def evaluation_seconds(folder: RunFolder) -> dict[str, float]:
+    """What each kind of evaluation took that is in a run's folder; nothing where they can't be read."""
+    try:
+        return {str(cell["kind"]): float(cell["seconds"]) for cell in folder.evaluations()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def _measured(folder: RunFolder) -> Iterator[tuple[Key, Cost]]:
     try:
         about = read_json(folder.environment)

@@ -11,7 +11,8 @@ from sslrun.errors import InputError
 from sslrun.recipe.grid import Cell, Grid
 from sslrun.recipe.messages import nearest
 from sslrun.recipe.schema import Recipe
-from sslrun.sweep.costs import Cost, Key, earlier, recipe_key
+from sslrun.runs.folder import split_cell
+from sslrun.sweep.costs import Cost, Key, earlier, evaluation_seconds, recipe_key
 from sslrun.sweep.durations import clock
 from sslrun.sweep.slots import Slots
 from sslrun.sweep.work import Folders, Job, State
@@ -175,10 +176,15 @@ def cost_of(job: Job, costs: dict[Key, Cost], measure: Callable[[Recipe], Cost])
 
 
 def _left(job: Job, folders: Folders, cost: Cost) -> float:
-    """Seconds until the job is done: the epochs that are left, and evaluations."""
+    """Seconds until the job is done: the epochs and the evaluations that are left."""
     folder = folders[job]
-    done = folder.status.epoch if folder is not None else 0
-    return cost.epoch * max(0, job.recipes[0].training.epochs - done) + cost.evaluation * len(job.recipes)
+    epochs, evaluation = job.recipes[0].training.epochs, cost.evaluation * len(job.recipes)
+    if folder is None:
+        return cost.epoch * epochs + evaluation
+    # What this run took for a kind of evaluation under other settings tells more than the mean over all kinds.
+    took = evaluation_seconds(folder)
+    missing = [took.get(split_cell(name)[0], evaluation / len(job.evaluations)) for name in job.missing(folder)]
+    return cost.epoch * max(0, epochs - folder.status.epoch) + sum(missing)
 
 
 def _size(count: int) -> str:

@@ -48,14 +48,17 @@ class Job:
         """The name of each evaluation that is asked for, by its identity."""
         return {found: name for recipe in self.recipes for name, found in evaluations(self.identity, recipe).items()}
 
+    def missing(self, folder: RunFolder) -> list[str]:
+        """The names of the evaluations that are asked for and are not in the run's folder."""
+        named = self.evaluations.items()
+        return [name for identity, name in named if not folder.named_evaluation_path(name, identity).exists()]
+
     def state(self, folder: RunFolder | None) -> State:
         """What the run's folder says of it. Raises `InputError` if that has no readable status."""
         if folder is None:
             return "new"
         status = folder.status
-        paths = [folder.named_evaluation_path(name, identity) for identity, name in self.evaluations.items()]
-        missing = [path for path in paths if not path.exists()]
-        if status.finished_well and not missing:
+        if status.finished_well and not self.missing(folder):
             return "finished"
         if holder(folder) is not None:
             return "elsewhere"

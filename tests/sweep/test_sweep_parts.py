@@ -99,6 +99,21 @@ def test_the_plan_adds_up(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
     assert [entry.job for entry in plan_of(jobs, grid, tmp_path, budget=49).ours] == [jobs[1]]
 
 
+def test_a_missing_evaluation_costs_what_its_kind_took_with_other_settings(
+    jobs: list[Job], grid: Path, tmp_path: Path
+) -> None:
+    (first, kind), (second, _) = jobs[0].evaluations.items()
+    folder = folder_of(jobs[0], tmp_path, state="done", epoch=2)
+    cell = {"kind": kind, "identity": first, "at": None, "settings": {}, "metrics": {}, "seconds": 1.25}
+    folder.write_evaluation(cell)
+    assert [entry.seconds for entry in plan_of(jobs[:1], grid, tmp_path).ours] == [1.25]
+    folder.evaluation_path(kind, first).write_text("{")  # damaged: half of what both cost
+    assert [entry.seconds for entry in plan_of(jobs[:1], grid, tmp_path).ours] == [5]
+    folder.write_evaluation(cell)
+    folder.write_evaluation({**cell, "identity": second})
+    assert plan_of(jobs[:1], grid, tmp_path).ours == []
+
+
 def test_costs_come_from_earlier_runs_of_the_same_kind(jobs: list[Job], undisturbed: Path, tmp_path: Path) -> None:
     costs = earlier(undisturbed)
     recipe = jobs[0].recipes[0]
