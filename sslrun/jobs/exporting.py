@@ -44,10 +44,12 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
             where=str(folder.encoder),
             remedy="`--to torchvision` or `--to safetensors`.",
         )
+    norm = about.get("norm", "batch")  # older files don't say
     known = about["architecture"] in _KNOWN or (about["architecture"] in _RESNETS and about["width"] == 64)
+    known = known and norm == "batch"
     if to != "safetensors" and not known:
         raise InputError(
-            f"{to} has no {about['architecture']} of width {about['width']}",
+            f"{to} has no {about['architecture']} of width {about['width']} with {norm} norm",
             where=str(folder.encoder),
             remedy="`--to safetensors` keeps it, with the lines that load it here.",
         )
@@ -104,7 +106,8 @@ def _lines(about: dict[str, Any], library: str, file: Path) -> str:
 
 def _lines_here(about: dict[str, Any], file: Path) -> str:
     """The same for networks that only sslrun has."""
-    section = f'schema.Backbone(kind="{about["architecture"]}", stem="{about["stem"]}", width={about["width"]})'
+    norm = f', norm="{about["norm"]}"' if about.get("norm", "batch") != "batch" else ""
+    section = f'schema.Backbone(kind="{about["architecture"]}", stem="{about["stem"]}", width={about["width"]}{norm})'
     return "\n".join(
         [
             "import pathlib; from sslrun.networks import backbones; from sslrun.recipe import schema",

@@ -32,7 +32,9 @@ def encoder_metadata(recipe: Recipe, images: ImageSet) -> dict[str, Any]:
         "size": recipe.views.size or images.images.shape[-1],
         "mean": list(normalize.mean) if normalize else None,
         "std": list(normalize.std) if normalize else None,
-        "batch_norm": "per_view",  # how it was trained: each view alone, with `style: bss` one style at a time
+        # How batch norm was trained: each view alone, with `style: bss` one style at a time.
+        "batch_norm": "per_view" if backbone.norm == "batch" else None,
+        "norm": backbone.norm,
     }
     if backbone.kind == "vit":
         about |= {"patch": backbone.patch, "depth": backbone.depth, "heads": backbone.heads}

@@ -7,6 +7,7 @@ Shapes: N images, C channels, H × W pixels, D features.
 """
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +33,34 @@ _HEADS = ("fc.", "classifier.", "heads.")
 class ResNet(Encoder):
     """A residual network of any width and number of stages (arXiv 1512.03385) from torchvision's blocks.
 
-    The first stage has `width` channels, each further one twice as many at half the side. With `width` 64 and four
-    stages it is torchvision's, whose `fc` is the identity.
+    The first stage has `width` channels, each further one twice as many at half the side. With `width` 64, four
+    stages and batch norm it is torchvision's, whose `fc` is the identity. `norm` makes the layer after a convolution
+    from its number of channels.
     """
 
-    def __init__(self, block: Any, depths: tuple[int, ...], *, channels: int, width: int, cifar_stem: bool) -> None:
+    def __init__(
+        self,
+        block: Any,
+        depths: tuple[int, ...],
+        *,
+        channels: int,
+        width: int,
+        cifar_stem: bool,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         self.conv1 = (
             nn.Conv2d(channels, width, 3, stride=1, padding=1, bias=False)
             if cifar_stem
             else nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)
         )
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = norm(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if cifar_stem else nn.MaxPool2d(3, stride=2, padding=1)
         inplanes, names = width, []
         for stage, depth in enumerate(depths):
             names.append(f"layer{stage + 1}")
-            self.add_module(names[-1], _stage(block, inplanes, width * 2**stage, depth, stride=2 if stage else 1))
+            self.add_module(names[-1], _stage(block, inplanes, width * 2**stage, depth, 2 if stage else 1, norm))
             inplanes = width * 2**stage * block.expansion
         self._stages = tuple(names)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
@@ -63,6 +74,12 @@ class ResNet(Encoder):
             x = self.get_submodule(name)(x)
         h_ND: Tensor = self.fc(self.avgpool(x).flatten(1))
         return h_ND
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group norm (arXiv 1803.08494) with 16 channels a group, or as few more as divide them; fewer are one group."""
+    groups = next(count for count in range(max(1, channels // 16), 0, -1) if channels % count == 0)
+    return nn.GroupNorm(groups, channels)
 
 
 class DenseNet(Encoder):
@@ -124,7 +141,8 @@ def build_backbone(section: Backbone, channels: int, seed: int, side: int | None
         name, depths = _BLOCKS[section.kind]
         block = getattr(resnet, name)
         cifar_stem = section.kind == "small_resnet" or section.stem == "cifar"
-        return ResNet(block, depths, channels=channels, width=section.width, cifar_stem=cifar_stem)
+        norm = nn.BatchNorm2d if section.norm == "batch" else group_norm
+        return ResNet(block, depths, channels=channels, width=section.width, cifar_stem=cifar_stem, norm=norm)
 
 
 def load_weights(backbone: nn.Module, path: Path) -> None:
@@ -156,21 +174,21 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
         raise InputError(
             "these weights are of another network; " + "; ".join(troubles),
             where=str(path),
-            remedy="Names are torchvision's. Check network.backbone (kind, stem, width; of a vit all, and views.size) "
-            "against the file.",
+            remedy="Names are torchvision's. Check network.backbone (kind, stem, width, norm; of a vit all, and "
+            "views.size) against the file.",
         )
     backbone.load_state_dict(given, strict=False)
 
 
-def _stage(block: Any, inplanes: int, planes: int, depth: int, *, stride: int) -> nn.Sequential:
+def _stage(
+    block: Any, inplanes: int, planes: int, depth: int, stride: int, norm: Callable[[int], nn.Module]
+) -> nn.Sequential:
     outplanes = planes * block.expansion
     downsample = None
     if stride != 1 or inplanes != outplanes:
-        downsample = nn.Sequential(
-            nn.Conv2d(inplanes, outplanes, 1, stride=stride, bias=False), nn.BatchNorm2d(outplanes)
-        )
-    first = block(inplanes, planes, stride, downsample)
-    return nn.Sequential(first, *(block(outplanes, planes) for _ in range(depth - 1)))
+        downsample = nn.Sequential(nn.Conv2d(inplanes, outplanes, 1, stride=stride, bias=False), norm(outplanes))
+    first = block(inplanes, planes, stride, downsample, norm_layer=norm)
+    return nn.Sequential(first, *(block(outplanes, planes, norm_layer=norm) for _ in range(depth - 1)))
 
 
 def _initialise(network: nn.Module) -> None:

@@ -21,7 +21,8 @@ class Projector(nn.Sequential):
 def build_projector(section: ProjectorSection, in_dim: int, seed: int) -> Projector:
     """The recipe's projector for features of `in_dim` dimensions, with weights drawn from `seed`.
 
-    `mlp` is that of the DirectPred code (arXiv 2102.06810): Linear, BatchNorm1d, ReLU, ..., Linear, all with biases.
+    `mlp` is that of the DirectPred code (arXiv 2102.06810): Linear, BatchNorm1d, ReLU, ..., Linear, all with biases;
+    or with layer norms in their place.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -34,7 +35,9 @@ def build_projector(section: ProjectorSection, in_dim: int, seed: int) -> Projec
         for _ in range(section.layers - 1):
             layers += [
                 nn.Linear(width, section.hidden),
-                nn.BatchNorm1d(section.hidden, affine=section.affine),
+                nn.BatchNorm1d(section.hidden, affine=section.affine)
+                if section.norm == "batch"
+                else nn.LayerNorm(section.hidden, elementwise_affine=section.affine),
                 nn.ReLU(inplace=True),
             ]
             width = section.hidden

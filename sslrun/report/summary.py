@@ -74,7 +74,7 @@ def _data(recipe: Recipe) -> str:
 def _backbone(recipe: Recipe) -> str:
     section = recipe.network.backbone
     shape = f"/{section.patch}, {section.depth} layers of {section.width}" if section.kind == "vit" else ""
-    return _BACKBONES[section.kind] + shape
+    return _BACKBONES[section.kind] + shape + (" with group norm" if section.norm == "group" else "")
 
 
 def _method(recipe: Recipe) -> str:

@@ -17,6 +17,7 @@ def run_with(folder: Path, channels: int = 3, **backbone: Any) -> tuple[RunFolde
     section = Backbone(**backbone)
     encoder = build_backbone(section, channels, seed=3).eval()
     about = {"architecture": section.kind, "stem": section.stem, "width": section.width, "channels": channels}
+    about |= {"norm": section.norm} if section.norm != "batch" else {}
     run = RunFolder(folder / "exported-0123456789abcdef")
     run.path.mkdir()
     save_encoder(run.encoder, encoder, about)
@@ -49,10 +50,17 @@ def test_the_lines_that_are_printed_load_the_same_network(
         torch.testing.assert_close(names["model"].eval()(x_NCHW), encoder(x_NCHW), rtol=1e-4, atol=1e-5)
 
 
-def test_networks_of_our_own_are_kept_as_safetensors_only(tmp_path: Path) -> None:
-    run, encoder = run_with(tmp_path, 1, kind="small_resnet", width=8)
+@pytest.mark.parametrize(
+    ("told", "backbone"),
+    [
+        ("no small_resnet of width 8 with batch norm", {"kind": "small_resnet", "width": 8}),
+        ("no resnet18 of width 64 with group norm", {"kind": "resnet18", "norm": "group"}),
+    ],
+)
+def test_networks_of_our_own_are_kept_as_safetensors_only(tmp_path: Path, told: str, backbone: dict[str, Any]) -> None:
+    run, encoder = run_with(tmp_path, 1, **backbone)
     for to in ("torchvision", "timm"):
-        with pytest.raises(InputError, match="no small_resnet of width 8"):
+        with pytest.raises(InputError, match=told):
             export(run, to, tmp_path / "x.pt")
     path, lines = export(run, "safetensors", tmp_path / "x.safetensors")
     assert path.read_bytes() == run.encoder.read_bytes()

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sslrun.errors import InputError
-from sslrun.networks.backbones import build_backbone, load_weights
+from sslrun.networks.backbones import build_backbone, group_norm, load_weights
 from sslrun.recipe.schema import Backbone
 
 
@@ -44,6 +44,24 @@ def test_is_torchvisions_network(kind: str, dim: int) -> None:
     with torch.no_grad():
         assert ours(x).shape == (2, dim) == (2, ours.feature_dim)
         torch.testing.assert_close(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("kind", ["resnet18", "resnet50"])
+def test_with_group_norm_is_torchvisions_with_that_layer(kind: str) -> None:
+    ours = build_backbone(Backbone(kind=kind, norm="group"), 3, seed=1)
+    theirs = getattr(torchvision.models, kind)(norm_layer=lambda channels: nn.GroupNorm(channels // 16, channels))
+    theirs.fc = nn.Identity()
+    stir(ours)
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    x = images(2, 3, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x))
+        torch.testing.assert_close(ours(x)[:1], ours(x[:1]), atol=1e-5, rtol=1e-5)  # in training too
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(8, 1), (16, 1), (24, 1), (32, 2), (40, 2), (44, 2), (48, 3)])
+def test_groups_have_sixteen_channels_or_somewhat_more(channels: int, groups: int) -> None:
+    assert group_norm(channels).num_groups == groups
 
 
 def test_loads_strictly_into_timm() -> None:

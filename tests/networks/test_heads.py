@@ -29,6 +29,17 @@ def test_mlp_equals_numpy() -> None:
     np.testing.assert_allclose(projector(h).detach().numpy(), a @ w2.T + b2, atol=1e-5)
 
 
+def test_layer_norm_equals_numpy_and_sees_one_image_at_a_time() -> None:
+    projector = build_projector(Projector(hidden=7, out=5, norm="layer"), 6, seed=0)
+    h = features(9, 6)
+    w1, b1, w2, b2 = (p.detach().double().numpy() for p in projector.parameters())
+    a = h.double().numpy() @ w1.T + b1
+    a = np.maximum((a - a.mean(1, keepdims=True)) / np.sqrt(a.var(1, keepdims=True) + 1e-5), 0)
+    np.testing.assert_allclose(projector(h).detach().numpy(), a @ w2.T + b2, atol=1e-5)
+    torch.testing.assert_close(projector(h[:1]), projector(h)[:1])
+    assert len(list(build_projector(Projector(norm="layer", affine=True), 6, seed=0).parameters())) == 6
+
+
 @pytest.mark.parametrize("layers", [2, 3, 4])
 def test_layers_and_affine(layers: int) -> None:
     projector = build_projector(Projector(hidden=7, out=5, layers=layers, affine=True), 6, seed=0)

@@ -25,6 +25,11 @@ class Backbone(Section):
         "transformer's dimension (ViT-S has 384).",
         ge=4,
     )
+    norm: Literal["batch", "group"] = option(
+        "batch",
+        "What normalises in a ResNet: batch norm, or group norm (arXiv 1803.08494; 16 channels a group, or all of a "
+        "layer that has fewer), which looks at one image at a time.",
+    )
     patch: int = option(16, "Side of a transformer's patches in pixels.", ge=1)
     depth: int = option(12, "Layers of a transformer.", ge=1)
     heads: int = option(6, "Heads of a transformer's attention; they divide the width.", ge=1)
@@ -33,6 +38,8 @@ class Backbone(Section):
     def _resnet_options(self) -> Self:
         if self.kind in ("densenet121", "vit", "linear") and self.stem != "imagenet":
             raise Misfit(f"stem '{self.stem}' is for ResNets, not for {self.kind}", "stem")
+        if "resnet" not in self.kind and self.norm != "batch":
+            raise Misfit(f"norm '{self.norm}' is for ResNets, not for {self.kind}", "norm")
         if "resnet" in self.kind and self.width < 8:  # torch 2.15 crashes there on CPUs, in channels_last
             raise Misfit(f"a ResNet has at least 8 channels in its first stage, not {self.width}", "width")
         if self.kind == "densenet121" and self.width != 64:
@@ -47,13 +54,16 @@ class Backbone(Section):
 
 
 class Projector(Section):
-    """Linear, batch norm, ReLU, Linear: from features to the space of the loss."""
+    """Linear, norm, ReLU, Linear: from features to the space of the loss."""
 
     kind: Literal["mlp", "linear", "none"] = option("mlp", "`linear` is one layer without bias; `none` the features.")
     hidden: int = option(512, "Width of the hidden layer.", ge=1)
     out: int = option(128, "Dimension d of the projector's output z.", ge=1)
-    layers: int = option(2, "Linear layers, each but the last followed by batch norm and ReLU.", ge=2, le=4)
-    affine: bool = option(False, "Whether its batch norms learn a scale and a shift (the DirectPred code: no).")
+    layers: int = option(2, "Linear layers, each but the last followed by a norm and ReLU.", ge=2, le=4)
+    norm: Literal["batch", "layer"] = option(
+        "batch", "Batch norm, as in the papers' codes, or layer norm, which looks at one image at a time."
+    )
+    affine: bool = option(False, "Whether its norms learn a scale and a shift (the DirectPred code: no).")
 
 
 class Network(Section):
