@@ -79,7 +79,11 @@ class HalfPlane:
     """All bins of the half plane, by fast Fourier transforms."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        bins: Tensor = torch.fft.rfft2(x_NCHW)
+        # Rounding is relative to the largest bin, frequency zero: without it the phases of bins near zero, which may
+        # come to carry a large amplitude, are about three times as exact.
+        mean_NC11 = x_NCHW.mean((2, 3), keepdim=True)
+        bins: Tensor = torch.fft.rfft2(x_NCHW - mean_NC11)
+        bins[..., 0, 0] += mean_NC11[..., 0, 0] * (x_NCHW.shape[-2] * x_NCHW.shape[-1])
         return bins
 
     def arrange(self, half_NCHK: Tensor) -> Tensor:

@@ -359,6 +359,18 @@ def test_wrong_input_is_refused() -> None:
         apply_style(x, StyleDraws(torch.arange(5), 0.1, rank=0))
 
 
+@pytest.mark.parametrize("size", [(96, 96), (31, 64)])
+def test_bins_are_more_exact_than_those_of_one_transform(size: tuple[int, int]) -> None:
+    """Bins near zero may come to carry a large amplitude, so that their phases must not be rounding noise."""
+    x = pictures(16, size)
+    exact = torch.fft.rfft2(x)
+    ours, plain = (way(x.float()).to(exact.dtype) - exact for way in (HalfPlane().forward, torch.fft.rfft2))
+    ours[..., 0, 0] = plain[..., 0, 0] = 0
+    assert float(ours.abs().square().mean().sqrt()) < 0.7 * float(plain.abs().square().mean().sqrt())
+    means = HalfPlane().forward(x.float())[..., 0, 0]
+    torch.testing.assert_close(means, exact[..., 0, 0].to(means.dtype), rtol=1e-6, atol=0)
+
+
 def test_batch_draws_are_uniform_and_repeatable() -> None:
     n, views, state = 16, 10_000, torch.get_rng_state()
     source = generator(3)
