@@ -4,7 +4,7 @@ Each view passes through the network on its own, so that batch norm takes part o
 its running averages, over many styles, do not afterwards. How much that is, `Analyses.across_domains` asks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 
 import torch
@@ -27,13 +27,19 @@ def with_statistics_of(
     *,
     device: torch.device,
     batch_size: int = 512,
+    beat: Callable[[], None] = lambda: None,
 ) -> nn.Module:
     """A copy of the encoder whose batch norms have the statistics of these images: the mean over batches of one size.
 
-    Each layer's are of what the layers below it give under their own of the batch, as in training. `transform` is as
-    in `extract`.
+    Each layer's are of what the layers below it give under their own of the batch, as in training. `transform` and
+    `beat` are as in `extract`.
     """
+
+    def batches() -> Iterator[Tensor]:
+        for batch_NCHW in images.images.tensor_split(-(-len(images) // batch_size)):
+            beat()
+            yield transform(batch_NCHW.to(device))
+
     adapted = deepcopy(encoder)
-    batches = images.images.tensor_split(-(-len(images) // batch_size))
-    update_bn((transform(batch_NCHW.to(device)) for batch_NCHW in batches), adapted, device)
+    update_bn(batches(), adapted, device)
     return adapted

@@ -56,22 +56,20 @@ def purity(nearest_MK: Tensor, groups_M: Tensor) -> float:
     return int((groups_M[nearest_MK] == groups_M[:, None]).sum()) / nearest_MK.numel()
 
 
-def purity_chance_across(groups_M: Tensor, across_M: Tensor) -> float:
-    """The purity of neighbours drawn at random among the images of other groups of `across_M`."""
-    n_AG = torch.zeros(int(across_M.max()) + 1, int(groups_M.max()) + 1, dtype=torch.float64)
-    n_AG.index_put_((across_M.cpu(), groups_M.cpu()), torch.ones((), dtype=torch.float64), accumulate=True)
-    others_A1 = len(groups_M) - n_AG.sum(1, keepdim=True)
-    return float((n_AG * (n_AG.sum(0) - n_AG) / others_A1.clamp_min(1)).sum() / len(groups_M))
-
-
 def purity_chance(groups_M: Tensor, within_M: Tensor | None = None) -> float:
     """The purity of neighbours drawn at random: Σ_g M_g/M · (M_g − 1)/(M − 1), or that mean over the images of what
     is drawn within their group of `within_M` (at least two images each)."""
     within_M = torch.zeros_like(groups_M) if within_M is None else within_M
-    n_WG = torch.zeros(int(within_M.max()) + 1, int(groups_M.max()) + 1, dtype=torch.float64)
-    n_WG.index_put_((within_M.cpu(), groups_M.cpu()), torch.ones((), dtype=torch.float64), accumulate=True)
+    n_WG = _counts(within_M, groups_M).double()
     others_W1 = n_WG.sum(1, keepdim=True) - 1
     return float((n_WG * (n_WG - 1) / others_W1.clamp_min(1)).sum() / len(groups_M))
+
+
+def purity_chance_across(groups_M: Tensor, across_M: Tensor) -> float:
+    """The purity of neighbours drawn at random among the images of other groups of `across_M`."""
+    n_AG = _counts(across_M, groups_M).double()
+    others_A1 = len(groups_M) - n_AG.sum(1, keepdim=True)
+    return float((n_AG * (n_AG.sum(0) - n_AG) / others_A1.clamp_min(1)).sum() / len(groups_M))
 
 
 def clusters(h_MD: Tensor, count: int) -> Tensor:
@@ -97,11 +95,15 @@ def cluster_purity(assigned_M: Tensor, groups_M: Tensor) -> float:
 
     At least `cluster_purity_chance`; somewhat more than that for random clusters of few images.
     """
-    n_CG = torch.zeros(int(assigned_M.max()) + 1, int(groups_M.max()) + 1, dtype=torch.int64)
-    n_CG.index_put_((assigned_M.cpu(), groups_M.cpu()), torch.ones((), dtype=torch.int64), accumulate=True)
-    return int(n_CG.amax(1).sum()) / len(groups_M)
+    return int(_counts(assigned_M, groups_M).amax(1).sum()) / len(groups_M)
 
 
 def cluster_purity_chance(groups_M: Tensor) -> float:
     """The purity of clusters that know nothing of the groups, of many images each: max_g M_g/M."""
     return int(groups_M.bincount().max()) / len(groups_M)
+
+
+def _counts(first_M: Tensor, second_M: Tensor) -> Tensor:
+    """How many images are of each group of the first and each of the second kind: int64 on the CPU."""
+    counts = torch.zeros(int(first_M.max()) + 1, int(second_M.max()) + 1, dtype=torch.int64)
+    return counts.index_put_((first_M.cpu(), second_M.cpu()), torch.ones((), dtype=torch.int64), accumulate=True)

@@ -44,12 +44,12 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
             where=str(folder.encoder),
             remedy="`--to torchvision` or `--to safetensors`.",
         )
-    norm = about.get("norm", "batch")  # older files don't say
     known = about["architecture"] in _KNOWN or (about["architecture"] in _RESNETS and about["width"] == 64)
-    known = known and norm == "batch"
+    known = known and "norm" not in about  # nothing but batch norm is told
     if to != "safetensors" and not known:
+        norm = f" with {about['norm']} norm" if "norm" in about else ""
         raise InputError(
-            f"{to} has no {about['architecture']} of width {about['width']} with {norm} norm",
+            f"{to} has no {about['architecture']} of width {about['width']}{norm}",
             where=str(folder.encoder),
             remedy="`--to safetensors` keeps it, with the lines that load it here.",
         )
@@ -106,7 +106,7 @@ def _lines(about: dict[str, Any], library: str, file: Path) -> str:
 
 def _lines_here(about: dict[str, Any], file: Path) -> str:
     """The same for networks that only sslrun has."""
-    norm = f', norm="{about["norm"]}"' if about.get("norm", "batch") != "batch" else ""
+    norm = f', norm="{about["norm"]}"' if "norm" in about else ""
     section = f'schema.Backbone(kind="{about["architecture"]}", stem="{about["stem"]}", width={about["width"]}{norm})'
     return "\n".join(
         [

@@ -93,16 +93,14 @@ class Judge:
 
     def _features_apart(self, encoder: nn.Module, images: ImageSet) -> Tensor:
         """Features (M, D) of images whose domains pass one by one, under batch norm statistics of their own."""
-        domains_M, features_MD = domains_of(images), torch.empty(0)
-        for domain in torch.unique(domains_M):
-            index = (domains_M == domain).nonzero()[:, 0]
-            part = images.subset(index)
-            adapted = with_statistics_of(part, encoder, self.views.plain, device=self.device)
-            h_ND = self.features(adapted, part)
-            if not len(features_MD):
-                features_MD = h_ND.new_empty(len(images), h_ND.shape[1])
-            features_MD[index.to(h_ND.device)] = h_ND
-        return features_MD
+        domains_M = domains_of(images)
+        index_of = [(domains_M == domain).nonzero()[:, 0] for domain in torch.unique(domains_M)]
+        chunks = []
+        for part in map(images.subset, index_of):
+            adapted = with_statistics_of(part, encoder, self.views.plain, device=self.device, beat=self.beat)
+            chunks.append(self.features(adapted, part))
+        h_MD = torch.cat(chunks)
+        return h_MD[torch.cat(index_of).argsort().to(h_MD.device)]
 
     def features(self, encoder: nn.Module, images: ImageSet) -> Tensor:
         """Frozen features (N, D) of an encoder on the judge's device."""

@@ -34,8 +34,9 @@ def encoder_metadata(recipe: Recipe, images: ImageSet) -> dict[str, Any]:
         "std": list(normalize.std) if normalize else None,
         # How batch norm was trained: each view alone, with `style: bss` one style at a time.
         "batch_norm": "per_view" if backbone.norm == "batch" else None,
-        "norm": backbone.norm,
     }
+    if backbone.norm != "batch":
+        about |= {"norm": backbone.norm}
     if backbone.kind == "vit":
         about |= {"patch": backbone.patch, "depth": backbone.depth, "heads": backbone.heads}
     return about

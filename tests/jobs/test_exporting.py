@@ -53,7 +53,7 @@ def test_the_lines_that_are_printed_load_the_same_network(
 @pytest.mark.parametrize(
     ("told", "backbone"),
     [
-        ("no small_resnet of width 8 with batch norm", {"kind": "small_resnet", "width": 8}),
+        (r"no small_resnet of width 8\n", {"kind": "small_resnet", "width": 8}),
         ("no resnet18 of width 64 with group norm", {"kind": "resnet18", "norm": "group"}),
     ],
 )
