@@ -44,7 +44,7 @@ def sweep(
     Example: sslrun sweep --grid ablations_digits --plan
     """
     from sslrun import console
-    from sslrun.recipe.grid import read_grid
+    from sslrun.grids import read_grid
     from sslrun.sweep.durations import seconds
 
     longest, most = seconds(hang_after, "--hang-after"), seconds(budget, "--budget") if budget else None

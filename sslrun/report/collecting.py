@@ -14,7 +14,7 @@ import pandas as pd
 
 from sslrun.errors import InputError
 from sslrun.files import read_json
-from sslrun.recipe.grid import TABLE_COLUMNS
+from sslrun.grids.checking import TABLE_COLUMNS
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.structure import operational, sections

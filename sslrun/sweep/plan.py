@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sslrun.errors import InputError
-from sslrun.recipe.grid import Cell, Grid
+from sslrun.grids import Cell, Grid
 from sslrun.recipe.messages import nearest
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import split_cell

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sslrun.files import write_json
-from sslrun.recipe.grid import Grid
+from sslrun.grids import Grid
 from sslrun.sweep.work import Job, evaluations
 
 

@@ -18,9 +18,9 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from sslrun.errors import RecipeError
-from sslrun.recipe.grid import Cell, Grid
-from sslrun.recipe.schema.grid import Partial
-from sslrun.recipe.space import Space
+from sslrun.grids import Cell, Grid
+from sslrun.grids.schema import Partial
+from sslrun.grids.space import Space
 from sslrun.runs.folder import RunFolder, find, split_cell
 from sslrun.runs.history import Row
 from sslrun.runs.table import evaluation_columns

@@ -10,9 +10,9 @@ from optuna.trial import FrozenTrial
 
 from sslrun import console
 from sslrun.errors import InputError, Interrupted, RunFailed
-from sslrun.recipe.grid import Grid
+from sslrun.grids import Grid
+from sslrun.grids.space import Space
 from sslrun.recipe.shipped import shipped
-from sslrun.recipe.space import Space
 from sslrun.sweep.costs import earlier
 from sslrun.sweep.plan import MEASURED, Entry, Plan, cost_of
 from sslrun.sweep.pool import LocalPool

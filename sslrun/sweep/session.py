@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sslrun import console
 from sslrun.errors import Interrupted, RunFailed
+from sslrun.grids import Cell, Grid
 from sslrun.jobs import places
-from sslrun.recipe.grid import Cell, Grid
 from sslrun.recipe.schema import Recipe
 from sslrun.sweep.costs import Cost
 from sslrun.sweep.plan import Plan, make_plan, select

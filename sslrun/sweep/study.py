@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sslrun.errors import InputError
 from sslrun.files import locked
-from sslrun.recipe.space import Space
+from sslrun.grids.space import Space
 from sslrun.runs.history import Row
 from sslrun.seeds import stream_seed
 

@@ -16,9 +16,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from sslrun.errors import InputError, RecipeError
+from sslrun.grids import Grid, read_grid
 from sslrun.jobs import identify
 from sslrun.recipe import read_recipe, to_yaml
-from sslrun.recipe.grid import Grid, read_grid
 from sslrun.report.status import overview
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, create, find

@@ -11,10 +11,10 @@ import pytest
 
 from sslrun.errors import InputError
 from sslrun.files import read_json
+from sslrun.grids import read_grid
 from sslrun.jobs import Places
 from sslrun.jobs.measuring import measure
 from sslrun.recipe import to_yaml
-from sslrun.recipe.grid import read_grid
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.status import Status

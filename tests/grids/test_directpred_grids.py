@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sslrun.recipe.grid import read_grid
+from sslrun.grids import read_grid
 from sslrun.recipe.schema import Recipe
 from sslrun.report.scorecard import CLAIMS
 

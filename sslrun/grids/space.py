@@ -12,12 +12,12 @@ from itertools import combinations, product
 from typing import Any
 
 from sslrun.errors import RecipeError
+from sslrun.grids.schema import Search
 from sslrun.recipe.combining import combine, merge, options
 from sslrun.recipe.messages import nearest, refuse
 from sslrun.recipe.positions import Document, KeyPath, Spot, plain
 from sslrun.recipe.reading import check
 from sslrun.recipe.schema import Recipe
-from sslrun.recipe.schema.search import Search
 
 _JUDGED = {
     "knn": ("knn",),

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from sslrun.errors import RecipeError
+from sslrun.grids import read_grid
 from sslrun.recipe import read_recipe
-from sslrun.recipe.grid import read_grid
 from sslrun.recipe.shipped import shipped_grids
 from sslrun.report.collecting import Results
 from sslrun.report.tables import comparisons, summary

@@ -1,0 +1,112 @@
+"""What a grid file can't mean: labels that there are not, options set twice, axes named like a table's columns.
+
+Each refusal points at its place in the file. `grid.py` asks before it expands a grid into cells.
+"""
+
+from itertools import combinations
+from typing import Any
+
+from sslrun.errors import RecipeError
+from sslrun.grids.schema import GridFile
+from sslrun.recipe.combining import options
+from sslrun.recipe.messages import nearest, refuse, shown
+from sslrun.recipe.positions import Document, KeyPath
+
+TABLE_COLUMNS = (
+    *("metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable", "more_seeds"),
+    *("runs", "collapsed", "failed", "unfinished", "missing"),
+)
+"""What reports have columns of, beside one for each axis."""
+
+
+def check_axes(grid: GridFile, document: Document) -> None:
+    """Whether each axis has labels and a name that tables can use, and each rule names axes and labels that exist."""
+    for axis, labels in grid.axes.items():
+        if not labels:
+            refuse(document, ("axes", axis), "an axis needs labels", "label: {partial recipe}")
+        if axis == "seed" or axis in TABLE_COLUMNS or "=" in axis:
+            taken = f"tables have columns of their own: {', '.join(TABLE_COLUMNS)}"
+            hint = "seeds are given by `seeds: N`" if axis == "seed" else "without =" if "=" in axis else taken
+            refuse(document, ("axes", axis), "can't be the name of an axis", hint)
+    _check_labels(grid, document)
+
+
+def matches(rule: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether an `exclude` rule means the condition of these labels."""
+    return all(labels[axis] in (wanted if isinstance(wanted, list) else [wanted]) for axis, wanted in rule.items())
+
+
+def _check_labels(grid: GridFile, document: Document) -> None:
+    """Whether `exclude` and `baseline` name axes and labels that there are."""
+    rules: list[tuple[KeyPath, dict[str, Any]]] = [(("exclude", i), rule) for i, rule in enumerate(grid.exclude)]
+    rules += [(("baseline",), dict(grid.baseline))] if grid.baseline is not None else []
+    for path, rule in rules:
+        if not rule:
+            refuse(document, path, "names no axis", f"axes: {', '.join(grid.axes)}")
+        for axis, wanted in rule.items():
+            if axis not in grid.axes:
+                hint = f"{nearest(axis, grid.axes)}  (axes: {', '.join(grid.axes) or 'none'})".strip()
+                refuse(document, (*path, axis), f"no such axis: {axis}", hint)
+            for label in wanted if isinstance(wanted, list) else [wanted]:
+                if not isinstance(label, str) or label not in grid.axes[axis]:
+                    hint = f"{nearest(str(label), grid.axes[axis])}  (labels: {', '.join(grid.axes[axis])})".strip()
+                    refuse(document, (*path, axis), f"no such label of {axis}: {shown(label)}", hint, key=False)
+
+
+def check_baseline(grid: GridFile, document: Document, kept: list[dict[str, str]]) -> None:
+    """Whether `exclude` leaves any of the kept conditions another to be compared with."""
+    references = [{**labels, **(grid.baseline or {})} for labels in kept]
+    missed = [
+        [rule for rule in range(len(grid.exclude)) if matches(grid.exclude[rule], reference)]
+        for reference, labels in zip(references, kept, strict=True)
+        if reference != labels
+    ]
+    if missed and all(missed):
+        rules = sorted({rule for by in missed for rule in by})
+        told = ", ".join(document.spot(("exclude", rule)).key.where for rule in rules)
+        refuse(document, ("baseline",), "no cell is left to compare others with", f"`exclude` removes them: {told}")
+
+
+def check_settings(grid: GridFile, document: Document, over: list[tuple[str, Document]]) -> None:
+    """Whether each option is set in one place: two axes or fields, or one and `--set`, would make labels that lie."""
+    axes: dict[str, dict[tuple[str, ...], KeyPath]] = {
+        axis: {
+            tuple(option): (*path, *spot)
+            for label in labels
+            for path in [("axes", axis, label)]
+            for spot, option in options(document.part(*path).values)
+        }
+        for axis, labels in grid.axes.items()
+    }
+    fields = grid.search.fields if grid.search else {}
+    search: dict[tuple[str, ...], KeyPath] = {tuple(name.split(".")): ("search", "fields", name) for name in fields}
+    common: dict[tuple[str, ...], KeyPath] = {tuple(option): ("set", *spot) for spot, option in options(grid.set)}
+    for settings in (*axes.values(), search, common):
+        for option, path in settings.items():
+            if option[0] in ("seed", "name"):
+                told = "give `seeds` in the grid" if option[0] == "seed" else "runs are called as the grid's file"
+                refuse(document, path, f"{option[0]} is not set by partial recipes of a grid", told)
+    for (first, ours), (second, theirs) in combinations(axes.items(), 2):
+        for option, path in theirs.items():
+            if any(_clash(option, other) for other in ours):
+                refuse(document, path, f"{'.'.join(option)} is set by two axes, {first} and {second}", "keep one")
+    for one, other in combinations(search, 2):
+        if _clash(one, other):
+            what = f"{'.'.join(other)} and {'.'.join(one)} are not two options"
+            refuse(document, search[other], what, "one is part of the other: keep one")
+    varied = [(f"what the axis {axis} varies", f"--only {axis}=LABEL picks cells", axes[axis]) for axis in axes]
+    varied.append(("what the search varies", "take it out of `search.fields` to set it", search))
+    varied.append(("the grid's to give", "--only seed=N picks cells", {("seed",): (), ("name",): ()}))
+    for source, partial in over:
+        for spot, option in options(partial.values):
+            for what, hint, settings in varied:
+                if any(_clash(option, one) for one in settings):
+                    place = partial.spot(spot).key
+                    remedy = place.excerpt(hint) or f"{source}: {hint}"
+                    raise RecipeError(f"{'.'.join(option)} is {what}", where=place.where, remedy=remedy)
+
+
+def _clash(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether setting both is setting one thing twice: the same option, or a section and an option in it."""
+    shared = min(len(one), len(other))
+    return one[:shared] == other[:shared]

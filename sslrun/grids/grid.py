@@ -1,0 +1,157 @@
+"""Grids: from a grid file to its cells, each a whole recipe with its axis labels and seed, all checked first.
+
+`schema.py` is the manual, `sslrun.recipe.combining` lays partial recipes over the base. Every mistake is pointed at in
+the file that it is in, be it the grid or its base.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import product
+from os import PathLike
+from pathlib import Path
+
+from sslrun.errors import RecipeError
+from sslrun.grids.checking import check_axes, check_baseline, check_settings, matches
+from sslrun.grids.schema import GridFile
+from sslrun.grids.space import Space, read_space
+from sslrun.recipe.combining import combine, options, override
+from sslrun.recipe.messages import refuse, shown
+from sslrun.recipe.positions import Document
+from sslrun.recipe.reading import check, load, locate
+from sslrun.recipe.schema import Recipe
+from sslrun.recipe.shipped import shipped_grids
+from sslrun.recipe.structure import operational, sections
+
+_VARIANT_DIGITS = 6
+_FILES = {("data", "path"), ("network", "weights")}
+"""Operational as places are; but what is found there decides the numbers."""
+_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a results table: a label for each axis, a seed, and the recipe that they mean."""
+
+    labels: dict[str, str]
+    seed: int
+    recipe: Recipe
+
+    @property
+    def key(self) -> tuple[tuple[str, str], ...]:
+        """What tells it from the grid's other cells."""
+        return (*self.labels.items(), ("seed", str(self.seed)))
+
+    def __str__(self) -> str:
+        return " ".join(f"{axis}={label}" for axis, label in self.key)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid file, read. `cells` go seed by seed, so that a sweep that is cut short has whole tables of fewer seeds."""
+
+    name: str
+    file: GridFile
+    cells: tuple[Cell, ...] = field(repr=False)
+    space: Space | None = field(default=None, repr=False)
+    """What a search varies; none for a grid of axes."""
+    variant: str = ""
+    """What `--small` and `--set` made of it; empty for the whole grid."""
+
+    @property
+    def record_name(self) -> str:
+        """What reports call it: `<name>`, or `<name>+small` and the like, lest a trial replaces the whole grid."""
+        return f"{self.name}+{self.variant}" if self.variant else self.name
+
+    @property
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """The labels of each axis, in the order of the file."""
+        return {axis: tuple(labels) for axis, labels in self.file.axes.items()}
+
+
+def read_grid(path: str | PathLike[str], overrides: Iterable[str] = (), *, small: bool = False) -> Grid:
+    """Read a grid and every cell of it, with `key=value` overrides over all cells; `small` adds the grid's own.
+
+    The cells of a search are the runs of one point of its space. A bare name means a shipped grid. Raises
+    `RecipeError` with file:line:column, and for a cell that can't be, which.
+    """
+    file = locate(path, shipped_grids(), "grid")
+    document = load(file)
+    grid = check(GridFile, document)
+    check_axes(grid, document)
+    name = _NAME.sub("-", file.stem).lstrip("._-")[:64] or "grid"
+    changes = [(f"--set {text}", override(text)) for text in overrides]
+    shrunk = small and bool(grid.small)
+    over = [*([("small", document.part("small"))] if shrunk else []), *changes]
+    check_settings(grid, document, over)
+    about = _variant(shrunk, [partial for _, partial in changes])
+    base = _base(grid, document, file)
+    named = Document({**base.values, "name": name}, base.spots)
+    partials = [partial for _, partial in over]
+    if grid.search is None:
+        return Grid(name, grid, tuple(_cells(grid, document, named, partials)), variant=about)
+    space = read_space(grid.search, grid.seeds, document, named, [*_common(grid, document), *partials])
+    return Grid(name, grid, tuple(Cell({}, one.seed, one) for one in space.recipes(space.first)), space, about)
+
+
+def _cells(grid: GridFile, document: Document, base: Document, over: list[Document]) -> Iterator[Cell]:
+    common = _common(grid, document)
+    parts = {(axis, label): document.part("axes", axis, label) for axis in grid.axes for label in grid.axes[axis]}
+    rows = [dict(zip(grid.axes, row, strict=True)) for row in product(*grid.axes.values())]
+    kept = [labels for labels in rows if not any(matches(rule, labels) for rule in grid.exclude)]
+    if not kept:
+        refuse(document, ("exclude",), "leaves out every cell", "remove a rule")
+    check_baseline(grid, document, kept)
+    for seed in grid.seeds:
+        for labels in kept:
+            partials = [*common, *(parts[pair] for pair in labels.items()), *over]
+            cell = combine(base, *partials, Document({"seed": seed}, {("seed",): document.spot(("seeds",))}))
+            try:
+                yield Cell(labels, seed, check(Recipe, cell))
+            except RecipeError as error:
+                which = Cell(labels, seed, Recipe.model_construct())
+                what = f"{error.what}, in the cell {which}" if labels else error.what
+                raise RecipeError(what, where=error.where, remedy=error.remedy) from None
+
+
+def _common(grid: GridFile, document: Document) -> list[Document]:
+    return [document.part("set")] if grid.set else []
+
+
+def _base(grid: GridFile, document: Document, file: Path) -> Document:
+    beside = file.parent / grid.base
+    try:
+        return load(beside if beside.is_file() else locate(grid.base))
+    except RecipeError as error:
+        if beside.is_file():
+            raise
+        refuse(document, ("base",), f"{shown(grid.base)}: {error.what}", error.remedy or "", key=False)
+
+
+def _variant(small: bool, changes: Sequence[Document]) -> str:
+    """The end of a grid's name in reports: `small`, some hex digits for the changes, both with a `+`; or nothing.
+
+    A record goes by that name, so that a trial never replaces the whole grid. Options that only say how or where runs
+    are done make no other cells, and count for nothing.
+    """
+    settings = {
+        ".".join(option): partial.part(*spot).values
+        for partial in changes
+        for spot, option in options(partial.values)
+        if option in _FILES or not _operational(option)
+    }
+    digest = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:_VARIANT_DIGITS]
+    return "+".join([*(["small"] if small else []), *([digest] if settings else [])])
+
+
+def _operational(option: tuple[str, ...]) -> bool:
+    """Whether the schema marks an option as how or where a run is done; some kind's, where kinds differ."""
+    found = sections(Recipe)
+    for name in option:
+        fields = [section.model_fields[name] for section in found if name in section.model_fields]
+        if any(map(operational, fields)):
+            return True
+        found = tuple(inner for one in fields for inner in sections(one.annotation))
+    return False
