@@ -88,3 +88,4 @@ def stored_shape(data: Data) -> tuple[int, int, int] | None:
             return 3, 32, 32
         case Gaussian():
             return None
+    raise TypeError(f"nothing here for {data.kind}")

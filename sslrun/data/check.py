@@ -171,3 +171,4 @@ def _place(data: Data, root: Path) -> str:
             return str(root / cifar.LAYOUTS[data.kind].folder)
         case Folder() | Pacs() | DomainNet() | Camelyon17() | DomainFolders():
             return str(base(data, root))
+    raise TypeError(f"nothing here for {data.kind}")

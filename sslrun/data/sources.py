@@ -95,6 +95,7 @@ def source(data: Data, root: Path, split: Split) -> Source:
             return camelyon17.pictures(data, root).source(data.held_out, split, camelyon17.SIDE)
         case DomainFolders():
             return domain_folders.pictures(data, root).source(data.held_out, split, data.store)
+    raise TypeError(f"nothing here for {data.kind}")
 
 
 def _check_split(data: Data, split: Split) -> None:

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from sslrun.errors import RecipeError
 from sslrun.recipe.positions import Document, KeyPath, Place, plain
-from sslrun.recipe.schema.base import Misfit, Section
-from sslrun.recipe.structure import dotted, expected, follow, kinds, sections
+from sslrun.recipe.schema.base import Misfit, Section, kinds
+from sslrun.recipe.structure import dotted, expected, follow, sections
 
 MOST_MISTAKES = 5
 

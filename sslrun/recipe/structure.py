@@ -11,24 +11,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from sslrun.recipe.positions import KeyPath
-from sslrun.recipe.schema.base import Section
+from sslrun.recipe.schema.base import Section, kinds, plain_sections
 
 
 def sections(annotation: Any) -> tuple[type[Section], ...]:
     """The sections that a field of this annotation may hold: none, one, or one for each kind (or few kinds)."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
-        return (annotation,)
+        return plain_sections(annotation)
     if get_origin(annotation) is Annotated:
         return sections(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return tuple(section for part in get_args(annotation) for section in sections(part))
     return ()
-
-
-def kinds(section: type[Section]) -> tuple[str, ...]:
-    """The values of a section's `kind`; none if it has no such option."""
-    field = section.model_fields.get("kind")
-    return get_args(field.annotation) if field else ()
 
 
 def chosen(annotation: Any, values: Any) -> type[Section] | None:

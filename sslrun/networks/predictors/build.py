@@ -74,3 +74,4 @@ def build_predictor(section: schema.Predictor, dim: int, generator: torch.Genera
             return Partition(dim, generator, **options)
         case schema.RankPredictor():
             return RandomSubspace(dim, generator, **options)
+    raise TypeError(f"no predictor of kind {section.kind}")

@@ -1,8 +1,22 @@
-"""What all sections of a recipe share: strict, frozen, no unknown keys, every field with its manual entry."""
+"""What all sections of a recipe share: strict, frozen, no unknown keys, every field with its manual entry; and families
+of sections that are chosen by their `kind`.
 
-from typing import Any
+A family is a class directly below `Kind` (`Method`, `Predictor`, `Data`, ...). A field annotated with it takes every
+section that has been defined below it, from inside the package or from a plug-in (`sslrun.recipe.plugins`).
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue
+from pydantic_core import CoreSchema
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
+
+_defined: list[type["Section"]] = []
+"""Every section class, in the order of definition."""
 
 
 class Section(BaseModel):
@@ -11,6 +25,88 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=False
     )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        _defined.append(cls)
+
+    def needs(self, recipe: "Recipe") -> None:
+        """Raise `Misfit`, its options dotted from the recipe, where the rest of the recipe lacks what this needs."""
+
+    def walk(self) -> Iterator["Section"]:
+        """This section and all below it, in the order of the schema."""
+        yield self
+        for name in type(self).model_fields:
+            if isinstance(value := getattr(self, name), Section):
+                yield from value.walk()
+
+
+def is_family(section: type[Section]) -> bool:
+    """Whether a class stands directly below `Kind`: a field of it takes all kinds below it."""
+    return section.__mro__[2] is Section
+
+
+class Kind(Section):
+    """A section that is chosen by its `kind`. Concrete ones name theirs: `kind: Literal["byol"]`."""
+
+    kind: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        for kind in kinds(cls):
+            taken = next((other for other in concrete(family(cls)) if kind in kinds(other)), None)
+            if taken is not None:
+                raise TypeError(f"the {family(cls).__name__} kind '{kind}' is that of {taken.__module__} already")
+        super().__pydantic_init_subclass__(**kwargs)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Of a family the union of its kinds, of a kind its own schema."""
+        found = concrete(cls) if is_family(cls) else ()
+        if not found:
+            return handler(source)
+        return handler.generate_schema(Annotated[Union[found], Field(discriminator="kind")])  # noqa: UP007
+
+
+def kinds(section: type[Section]) -> tuple[str, ...]:
+    """The values of a section's `kind`; none if it has no such option, or leaves it to the sections below it."""
+    field = section.model_fields.get("kind")
+    return get_args(field.annotation) if field else ()
+
+
+def family(section: type[Kind]) -> type[Kind]:
+    """The class directly below `Kind` that a section belongs to."""
+    return next(above for above in section.__mro__ if is_family(above))
+
+
+def concrete(above: type[Kind]) -> tuple[type[Kind], ...]:
+    """The sections with a kind of their own below a class, in the order of definition."""
+    return tuple(one for one in _defined if issubclass(one, above) and kinds(one))
+
+
+def plain_sections(section: type[Section]) -> tuple[type[Section], ...]:
+    """The sections that a field of this class takes: those of all kinds of a family, else itself."""
+    return concrete(section) if issubclass(section, Kind) and is_family(section) else (section,)
+
+
+@contextmanager
+def definitions() -> Iterator[list[type[Section]]]:
+    """The sections that are defined within, which the schema takes up at the end; none of them if it ends in an error.
+
+    At the end all models are built anew, in the order of definition, so that each field knows the new kinds.
+    """
+    before, new = len(_defined), list[type[Section]]()
+    try:
+        yield new
+        new.extend(_defined[before:])
+    except BaseException:
+        del _defined[before:]
+        raise
+    if new:
+        for model in _defined:
+            if not is_family(model):
+                model.model_rebuild(force=True)
 
 
 class Misfit(ValueError):

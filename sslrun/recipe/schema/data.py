@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from sslrun.recipe.schema.base import Misfit, Section, option
+from sslrun.recipe.schema.base import Kind, Misfit, option
 
 DigitStyle = Literal["chalk", "halftone", "ink", "neon"]
 PacsDomain = Literal["art_painting", "cartoon", "photo", "sketch"]
@@ -21,7 +21,7 @@ def _store() -> Any:
     )
 
 
-class DataSection(Section):
+class Data(Kind):
     """What all sources share."""
 
     limit: int | None = option(
@@ -39,14 +39,14 @@ class DataSection(Section):
     )
 
 
-class Digits(DataSection):
+class Digits(Data):
     """scikit-learn's real 8×8 handwritten digits; the last 397 (other writers) are the test set. Needs no files."""
 
     kind: Literal["digits"] = option(description="Built in: 1,797 grey images, 10 classes.")
     size: int = option(16, "Side in pixels to which the 8×8 images are enlarged (bilinear).", ge=8, le=64)
 
 
-class Stl10(DataSection):
+class Stl10(Data):
     """STL-10 in torchvision's binary layout (`stl10_binary/`), 96×96."""
 
     kind: Literal["stl10"] = option(description="113,000 images, 10 classes; 5,000 of them labelled for training.")
@@ -55,7 +55,7 @@ class Stl10(DataSection):
     )
 
 
-class Cifar(DataSection):
+class Cifar(Data):
     """CIFAR-10 or CIFAR-100 in the original Python layout, 32×32. The pickles are read without trusting them."""
 
     kind: Literal["cifar10", "cifar100"] = option(description="50,000 training and 10,000 test images.")
@@ -67,7 +67,7 @@ class Cifar(DataSection):
     )
 
 
-class Folder(DataSection):
+class Folder(Data):
     """Class folders with pictures of any size: `<path>/<train>/<class>/*.jpg` and `<path>/<test>/<class>/*.jpg`."""
 
     kind: Literal["folder"] = option(description="One folder a class; jpg, png, webp, bmp, tif, ppm.")
@@ -77,7 +77,7 @@ class Folder(DataSection):
     store: int = _store()
 
 
-class Gaussian(DataSection):
+class Gaussian(Data):
     """Vectors without labels, for experiments with the theory: see `recipes/linear_theory.yaml`.
 
     Drawn from a normal distribution, then centred and turned so that their correlation is exactly the diagonal matrix
@@ -103,7 +103,7 @@ class Gaussian(DataSection):
         return self
 
 
-class DomainSection(DataSection):
+class DomainSection(Data):
     """What sets of several domains share. One learns from the training images of the source domains, chooses by their
     held-out images (`validation`) and judges by all images of the domains held out (`test`)."""
 
@@ -190,9 +190,3 @@ class DomainFolders(DomainSection):
         lt=1,
     )
     store: int = _store()
-
-
-Data = Annotated[
-    Digits | Stl10 | Cifar | Folder | Gaussian | DigitsStyles | Pacs | DomainNet | Camelyon17 | DomainFolders,
-    Field(discriminator="kind"),
-]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sslrun.recipe.schema.base import Section, option
+from sslrun.recipe.schema.base import Kind, Section, option
 from sslrun.recipe.schema.predictor import DirectPredictor, Predictor
 
 
@@ -33,7 +33,11 @@ class CosineEma(Section):
 Ema = Annotated[NoEma | ConstantEma | CosineEma, Field(discriminator="kind")]
 
 
-class NonContrastive(Section):
+class Method(Kind):
+    """An objective and its step."""
+
+
+class NonContrastive(Method):
     """What BYOL and SimSiam share."""
 
     predictor: Predictor = option(DirectPredictor(kind="directpred"), "The predictor on the online branch.")
@@ -65,7 +69,7 @@ class SimSiam(NonContrastive):
     kind: Literal["simsiam"] = option(description="Without a moving average.")
 
 
-class SimClr(Section):
+class SimClr(Method):
     """SimCLR (arXiv 2002.05709) for V ≥ 2 views: each view against its partners and the other images' views."""
 
     kind: Literal["simclr"] = option(description="The contrastive NT-Xent loss.")
@@ -84,7 +88,7 @@ class SwavQueue(Section):
     start_epoch: int = option(15, "Epochs of training before it is used.", ge=0)
 
 
-class Swav(Section):
+class Swav(Method):
     """SwAV (arXiv 2006.09882): each view predicts the cluster of another, assigned by Sinkhorn-Knopp."""
 
     kind: Literal["swav"] = option(description="Online clustering with swapped predictions.")
@@ -101,7 +105,7 @@ class Swav(Section):
     queue: SwavQueue | None = option(None, "The queue of earlier outputs; none by default.")
 
 
-class Msn(Section):
+class Msn(Method):
     """MSN (arXiv 2204.07141): masked anchors match the prototypes that an unmasked view of the image matches.
 
     The first view is the target's; all others, and the small ones, are anchors. Of the full-size ones a transformer
@@ -116,6 +120,3 @@ class Msn(Section):
     drop: float = option(0.15, "Part of a full-size anchor's patches that is left out.", ge=0, lt=1)
     sinkhorn: bool = option(True, "Also balance the targets by Sinkhorn-Knopp (the authors' configuration does).")
     momentum: float = option(0.996, "Weight of the old target at the start; it rises linearly to 1.", ge=0, le=1)
-
-
-Method = Annotated[Byol | SimSiam | SimClr | Swav | Msn, Field(discriminator="kind")]

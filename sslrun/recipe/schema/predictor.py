@@ -4,11 +4,11 @@ The rules are those of arXiv 2102.06810 (DirectPred) and 2110.04947 (DirectSet, 
 optimiser's decay of the predictor's own (α_p of the theory) is `optimizer.predictor`.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from sslrun.recipe.schema.base import Misfit, Section, option
+from sslrun.recipe.schema.base import Kind, Misfit, option
 
 
 def _rho(default: float) -> Any:
@@ -21,16 +21,19 @@ def _freq() -> Any:
     return option(1, "Set W_p after iterations 0, freq, 2·freq, ...; in between it is trained by gradient.", ge=1)
 
 
-class NoPredictor(Section):
+class Predictor(Kind):
+    """What maps the online branch's outputs onto the target's."""
+
+
+class NoPredictor(Predictor):
     """W_p = I. Theory and practice: collapse."""
 
     kind: Literal["none"] = option(description="No predictor.")
 
 
-class Trained(Section):
+class Trained(Predictor):
     """What all predictors that are trained by gradient share."""
 
-    kind: str
     decay: float = option(
         0.0, "Fraction taken off every weight matrix after each iteration, beside the optimiser's decay.", ge=0, lt=1
     )
@@ -97,7 +100,7 @@ class DiagonalPredictor(Trained):
     bias: bool = option(False, "Whether the layer has a bias.")
 
 
-class DirectPredictor(Section):
+class DirectPredictor(Predictor):
     """DirectPred (arXiv 2102.06810, eq. 18-19): W_p set from the moving correlation of the projector's outputs."""
 
     kind: Literal["directpred"] = option(description="A linear predictor set from the spectrum of F.")
@@ -112,7 +115,7 @@ class DirectPredictor(Section):
     )
 
 
-class OffsetPredictor(Section):
+class OffsetPredictor(Predictor):
     """DirectPred with p_j = √max(s_j − c_j, 0) (arXiv 2102.06810, Table 7), on eigenvalues divided by the largest."""
 
     kind: Literal["offset"] = option(description="DirectPred with an offset under the root.")
@@ -122,7 +125,7 @@ class OffsetPredictor(Section):
     floor: float = option(1e-4, "Smallest value under the root (the authors' code).", ge=0)
 
 
-class DirectSetPredictor(Section):
+class DirectSetPredictor(Predictor):
     """DirectSet(α) (arXiv 2110.04947): W_p = F^α / ‖F^α‖ + ε·I."""
 
     kind: Literal["directset"] = option(description="A power of F.")
@@ -135,7 +138,7 @@ class DirectSetPredictor(Section):
     freq: int = _freq()
 
 
-class DirectCopyPredictor(Section):
+class DirectCopyPredictor(Predictor):
     """DirectCopy (arXiv 2110.04947): W_p = F / ‖F‖ + ε·I, without eigenvectors."""
 
     kind: Literal["directcopy"] = option(description="F itself.")
@@ -147,7 +150,7 @@ class DirectCopyPredictor(Section):
     freq: int = _freq()
 
 
-class SolvePredictor(Section):
+class SolvePredictor(Predictor):
     """The "optimal" predictor by least squares (arXiv 2102.06810, Table 1): it fails, and shows why W_p must lag."""
 
     kind: Literal["solve"] = option(description="W_p solved from F and the correlation with the target.")
@@ -157,7 +160,7 @@ class SolvePredictor(Section):
     freq: int = _freq()
 
 
-class MinimalSpacePredictor(Section):
+class MinimalSpacePredictor(Predictor):
     """The "optimal" symmetric predictor (arXiv 2102.06810, Table 1): W F + F W = 2 M, M the correlation with targets.
 
     Between settings W_p is made symmetric (with `symmetric`), and with `rho: null` the averages start anew after each.
@@ -186,7 +189,7 @@ class MinimalSpacePredictor(Section):
         return self
 
 
-class PartitionPredictor(Section):
+class PartitionPredictor(Predictor):
     """A W_p that depends on its input (arXiv 2102.06810): one DirectPred a side of each random hyperplane."""
 
     kind: Literal["partition"] = option(description="Several DirectPreds, chosen by the sample.")
@@ -198,7 +201,7 @@ class PartitionPredictor(Section):
     floor: float = option(1e-4, "Smallest eigenvalue given to W_p.", ge=0)
 
 
-class RankPredictor(Section):
+class RankPredictor(Predictor):
     """eigenvalue · (projection onto a random subspace) + epsilon · I: what a W_p that knows nothing of F does."""
 
     kind: Literal["rank"] = option(description="A scaled projection onto a random subspace.")
@@ -208,23 +211,3 @@ class RankPredictor(Section):
     freq: int = option(
         1, "Draw a new subspace after iterations 0, freq, ...; in between W_p is trained and made symmetric.", ge=1
     )
-
-
-Predictor = Annotated[
-    NoPredictor
-    | LinearPredictor
-    | MlpPredictor
-    | SymmetricPredictor
-    | SymmetricNormPredictor
-    | SymmetricRowNormPredictor
-    | DiagonalPredictor
-    | DirectPredictor
-    | OffsetPredictor
-    | DirectSetPredictor
-    | DirectCopyPredictor
-    | SolvePredictor
-    | MinimalSpacePredictor
-    | PartitionPredictor
-    | RankPredictor,
-    Field(discriminator="kind"),
-]
