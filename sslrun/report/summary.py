@@ -4,36 +4,9 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
-from sslrun.recipe.schema import (
-    Byol,
-    DirectPredictor,
-    DomainFolders,
-    DomainSection,
-    Folder,
-    NoEma,
-    NonContrastive,
-    Recipe,
-)
+from sslrun.recipe.schema import NonContrastive, Recipe
 from sslrun.runs.folder import RunFolder
 
-_BACKBONES = {
-    "resnet18": "ResNet-18",
-    "resnet50": "ResNet-50",
-    "densenet121": "DenseNet-121",
-    "vit": "ViT",
-    "small_resnet": "small ResNet",
-    "linear": "linear network",
-}
-_SETS = {
-    "digits": "digits",
-    "stl10": "STL-10",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "digits_styles": "digits in styles",
-    "pacs": "PACS",
-    "domainnet": "DomainNet",
-    "camelyon17": "Camelyon17",
-}
 _COLUMNS = {  # of the closing table by kind of evaluation: title, metric
     "knn": [("kNN", "accuracy")],
     "linear": [("linear", "accuracy")],
@@ -49,45 +22,18 @@ def starting(weights: str | None) -> str:
 
 def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: str) -> str:
     """The first line of a run: its folder's name, then its science in the field's words."""
-    vectors = recipe.data.kind == "gaussian"
+    data, style = recipe.data, recipe.views.style.words()
     parts = [
-        f"gaussian in {size} dimensions" if vectors else f"{_data(recipe)} {size} px",
-        f"{images:,} {'vectors' if vectors else 'images'}",
-        _backbone(recipe),
-        _method(recipe) + {"none": "", "fa": " with FA", "bss": " with BSS"}[recipe.views.style.kind],
+        f"{data.words()} in {size} dimensions" if data.HOLDS == "vectors" else f"{data.words()} {size} px",
+        f"{images:,} {data.HOLDS}",
+        recipe.network.backbone.words(),
+        recipe.method.words() + (f" with {style}" if style else ""),
         f"{device} {recipe.training.precision}",
     ]
     line = f"{folder.path.name}   " + " · ".join(parts)
     if isinstance(recipe.method, NonContrastive) and not recipe.method.stop_gradient:
         line += "\nwithout stop-gradient: the online network is its own target, and ema is ignored"
     return line
-
-
-def _data(recipe: Recipe) -> str:
-    data = recipe.data
-    name = data.path.rstrip("/").rsplit("/", 1)[-1] if isinstance(data, Folder | DomainFolders) else _SETS[data.kind]
-    if isinstance(data, DomainSection) and data.held_out:
-        name += f" without {', '.join(data.held_out)}"
-    return name
-
-
-def _backbone(recipe: Recipe) -> str:
-    section = recipe.network.backbone
-    shape = f"/{section.patch}, {section.depth} layers of {section.width}" if section.kind == "vit" else ""
-    return _BACKBONES[section.kind] + shape + (" with group norm" if section.norm == "group" else "")
-
-
-def _method(recipe: Recipe) -> str:
-    method = recipe.method
-    if not isinstance(method, NonContrastive):
-        return {"simclr": "SimCLR", "swav": "SwAV", "msn": "MSN"}[method.kind]
-    predictor = method.predictor
-    name = "BYOL" if isinstance(method, Byol) else "SimSiam"
-    if isinstance(method, Byol) and isinstance(method.ema, NoEma) and method.stop_gradient:
-        name += " without EMA"
-    if isinstance(predictor, DirectPredictor):
-        return f"{name} + DirectPred (rho {predictor.rho}, epsilon {predictor.epsilon})"
-    return f"{name}, {'no' if predictor.kind == 'none' else predictor.kind} predictor"
 
 
 def scores(cells: Sequence[dict[str, Any]], weights: str | None) -> list[list[str]]:

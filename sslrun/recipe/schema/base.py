@@ -41,6 +41,10 @@ class Section(BaseModel):
             if isinstance(value := getattr(self, name), Section):
                 yield from value.walk()
 
+    def words(self) -> str:
+        """What people call it, in a run's first line: its kind, unless it says better."""
+        return str(getattr(self, "kind", type(self).__name__))
+
 
 def is_family(section: type[Section]) -> bool:
     """Whether a class stands directly below `Kind`: a field of it takes all kinds below it."""

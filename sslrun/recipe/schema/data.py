@@ -24,6 +24,9 @@ def _store() -> Any:
 class Data(Kind):
     """What all sources share."""
 
+    WORDS: ClassVar[str] = ""  # what the field calls it; its kind if empty
+    HOLDS: ClassVar[Literal["images", "vectors"]] = "images"
+
     limit: int | None = option(
         None,
         "Use only this many training images, drawn evenly over the classes by a fixed rule: the classes take "
@@ -38,6 +41,11 @@ class Data(Kind):
         operational=True,
     )
 
+    def words(self) -> str:
+        """Its name in the field, or its folder's."""
+        path = getattr(self, "path", "")
+        return self.WORDS or path.rstrip("/").rsplit("/", 1)[-1] or super().words()
+
 
 class Digits(Data):
     """scikit-learn's real 8×8 handwritten digits; the last 397 (other writers) are the test set. Needs no files."""
@@ -48,6 +56,8 @@ class Digits(Data):
 
 class Stl10(Data):
     """STL-10 in torchvision's binary layout (`stl10_binary/`), 96×96."""
+
+    WORDS = "STL-10"
 
     kind: Literal["stl10"] = option(description="113,000 images, 10 classes; 5,000 of them labelled for training.")
     pretrain: Literal["train+unlabeled", "unlabeled", "train"] = option(
@@ -66,6 +76,9 @@ class Cifar(Data):
         operational=True,
     )
 
+    def words(self) -> str:
+        return self.kind.replace("cifar", "CIFAR-")
+
 
 class Folder(Data):
     """Class folders with pictures of any size: `<path>/<train>/<class>/*.jpg` and `<path>/<test>/<class>/*.jpg`."""
@@ -83,6 +96,8 @@ class Gaussian(Data):
     Drawn from a normal distribution, then centred and turned so that their correlation is exactly the diagonal matrix
     of `variances`: the X of the theory (arXiv 2102.06810), without the sampling error of a finite set.
     """
+
+    HOLDS = "vectors"
 
     kind: Literal["gaussian"] = option(description="Gaussian vectors; `views.noise` makes their views.")
     count: int = option(description="Number of vectors; more than `dim`.", ge=2, le=10_000_000)
@@ -125,10 +140,15 @@ class DomainSection(Data):
             raise Misfit("all domains are held out: none is left to learn from")
         return tuple(sorted(names))
 
+    def words(self) -> str:
+        """Its name and the domains that are kept from learning."""
+        return super().words() + (f" without {', '.join(self.held_out)}" if self.held_out else "")
+
 
 class DigitsStyles(DomainSection):
     """scikit-learn's real digits in four drawn styles, 32×32 in colour; every digit exists in one style only."""
 
+    WORDS = "digits in styles"
     DOMAINS = get_args(DigitStyle)
 
     kind: Literal["digits_styles"] = option(description="Built in: 1,797 colour images, 10 classes, 4 domains.")
@@ -139,6 +159,7 @@ class Pacs(DomainSection):
     """PACS: `<path>/<domain>/<class>/*` (or below `<path>/kfold/`, as published) with the official split lists as
     `<path>/splits/<domain>_{train,crossval}_kfold.txt`."""
 
+    WORDS = "PACS"
     DOMAINS = get_args(PacsDomain)
 
     kind: Literal["pacs"] = option(description="9,991 pictures, 7 classes, 4 domains.")
@@ -150,6 +171,7 @@ class Pacs(DomainSection):
 class DomainNet(DomainSection):
     """DomainNet with its published lists: `<path>/<domain>/<class>/*`, `<path>/<domain>_{train,test}.txt`."""
 
+    WORDS = "DomainNet"
     DOMAINS = get_args(DomainNetDomain)
 
     kind: Literal["domainnet"] = option(description="6 domains; 20 of the 345 classes, or all.")
@@ -167,6 +189,7 @@ class DomainNet(DomainSection):
 class Camelyon17(DomainSection):
     """Camelyon17-WILDS: `<path>/metadata.csv` and 96×96 patches of lymph nodes from five hospitals, healthy or not."""
 
+    WORDS = "Camelyon17"
     DOMAINS = get_args(Hospital)
 
     kind: Literal["camelyon17"] = option(description="455,954 patches, 2 classes, 5 domains.")

@@ -52,6 +52,14 @@ class NonContrastive(Method):
         "`cosine`: −2·cos, from −4 to 4 when symmetric. `squared`: squared distance summed over features.",
     )
 
+    def words(self) -> str:
+        """The method and its predictor; one without words of its own is named by its kind."""
+        own, kind = self.predictor.words(), self.predictor.kind
+        return self._name() + (f" + {own}" if own != kind else f", {'no' if kind == 'none' else kind} predictor")
+
+    def _name(self) -> str:
+        return super().words()
+
 
 class Byol(NonContrastive):
     """BYOL: an online network predicts the output of a slowly moving target."""
@@ -62,11 +70,17 @@ class Byol(NonContrastive):
         "copy", "How the target starts: as the online network, or drawn on its own (the DirectPred code)."
     )
 
+    def _name(self) -> str:
+        return "BYOL without EMA" if isinstance(self.ema, NoEma) and self.stop_gradient else "BYOL"
+
 
 class SimSiam(NonContrastive):
     """SimSiam: BYOL whose target is the online network itself, behind the stop-gradient."""
 
     kind: Literal["simsiam"] = option(description="Without a moving average.")
+
+    def _name(self) -> str:
+        return "SimSiam"
 
 
 class SimClr(Method):
@@ -79,6 +93,9 @@ class SimClr(Method):
         "Which views of the other images stand against a pair: all, those in the anchor's column, or those in the "
         "positive's. With `style: bss` the anchor's column shares the anchor's style.",
     )
+
+    def words(self) -> str:
+        return "SimCLR"
 
 
 class SwavQueue(Section):
@@ -104,6 +121,9 @@ class Swav(Method):
     freeze_prototypes: int = option(313, "Steps at the start during which the prototypes stay (the code: 313).", ge=0)
     queue: SwavQueue | None = option(None, "The queue of earlier outputs; none by default.")
 
+    def words(self) -> str:
+        return "SwAV"
+
 
 class Msn(Method):
     """MSN (arXiv 2204.07141): masked anchors match the prototypes that an unmasked view of the image matches.
@@ -120,3 +140,6 @@ class Msn(Method):
     drop: float = option(0.15, "Part of a full-size anchor's patches that is left out.", ge=0, lt=1)
     sinkhorn: bool = option(True, "Also balance the targets by Sinkhorn-Knopp (the authors' configuration does).")
     momentum: float = option(0.996, "Weight of the old target at the start; it rises linearly to 1.", ge=0, le=1)
+
+    def words(self) -> str:
+        return "MSN"

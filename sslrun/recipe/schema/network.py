@@ -52,6 +52,21 @@ class Backbone(Section):
             raise Misfit(f"{self.heads} heads do not divide a width of {self.width}", "heads", "width")
         return self
 
+    def words(self) -> str:
+        """Its name in the field, a transformer's shape, and a norm that isn't batch norm."""
+        shape = f"/{self.patch}, {self.depth} layers of {self.width}" if self.kind == "vit" else ""
+        return _NAMES.get(self.kind, self.kind) + shape + (" with group norm" if self.norm == "group" else "")
+
+
+_NAMES = {
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "densenet121": "DenseNet-121",
+    "vit": "ViT",
+    "small_resnet": "small ResNet",
+    "linear": "linear network",
+}
+
 
 class Projector(Section):
     """Linear, norm, ReLU, Linear: from features to the space of the loss."""

@@ -114,6 +114,9 @@ class DirectPredictor(Predictor):
         1e-4, "Smallest eigenvalue given to W_p (the authors' code; the paper does not name it).", ge=0
     )
 
+    def words(self) -> str:
+        return f"DirectPred (rho {self.rho}, epsilon {self.epsilon})"
+
 
 class OffsetPredictor(Predictor):
     """DirectPred with p_j = √max(s_j − c_j, 0) (arXiv 2102.06810, Table 7), on eigenvalues divided by the largest."""

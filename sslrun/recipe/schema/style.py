@@ -18,6 +18,9 @@ class NoStyle(Section):
 
     kind: Literal["none"] = option(description="No change of style.")
 
+    def words(self) -> str:
+        return ""
+
 
 class FourierOptions(Section):
     """What FA and BSS share."""
@@ -53,6 +56,9 @@ class FourierOptions(Section):
         if ratio[0] > ratio[1]:
             raise ValueError(f"the bounds must be in order, not {ratio[0]:g} and {ratio[1]:g}")
         return ratio
+
+    def words(self) -> str:
+        return super().words().upper()
 
 
 class FourierStyle(FourierOptions):
