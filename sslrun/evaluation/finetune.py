@@ -1,7 +1,7 @@
 """Fine-tuning: all weights of an encoder, and a linear layer on it, trained on labelled images.
 
 The epoch whose weights count is chosen on validation images; the images to be classified choose nothing. From an
-untrained encoder this is ERM, empirical risk minimisation. domains.py says on which images, and when.
+untrained encoder this is ERM, empirical risk minimisation. udg.py says on which images, and when.
 
 Shapes: N images, B of a batch, C channels or classes, S pixels of a view.
 """

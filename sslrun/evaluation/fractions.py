@@ -1,7 +1,7 @@
 """Which source images are labelled: class-balanced, nested, and the same for every run (Zhang et al., CVPR 2022).
 
 A fold is an order of the images of every domain and class; a fraction takes its beginning, rounded up. That is how
-the public lists of PACS for this protocol are made, as far as their counts tell. domains.py fits on these images.
+the public lists of PACS for this protocol are made, as far as their counts tell. udg.py fits on these images.
 
 Shapes: N images, n of them labelled.
 """

@@ -6,7 +6,7 @@ stopped, and writes each result as a file of its own. Doing a finished job again
 """
 
 from sslrun.jobs.evaluating import asked_for, cell_identity, epochs_asked_for, evaluate_run, evaluation_job
-from sslrun.jobs.places import Places, choose_device, identify, places, weights_digest
+from sslrun.jobs.places import Places, choose_device, identify, places
 from sslrun.jobs.pretraining import pretrain_job
 
 __all__ = [
@@ -20,5 +20,4 @@ __all__ = [
     "identify",
     "places",
     "pretrain_job",
-    "weights_digest",
 ]

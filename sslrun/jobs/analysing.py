@@ -1,6 +1,6 @@
 """Analyse several runs on the same images: `sslrun analyse`. What is missing is computed and kept as cells.
 
-The cells are made as any evaluation's are (`evaluating`, `judging`); here it is made sure that they can be compared.
+The cells are made as any evaluation's are (`evaluating`); here it is made sure that they can be compared.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from torch import nn
 from sslrun.data.fingerprint import fingerprint
 from sslrun.errors import InputError
 from sslrun.evaluation.analyses import domains_of, plane
+from sslrun.evaluation.judge import Judge
 from sslrun.jobs.evaluating import evaluate_run, kept_encoder
-from sslrun.jobs.judging import Judge
-from sslrun.jobs.places import places
-from sslrun.jobs.starting import starting_encoder
+from sslrun.jobs.places import choose_device, places
 from sslrun.recipe import read_recipe
 from sslrun.recipe.identity import science
 from sslrun.recipe.schema import Analyses, Recipe
 from sslrun.runs.folder import RunFolder
+from sslrun.training.starting import starting_encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,8 @@ def planes(
     found: list[Plane] = []
     for folder in folders:
         recipe = _recipe(folder, [*changes, *([f"run.device={device}"] if device else [])])
-        judge = Judge(recipe, places(recipe, folder.path.parent, data))
+        where = places(recipe, folder.path.parent, data)
+        judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device))
         found.append(_plane(judge, kept_encoder(folder, judge, at)))
         if folder is folders[0]:
             untrained = _plane(judge, starting_encoder(recipe, judge.channels))

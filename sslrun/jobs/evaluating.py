@@ -1,7 +1,7 @@
 """Evaluate a run: its encoder, its untrained self and raw pixels; each kind of evaluation a cell of its own.
 
 A cell is one JSON file under the run's `evaluations/`, named by what was asked; asking again reads the file. Who
-judges is in `judging.py`.
+judges is in `evaluation.judge`.
 """
 
 import time
@@ -13,15 +13,15 @@ import torch
 from torch import nn
 
 from sslrun.errors import DataError, InputError
-from sslrun.jobs.judging import Judge, Subject
-from sslrun.jobs.places import Places, identify, places
-from sslrun.jobs.starting import starting_encoder
+from sslrun.evaluation.judge import Judge, Subject
+from sslrun.jobs.places import Places, choose_device, identify, places
 from sslrun.networks.backbones import load_weights
 from sslrun.recipe import read_recipe
 from sslrun.recipe.identity import evaluation_identity, science
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.runs.folder import RunFolder
+from sslrun.training.starting import starting_encoder
 
 KINDS = ("knn", "linear", "authors_probe", "udg", "analyses")
 
@@ -61,7 +61,7 @@ def evaluation_job(
         if cell is None:
             begun = time.perf_counter()
             if judge is None or subject is None:
-                judge = Judge(recipe, where, beat)
+                judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device), beat)
                 subject = judge.subject(kept_encoder(folder, judge, at))
             metrics = judge.cell(kind, section, subject)
             seconds = round(time.perf_counter() - begun, 3)

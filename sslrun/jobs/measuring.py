@@ -12,9 +12,9 @@ from sslrun.data.sources import chosen
 from sslrun.evaluation.features import extract
 from sslrun.jobs.evaluating import asked_for, epochs_asked_for
 from sslrun.jobs.places import Places, choose_device
-from sslrun.jobs.starting import starting_encoder
 from sslrun.recipe.schema import Recipe
 from sslrun.training.pretrain import Trainer, assemble
+from sslrun.training.starting import starting_encoder
 
 _SECONDS, _MOST_STEPS = 3.0, 8
 _TRAINED = 3  # forward passes that training on an image costs: one there, and twice that back

@@ -2,14 +2,13 @@
 
 import os
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import torch
 
 from sslrun.data.fingerprint import fingerprint
 from sslrun.errors import InputError
-from sslrun.recipe.identity import identity
+from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe
 
 
@@ -32,14 +31,6 @@ def places(recipe: Recipe, results: Path | None = None, data: Path | None = None
 def identify(recipe: Recipe, data: Path) -> str:
     """The identity of the recipe's pretraining on the data found there: what is never computed twice."""
     return identity(recipe, fingerprint(recipe.data, data), weights_digest(recipe))
-
-
-def weights_digest(recipe: Recipe) -> str | None:
-    """The digest of the file of weights that the recipe starts from, if any. Raises `InputError` if it is missing."""
-    weights = recipe.network.weights
-    if weights is not None and not Path(weights).is_file():
-        raise InputError("no such file", where=f"network.weights: {weights}")
-    return sha256(Path(weights).read_bytes()).hexdigest() if weights is not None else None
 
 
 def choose_device(name: str) -> torch.device:

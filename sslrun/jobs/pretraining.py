@@ -12,11 +12,10 @@ from torch import nn
 from sslrun.data.images import ImageSet
 from sslrun.data.sources import load
 from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
+from sslrun.evaluation.judge import Judge
 from sslrun.files import write_json
 from sslrun.jobs.evaluating import asked_for, epochs_asked_for, evaluation_job
-from sslrun.jobs.judging import Judge
 from sslrun.jobs.places import Places, choose_device, identify
-from sslrun.jobs.starting import encoder_metadata, starting_encoder
 from sslrun.jobs.stopping import StopSignals
 from sslrun.recipe import to_yaml
 from sslrun.recipe.schema import Recipe
@@ -27,6 +26,7 @@ from sslrun.runs.status import utc_now
 from sslrun.training.diagnostics import verdict
 from sslrun.training.precision import has_bf16
 from sslrun.training.pretrain import Observer, assemble, pretrain
+from sslrun.training.starting import encoder_metadata, starting_encoder
 
 Watch = Callable[[dict[str, Any]], None]
 Begin = Callable[[RunFolder, ImageSet | None], None]
@@ -129,7 +129,7 @@ def _train(
 
 def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer:
     """The evaluations of frozen features after every `evaluation.every` epochs, as `probe.<kind>.<metric>`."""
-    judge = Judge(recipe, where, beat)
+    judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device), beat)
 
     def observe(epoch: int, encoder: nn.Module) -> dict[str, float]:
         if epoch == 0 or epoch % (recipe.evaluation.every or 1):

@@ -8,8 +8,10 @@ compares two recipes in these terms.
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.structure import operational
@@ -33,17 +35,24 @@ def science(section: Section) -> dict[str, Any]:
     return result
 
 
-def identity(recipe: Recipe, data_fingerprint: str, weights_digest: str | None = None) -> str:
+def identity(recipe: Recipe, data_fingerprint: str, weights: str | None = None) -> str:
     """The identity of a pretraining, 64 hex digits: of the recipe's science, the data, the starting weights and
     `NUMERICS`.
 
-    Raises `ValueError` if the recipe starts from a file of weights and its digest is not given, or the reverse.
+    Raises `ValueError` if the recipe starts from a file of weights and `weights`, its digest, is not given, or the
+    reverse.
     """
-    if (recipe.network.weights is None) != (weights_digest is None):
+    if (recipe.network.weights is None) != (weights is None):
         raise ValueError("weights_digest belongs to recipes that start from network.weights, and to those alone")
-    return _digest(
-        {"numerics": NUMERICS, "science": science(recipe), "data": data_fingerprint, "weights": weights_digest}
-    )
+    return _digest({"numerics": NUMERICS, "science": science(recipe), "data": data_fingerprint, "weights": weights})
+
+
+def weights_digest(recipe: Recipe) -> str | None:
+    """The digest of the file of weights that the recipe starts from, if any. Raises `InputError` if it is missing."""
+    weights = recipe.network.weights
+    if weights is not None and not Path(weights).is_file():
+        raise InputError("no such file", where=f"network.weights: {weights}")
+    return hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights is not None else None
 
 
 def evaluation_identity(run_identity: str, kind: str, section: Mapping[str, Any]) -> str:

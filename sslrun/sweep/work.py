@@ -13,8 +13,8 @@ from typing import Any, Literal
 from sslrun.data.fingerprint import fingerprint
 from sslrun.errors import InputError
 from sslrun.grids import Cell
-from sslrun.jobs import asked_for, cell_identity, epochs_asked_for, weights_digest
-from sslrun.recipe.identity import identity
+from sslrun.jobs import asked_for, cell_identity, epochs_asked_for
+from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder, find, split_name
 from sslrun.runs.lease import holder

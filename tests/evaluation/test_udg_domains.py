@@ -10,11 +10,11 @@ from torch import Tensor
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
-from sslrun.evaluation.domains import Featured, by_domain, nearest_class, probe, udg
 from sslrun.evaluation.features import pixels
 from sslrun.evaluation.finetune import Tuned
 from sslrun.evaluation.fractions import labelled_subset
 from sslrun.evaluation.linear import linear_probe
+from sslrun.evaluation.udg import Featured, by_domain, nearest_class, probe, udg
 from sslrun.recipe.schema import Udg
 
 

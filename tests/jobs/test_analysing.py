@@ -10,14 +10,13 @@ import torch
 from sslrun.data.sources import load
 from sslrun.errors import InputError
 from sslrun.evaluation.features import pixels
+from sslrun.evaluation.judge import Judge
 from sslrun.evaluation.own_statistics import with_statistics_of
 from sslrun.evaluation.purity import neighbours, purity
 from sslrun.files import write_text
-from sslrun.jobs import evaluate_run
+from sslrun.jobs import evaluate_run, places
 from sslrun.jobs.analysing import analyse_runs, planes
 from sslrun.jobs.evaluating import kept_encoder
-from sslrun.jobs.judging import Judge
-from sslrun.jobs.places import places
 from sslrun.recipe import read_recipe, to_yaml
 from sslrun.recipe.schema import Analyses
 from sslrun.runs import load_runs
@@ -111,7 +110,7 @@ def test_domains_apart_each_under_statistics_of_their_own(sslrun: Run, results: 
     assert {name for name in metrics if name.startswith("pixels.own_statistics.")} == set()
 
     recipe = read_recipe(runs(results)[0].recipe, [asked, "evaluation.analyses.images_per_domain=20"])
-    judge = Judge(recipe, places(recipe, results))
+    judge = Judge(recipe, places(recipe).data, results, torch.device("cpu"))
     images = judge.analysed(Analyses(images_per_domain=20, neighbours=3))
     encoder = kept_encoder(runs(results)[0], judge, None)
     h_MD = torch.empty(80, 32)

@@ -1,10 +1,11 @@
 """Who judges an encoder: its features of each split, the evaluations of them, and the same of what it is compared to.
 
-`evaluating.py` keeps what comes out as cells; the evaluations themselves are in `sslrun.evaluation`.
+`jobs.evaluating` keeps what comes out as cells; what is kept of baselines is in baselines.py.
 """
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,17 +14,16 @@ from torch import Tensor, nn
 from sslrun.data.images import ImageSet
 from sslrun.data.source import Split
 from sslrun.data.sources import load
-from sslrun.evaluation import evaluate
 from sslrun.evaluation.analyses import analyse, balanced, domains_of
-from sslrun.evaluation.domains import Featured, Tune, udg
+from sslrun.evaluation.baselines import baseline_metrics
+from sslrun.evaluation.cells import evaluate
 from sslrun.evaluation.features import extract, pixels
 from sslrun.evaluation.finetune import finetune
 from sslrun.evaluation.own_statistics import has_batch_norm, with_statistics_of
-from sslrun.jobs.baselines import baseline_metrics
-from sslrun.jobs.places import Places, choose_device
-from sslrun.jobs.starting import starting_encoder
+from sslrun.evaluation.udg import Featured, Tune, udg
 from sslrun.recipe.schema import Analyses, DomainSection, Recipe, Udg
 from sslrun.recipe.schema.base import Section
+from sslrun.training.starting import starting_encoder
 from sslrun.views.pipeline import Views
 
 _MOST_PIXELS = 3072  # raw pixels are judged up to this many values an image: 32×32 RGB
@@ -35,8 +35,12 @@ class Judge:
     `beat` is called as the work goes on: every batch of features, every step of a probe or of fine-tuning.
     """
 
-    def __init__(self, recipe: Recipe, where: Places, beat: Callable[[], None] = lambda: None) -> None:
-        self.recipe, self.where, self.beat, self.device = recipe, where, beat, choose_device(recipe.run.device)
+    def __init__(
+        self, recipe: Recipe, data: Path, results: Path, device: torch.device, beat: Callable[[], None] = lambda: None
+    ) -> None:
+        self.recipe, self.data, self.device, self.beat = recipe, data, device, beat
+        self.results = results
+        """Where baselines are kept."""
         self._images: dict[Split, ImageSet] = {}
         self._baselines: dict[str, Subject] = {}
         _, self.channels, _, stored = self.images("train").images.shape
@@ -45,7 +49,7 @@ class Judge:
     def images(self, split: Split) -> ImageSet:
         """The images of a split."""
         if split not in self._images:
-            self._images[split] = load(self.recipe.data, self.where.data, split, lambda *_: self.beat())
+            self._images[split] = load(self.recipe.data, self.data, split, lambda *_: self.beat())
         return self._images[split]
 
     def analysed(self, section: Analyses) -> ImageSet:
@@ -66,7 +70,14 @@ class Judge:
                 continue
             asked = _asked_of_baseline(name, section)
             found = baseline_metrics(
-                name, self.recipe, self.where, self.device, kind, asked, partial(self._baseline, name, kind, asked)
+                name,
+                self.recipe,
+                self.data,
+                self.results,
+                self.device,
+                kind,
+                asked,
+                partial(self._baseline, name, kind, asked),
             )
             metrics |= {f"{name}.{key}": value for key, value in found.items()}
         return metrics

@@ -1,21 +1,21 @@
 """What runs are judged beside, the untrained encoder and raw pixels: their metrics, once for all runs that share them.
 
 They are kept in `<results>/baselines/`, one file for each baseline and evaluation, named by all that decides its
-numbers. All of it may be deleted at any time. `judging.Judge` computes what is missing.
+numbers. All of it may be deleted at any time. `judge.Judge` computes what is missing.
 """
 
 import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from sslrun.data.fingerprint import fingerprint
 from sslrun.files import read_json, write_json
-from sslrun.jobs.places import Places, weights_digest
-from sslrun.recipe.identity import NUMERICS, science
+from sslrun.recipe.identity import NUMERICS, science, weights_digest
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 
@@ -25,7 +25,8 @@ Metrics = dict[str, Any]
 def baseline_metrics(
     name: str,
     recipe: Recipe,
-    where: Places,
+    data: Path,
+    results: Path,
     device: torch.device,
     kind: str,
     section: Section,
@@ -38,7 +39,7 @@ def baseline_metrics(
         "baseline": name,
         "evaluation": {kind: science(section)},
         "seed": recipe.seed,  # of the untrained weights, and of what a probe draws
-        "data": {"fingerprint": fingerprint(recipe.data, where.data), **science(recipe.data)},
+        "data": {"fingerprint": fingerprint(recipe.data, data), **science(recipe.data)},
         "views": {key: views[key] for key in used if key in views},
         "network": {"weights": weights_digest(recipe), **science(recipe.network)} if name == "untrained" else None,
         "precision": recipe.training.precision,
@@ -48,7 +49,7 @@ def baseline_metrics(
         "numerics": NUMERICS,
     }
     identity = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    path = where.results / "baselines" / f"{name}-{kind}-{identity[:16]}.json"
+    path = results / "baselines" / f"{name}-{kind}-{identity[:16]}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):  # none, or damaged: computed (again)
         kept = read_json(path)
         if kept["identity"] == identity:

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from sslrun.evaluation.judge import Judge, Subject
 from sslrun.files import write_text
-from sslrun.jobs import places
-from sslrun.jobs.judging import Judge, Subject
-from sslrun.jobs.starting import starting_encoder
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Analyses, AuthorsProbe, LinearProbe, Udg
 from sslrun.recipe.schema.base import Section
+from sslrun.training.starting import starting_encoder
 
 RECIPE = """
 data: {kind: digits_styles, held_out: [neon], limit: 64}
@@ -31,7 +31,8 @@ def subject(tmp_path: Path, beats: list[int]) -> Subject:
     """The untrained encoder; its features of all splits are there already."""
     write_text(tmp_path / "styles.yaml", RECIPE)
     recipe = read_recipe(str(tmp_path / "styles.yaml"))
-    judge = Judge(recipe, places(recipe, tmp_path / "results"), lambda: beats.append(1))
+    device = torch.device("cpu")
+    judge = Judge(recipe, tmp_path / "data", tmp_path / "results", device, lambda: beats.append(1))
     subject = judge.subject(starting_encoder(recipe, judge.channels))
     for split in ("train", "validation", "test"):
         subject.featured(split)  # type: ignore[arg-type]  # a tuple of literals
