@@ -3,7 +3,12 @@
 The analyses of arXiv 2303.06088 are known to us by name alone (domain purity); these definitions are our choice.
 """
 
-from sslrun.recipe.schema.base import Section, option
+from typing import TYPE_CHECKING
+
+from sslrun.recipe.schema.base import Misfit, Section, option
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
 
 
 class Analyses(Section):
@@ -23,3 +28,7 @@ class Analyses(Section):
         "use the statistics of each domain's own images (arXiv 1603.04779), which shows how much of a domain sits in "
         "their running averages. That looks at target images, and is no result on unseen domains.",
     )
+
+    def needs(self, recipe: "Recipe") -> None:
+        if not recipe.data.SEVERAL_DOMAINS:
+            raise Misfit(f"{recipe.data.kind} images have no domains to analyse", "evaluation.analyses", "data.kind")

@@ -1,10 +1,13 @@
 """Which images a run learns from. Where they lie on this machine is operational and stays out of its identity."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from sslrun.recipe.schema.base import Kind, Misfit, option
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
 
 DigitStyle = Literal["chalk", "halftone", "ink", "neon"]
 PacsDomain = Literal["art_painting", "cartoon", "photo", "sketch"]
@@ -25,7 +28,8 @@ class Data(Kind):
     """What all sources share."""
 
     WORDS: ClassVar[str] = ""  # what the field calls it; its kind if empty
-    HOLDS: ClassVar[Literal["images", "vectors"]] = "images"
+    HOLDS: ClassVar[Literal["images", "vectors"]] = "images"  # vectors have no labels, and go with a linear network
+    SEVERAL_DOMAINS: ClassVar[bool] = False  # whether one of them can be held out
 
     limit: int | None = option(
         None,
@@ -45,6 +49,17 @@ class Data(Kind):
         """Its name in the field, or its folder's."""
         path = getattr(self, "path", "")
         return self.WORDS or path.rstrip("/").rsplit("/", 1)[-1] or super().words()
+
+    def needs(self, recipe: "Recipe") -> None:
+        batch = recipe.training.batch_size
+        if self.limit is not None and batch > self.limit:
+            what = f"a batch of {batch} is larger than the {self.limit} images of data.limit"
+            raise Misfit(what, "training.batch_size", "data.limit")
+        vectors = self.HOLDS == "vectors"
+        if vectors and recipe.views.noise is None:
+            raise Misfit(f"{self.kind} data need views.noise", "views.noise", "data.kind")
+        if vectors and recipe.network.backbone.kind != "linear":
+            raise Misfit(f"{self.kind} data need a linear backbone", "network.backbone.kind", "data.kind")
 
 
 class Digits(Data):
@@ -122,6 +137,7 @@ class DomainSection(Data):
     """What sets of several domains share. One learns from the training images of the source domains, chooses by their
     held-out images (`validation`) and judges by all images of the domains held out (`test`)."""
 
+    SEVERAL_DOMAINS = True
     DOMAINS: ClassVar[tuple[str, ...]] = ()  # in their fixed order; empty where the folders decide
 
     held_out: tuple[str, ...] = option(

@@ -1,11 +1,14 @@
 """How an encoder is judged. Nothing here changes what is pretrained: a changed probe never pretrains again."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from sslrun.recipe.schema.analyses import Analyses
-from sslrun.recipe.schema.base import Section, option
+from sslrun.recipe.schema.base import Misfit, Section, option
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
 
 
 class Knn(Section):
@@ -71,6 +74,11 @@ class Udg(Section):
     weight_decay: float = option(0.05, "Decoupled decay of all weights.", ge=0)
     augment: bool = option(True, "Crop and flip the labelled images as the recipe's views do.")
 
+    def needs(self, recipe: "Recipe") -> None:
+        if not getattr(recipe.data, "held_out", ()):
+            what = "no domain is unseen: hold one out (data.held_out)"
+            raise Misfit(what, "evaluation.udg", "data.held_out", "data.kind")
+
 
 class Evaluation(Section):
     """The cells computed after pretraining; each is kept in its own file. Null leaves one out."""
@@ -92,3 +100,16 @@ class Evaluation(Section):
     baselines: tuple[Literal["untrained", "pixels"], ...] = option(
         ("untrained", "pixels"), "What to judge beside the run: its untrained encoder, and raw pixels of small images."
     )
+
+    def needs(self, recipe: "Recipe") -> None:
+        epochs, kept = recipe.training.epochs, recipe.training.keep_encoder_at
+        if self.every is not None and self.every > epochs:
+            what = f"every {self.every} epochs is never: training has {epochs}"
+            raise Misfit(what, "evaluation.every", "training.epochs")
+        if self.kept and (not kept or recipe.training.on_collapse == "stop"):
+            what = "a run may stop before" if kept else "no encoder is kept on the way"
+            raise Misfit(what, "evaluation.kept", "training.keep_encoder_at", "training.on_collapse")
+        judged = [name for name in type(self).model_fields if isinstance(getattr(self, name), Section)]
+        if recipe.data.HOLDS == "vectors" and judged:
+            what = f"{recipe.data.kind} data have no labels to judge by: set {judged[0]} to null"
+            raise Misfit(what, f"evaluation.{judged[0]}", "data.kind")

@@ -2,12 +2,15 @@
 SwAV or MSN. Where an option's value in a paper is not known to us, its description says that the default is ours.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from sslrun.recipe.schema.base import Kind, Section, option
+from sslrun.recipe.schema.base import Kind, Misfit, Section, concrete, kinds, option
 from sslrun.recipe.schema.predictor import DirectPredictor, Predictor
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
 
 
 class NoEma(Section):
@@ -36,6 +39,16 @@ Ema = Annotated[NoEma | ConstantEma | CosineEma, Field(discriminator="kind")]
 class Method(Kind):
     """An objective and its step."""
 
+    SMALL_VIEWS: ClassVar[bool] = False
+    """Whether it takes `views.small`."""
+
+    def needs(self, recipe: "Recipe") -> None:
+        if recipe.optimizer.predictor is not None and "predictor" not in type(self).model_fields:
+            raise Misfit(f"{self.kind} has no predictor to optimise", "optimizer.predictor", "method.kind")
+        if recipe.views.small is not None and not self.SMALL_VIEWS:
+            takers = " and ".join(kinds(one)[0] for one in concrete(Method) if getattr(one, "SMALL_VIEWS", False))
+            raise Misfit(f"small views are for {takers}, not for {self.kind}", "views.small", "method.kind")
+
 
 class NonContrastive(Method):
     """What BYOL and SimSiam share."""
@@ -59,6 +72,14 @@ class NonContrastive(Method):
 
     def _name(self) -> str:
         return super().words()
+
+    def needs(self, recipe: "Recipe") -> None:
+        super().needs(recipe)
+        if recipe.optimizer.predictor is not None and self.predictor.kind == "none":
+            what = "there is no predictor to optimise: method.predictor.kind is none"
+            raise Misfit(what, "optimizer.predictor", "method.predictor")
+        if recipe.views.count != 2:
+            raise Misfit(f"{self.kind} compares two views, not {recipe.views.count}", "views.count", "method.kind")
 
 
 class Byol(NonContrastive):
@@ -108,6 +129,8 @@ class SwavQueue(Section):
 class Swav(Method):
     """SwAV (arXiv 2006.09882): each view predicts the cluster of another, assigned by Sinkhorn-Knopp."""
 
+    SMALL_VIEWS = True
+
     kind: Literal["swav"] = option(description="Online clustering with swapped predictions.")
     prototypes: int = option(3000, "Number of prototypes (the authors' code: 3,000).", ge=2)
     temperature: float = option(0.1, "Temperature of the predictions.", gt=0)
@@ -124,6 +147,11 @@ class Swav(Method):
     def words(self) -> str:
         return "SwAV"
 
+    def needs(self, recipe: "Recipe") -> None:
+        super().needs(recipe)
+        if self.queue is not None and recipe.training.last_batch == "keep":
+            raise Misfit("a queue is filled by whole batches", "training.last_batch", "method.queue")
+
 
 class Msn(Method):
     """MSN (arXiv 2204.07141): masked anchors match the prototypes that an unmasked view of the image matches.
@@ -131,6 +159,8 @@ class Msn(Method):
     The first view is the target's; all others, and the small ones, are anchors. Of the full-size ones a transformer
     sees only a part of the patches.
     """
+
+    SMALL_VIEWS = True
 
     kind: Literal["msn"] = option(description="Masked Siamese networks; for `network.backbone.kind: vit`.")
     prototypes: int = option(1024, "Number of prototypes.", ge=2)
@@ -143,3 +173,8 @@ class Msn(Method):
 
     def words(self) -> str:
         return "MSN"
+
+    def needs(self, recipe: "Recipe") -> None:
+        super().needs(recipe)
+        if recipe.network.backbone.kind != "vit":
+            raise Misfit("msn masks the patches of a vit", "network.backbone.kind", "method.kind")

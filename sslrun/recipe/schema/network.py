@@ -1,10 +1,13 @@
 """The encoder and its projector."""
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
 from sslrun.recipe.schema.base import Misfit, Section, option
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
 
 
 class Backbone(Section):
@@ -56,6 +59,21 @@ class Backbone(Section):
         """Its name in the field, a transformer's shape, and a norm that isn't batch norm."""
         shape = f"/{self.patch}, {self.depth} layers of {self.width}" if self.kind == "vit" else ""
         return _NAMES.get(self.kind, self.kind) + shape + (" with group norm" if self.norm == "group" else "")
+
+    def needs(self, recipe: "Recipe") -> None:
+        """A linear backbone takes vectors; a transformer is built for views of one side, cut into whole patches."""
+        views, kind = recipe.views, "network.backbone.kind"
+        if self.kind == "linear" and recipe.data.HOLDS != "vectors":
+            raise Misfit(f"{recipe.data.kind} images can't go into a linear backbone", kind, "data.kind")
+        if self.kind != "vit":
+            return
+        if views.size is None:
+            raise Misfit("a vit is built for views of one side: set views.size", "views.size", kind)
+        sides = {"views.size": views.size} | ({"views.small.size": views.small.size} if views.small else {})
+        for name, side in sides.items():
+            if side % self.patch:
+                what = f"patches of {self.patch} px do not divide views of {side}"
+                raise Misfit(what, "network.backbone.patch", name)
 
 
 _NAMES = {

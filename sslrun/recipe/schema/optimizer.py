@@ -1,10 +1,13 @@
 """The optimisers of the network and of the predictor, and the course of the learning rate."""
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
 from sslrun.recipe.schema.base import Misfit, Section, option
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
 
 
 class Optimizer(Section):
@@ -38,6 +41,12 @@ class Schedule(Section):
 
     kind: Literal["constant", "cosine"] = option("constant", "Shape after the warm-up; `cosine` falls to 0.")
     warmup_epochs: float = option(0, "Epochs of linear rise from 0.", ge=0)
+
+    def needs(self, recipe: "Recipe") -> None:
+        warmup, epochs = self.warmup_epochs, recipe.training.epochs
+        if warmup > epochs:
+            what = f"a warm-up of {warmup:g} epochs does not fit into {epochs}"
+            raise Misfit(what, "optimizer.schedule.warmup_epochs", "training.epochs")
 
 
 class Optimizers(Section):

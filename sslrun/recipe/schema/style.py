@@ -4,11 +4,14 @@ How often, how much and where in the pipeline the paper applies its styles is no
 ours, and no result under them is a reproduction. `sslrun/views/style.py` computes them.
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from sslrun.recipe.schema.base import Section, option
+from sslrun.recipe.schema.base import Misfit, Section, option
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
 
 AreaRatio = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -59,6 +62,10 @@ class FourierOptions(Section):
 
     def words(self) -> str:
         return super().words().upper()
+
+    def needs(self, recipe: "Recipe") -> None:
+        if recipe.training.batch_size < 2:
+            raise Misfit("a batch of one image has no other style to take", "views.style", "training.batch_size")
 
 
 class FourierStyle(FourierOptions):

@@ -1,11 +1,14 @@
 """The random views of an image, in the order in which they apply: geometry, style, colour, blur, normalisation."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from sslrun.recipe.schema.base import Misfit, Section, option
 from sslrun.recipe.schema.style import NoStyle, Style
+
+if TYPE_CHECKING:
+    from sslrun.recipe.schema import Recipe
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -128,6 +131,10 @@ class Views(Section):
         "else: all parts above are then null or 0.",
         ge=0,
     )
+
+    def needs(self, recipe: "Recipe") -> None:
+        if self.noise is not None and recipe.data.HOLDS != "vectors":
+            raise Misfit(f"noise makes views of vectors, not of {recipe.data.kind}", "views.noise", "data.kind")
 
     @model_validator(mode="after")
     def _noise_stands_alone(self) -> Self:
