@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslrun.methods.assignment import sinkhorn
@@ -48,16 +48,8 @@ def cross_entropy(q_NK: Tensor, log_p_ANK: Tensor) -> Tensor:
 
 
 def mean_entropy(log_p_ANK: Tensor) -> Tensor:
-    """H(p̄), the entropy in nats of the mean prediction of all anchors, of all processes if there are several.
-
-    As in the authors' code, the gradient is that of this process's part alone, unscaled: averaged over processes, as
-    gradients are, it is the whole.
-    """
+    """H(p̄), the entropy in nats of the mean prediction of all anchors."""
     mean_K = log_p_ANK.exp().flatten(end_dim=-2).mean(dim=0)
-    if distributed.is_available() and distributed.is_initialized():
-        all_K = mean_K.detach().clone()
-        distributed.all_reduce(all_K)
-        mean_K = mean_K + (all_K / distributed.get_world_size() - mean_K.detach())
     return -(mean_K * mean_K.clamp(min=torch.finfo(mean_K.dtype).tiny).log()).sum()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from sslrun.errors import InputError
 from sslrun.views.draws import Draws, cache_sized, chosen, on_device, uniform
@@ -25,12 +25,11 @@ TINY = 1e-18  # far below the rounding of any bin, and its square is still a flo
 class StyleDraws(Draws):
     """Which image's style is taken, and how much of it: scalars for a whole view (BSS) or vectors (N,) (FA).
 
-    A ratio of 0 stands for "not applied". With `rank`, the reference is an image of that process (BSS only).
+    A ratio of 0 stands for "not applied".
     """
 
     reference: int | Tensor
     ratio: float | Tensor
-    rank: int | None = None
 
     def part(self, rows: slice | Tensor) -> Self:
         """Itself: references point into the whole batch, so that a style is applied to all of it at once."""
@@ -43,34 +42,25 @@ def draw_style(
     ratio: tuple[float, float],
     probability: float,
     generator: torch.Generator,
-    ranks: int | None = None,
     one_ratio: bool = False,
 ) -> StyleDraws:
     """Draw the style of one view of `n` images: reference uniform over the batch, ratio uniform in its bounds.
 
     BSS draws once a view, FA once an image, with `one_ratio` all but the ratio; a style is applied with `probability`.
-    For BSS with one style over several processes give their number as `ranks`, and on all of them a generator in the
-    same state.
     """
     count = 1 if kind == "bss" else n
     reference_N = torch.randint(n, (count,), generator=generator)
     ratio_N = uniform((1 if one_ratio else count,), ratio, generator) * chosen(count, probability, generator)
     if kind == "fa":
         return StyleDraws(reference_N, ratio_N)
-    rank = None if ranks is None else int(torch.randint(ranks, (1,), generator=generator))
-    return StyleDraws(int(reference_N), float(ratio_N), rank)
+    return StyleDraws(int(reference_N), float(ratio_N))
 
 
 def apply_style(
     images_NCHW: Tensor, draws: StyleDraws, window: WindowKind = "half", clamp: bool = True, keep_flat: bool = False
 ) -> Tensor:
-    """`standardize` as drawn. Where a rank was drawn, all processes of the default group must call this together."""
-    if draws.rank is None:
-        return standardize(images_NCHW, draws.ratio, draws.reference, window, clamp, keep_flat)
-    if isinstance(draws.reference, Tensor) or isinstance(draws.ratio, Tensor):
-        raise InputError("only one reference and one ratio a view can be shared by processes", where="style")
-    amplitude_CHK = shared_amplitude(images_NCHW, draws.reference, draws.rank)
-    return standardize_to(images_NCHW, draws.ratio, amplitude_CHK, window, clamp, keep_flat)
+    """`standardize` as drawn."""
+    return standardize(images_NCHW, draws.ratio, draws.reference, window, clamp, keep_flat)
 
 
 def standardize(
@@ -97,36 +87,8 @@ def standardize(
     _check(images_NCHW, ratios, references)
     windows = [_window(images_NCHW, ratio, window) for ratio in ratios]
     if len(references) == 1:
-        return _replace(images_NCHW, windows, amplitude(images_NCHW[references[0]]), clamp, keep_flat)
+        return _replace(images_NCHW, windows, _amplitude(images_NCHW[references[0]]), clamp, keep_flat)
     return _replace(images_NCHW, windows, torch.tensor(references), clamp, keep_flat)
-
-
-def standardize_to(
-    images_NCHW: Tensor,
-    ratio: float,
-    amplitude_CHK: Tensor,
-    window: WindowKind = "half",
-    clamp: bool = True,
-    keep_flat: bool = False,
-) -> Tensor:
-    """`standardize` with a reference from elsewhere, given by its `amplitude`."""
-    _check(images_NCHW, [ratio], [0])
-    return _replace(images_NCHW, [_window(images_NCHW, ratio, window)], amplitude_CHK, clamp, keep_flat)
-
-
-def amplitude(image_CHW: Tensor) -> Tensor:
-    """The amplitudes of one image on the half plane, (C, H, K), as `standardize_to` takes them."""
-    with torch.no_grad():
-        amplitude_CHK: Tensor = torch.fft.rfft2(_working(image_CHW)).abs()
-    return amplitude_CHK
-
-
-def shared_amplitude(images_NCHW: Tensor, reference: int, rank: int) -> Tensor:
-    """The `amplitude` of image `reference` of process `rank`, on all processes; they must call this together."""
-    own = rank == distributed.get_rank()
-    amplitude_CHK = amplitude(images_NCHW[reference if own else 0])
-    distributed.broadcast(amplitude_CHK, src=rank)
-    return amplitude_CHK
 
 
 def standardize_textbook(
@@ -177,6 +139,13 @@ def _replace(images_NCHW: Tensor, windows: list[Window], source: Tensor, clamp: 
 
 def _window(images_NCHW: Tensor, ratio: float, kind: WindowKind) -> Window:
     return window_of((images_NCHW.shape[-2], images_NCHW.shape[-1]), ratio, kind)
+
+
+def _amplitude(image_CHW: Tensor) -> Tensor:
+    """The amplitudes of one image on the half plane, (C, H, K)."""
+    with torch.no_grad():
+        amplitude_CHK: Tensor = torch.fft.rfft2(_working(image_CHW)).abs()
+    return amplitude_CHK
 
 
 def _flat(x_NCHW: Tensor) -> Tensor:

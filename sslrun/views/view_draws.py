@@ -7,7 +7,7 @@ own draws stand in `geometry`, `style`, `colour` and `blur`; `pipeline.py` appli
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from sslrun.recipe import schema
 from sslrun.seeds import stream_seed
@@ -77,10 +77,7 @@ def _draw_style(style: schema.Style, n: int, seed: int, step: int, view: int) ->
     generator = torch.Generator().manual_seed(stream_seed(seed, "style", step, view))
     if style.kind == "fa":
         return draw_style("fa", n, style.ratio, style.probability, generator, one_ratio=style.one_ratio)
-    ranks = None
-    if style.sync == "global" and distributed.is_available() and distributed.is_initialized():
-        ranks = distributed.get_world_size()
-    drawn = draw_style("bss", n, style.ratio, style.probability, generator, None if ranks == 1 else ranks)
+    drawn = draw_style("bss", n, style.ratio, style.probability, generator)
     if not style.distinct:
         return drawn
     # All views of a step read the same order of the images, each at its own place.

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed
+from torch import Tensor
 
 from sslrun.methods.build import build_encoder, build_method
 from sslrun.methods.msn import MSN, cross_entropy, kept_patches, log_predictions, mean_entropy, sharpened
@@ -123,22 +123,6 @@ def test_mean_entropy_is_finite_where_no_anchor_predicts_a_prototype() -> None:
     assert torch.isfinite(scores.grad).all()
     a = 1 / (1 + math.exp(-1))
     assert entropy.item() == pytest.approx(-a * math.log(a) - (1 - a) * math.log(1 - a), rel=1e-5)
-
-
-def test_mean_entropy_is_of_the_anchors_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = [random(2, N, PROTOTYPES, seed=rank).requires_grad_() for rank in range(2)]
-    whole = mean_entropy(torch.cat(scores).log_softmax(-1))
-    expected = torch.autograd.grad(whole, scores)
-    means = [s.detach().softmax(-1).mean((0, 1)) for s in scores]
-    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
-    for rank in range(2):
-        other = means[1 - rank]
-        monkeypatch.setattr(distributed, "all_reduce", lambda tensor, other=other: tensor.add_(other))
-        entropy = mean_entropy(scores[rank].log_softmax(-1))
-        torch.testing.assert_close(entropy, whole)
-        gradient = torch.autograd.grad(entropy, scores[rank])[0]
-        torch.testing.assert_close(gradient / 2, expected[rank])  # gradients of two processes are averaged
 
 
 def test_masks_are_subsets_drawn_for_each_image() -> None:

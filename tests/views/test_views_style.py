@@ -3,29 +3,23 @@
 Every property holds for both ways to compute: the fixture `both_ways` forces matrix products, then transforms.
 """
 
-import multiprocessing
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor, distributed
+from torch import Tensor
 
 from sslrun.errors import InputError
 from sslrun.recipe.schema.style import BatchStyle, Style
 from sslrun.views import draws, spectrum
 from sslrun.views.spectrum import HalfPlane, LowBins, WindowKind, spectrum_for, window_of
 from sslrun.views.style import (
-    StyleDraws,
-    amplitude,
     apply_style,
     draw_style,
     standardize,
     standardize_textbook,
-    standardize_to,
 )
 
 SIZES = [(15, 15), (16, 16), (17, 17), (31, 31), (32, 32), (17, 24), (225, 223)]
@@ -305,12 +299,6 @@ def test_partners_are_each_their_own_batch_style(
     assert largest(standardize(x, ratios, torch.arange(40), window) - x) < EXACT
 
 
-def test_a_reference_from_elsewhere(both_ways: None) -> None:
-    x = pictures()
-    there = standardize_to(x[:2], 0.1, amplitude(x[4]), clamp=False)
-    assert largest(there - standardize(x, 0.1, 4, clamp=False)[:2]) < EXACT
-
-
 def test_flat_images_are_finite_and_kept_on_request(both_ways: None) -> None:
     for value in (0.0, 0.3, 1.0):
         x = pictures().float()
@@ -355,8 +343,6 @@ def test_wrong_input_is_refused() -> None:
     for images, ratio, reference, message in wrong:
         with pytest.raises(InputError, match=message):
             standardize(images, ratio, reference)  # type: ignore[arg-type]  # one table of wrong values
-    with pytest.raises(InputError, match="shared"):
-        apply_style(x, StyleDraws(torch.arange(5), 0.1, rank=0))
 
 
 @pytest.mark.parametrize("size", [(96, 96), (31, 64)])
@@ -402,10 +388,9 @@ def test_image_draws_are_uniform_and_their_own() -> None:
 
 def test_probability_changes_nothing_else_that_is_drawn() -> None:
     for seed in range(20):
-        sure, never = (draw_style("bss", 8, (0.1, 0.3), p, generator(seed), ranks=4) for p in (1.0, 0.0))
-        assert (sure.reference, sure.rank) == (never.reference, never.rank)
+        sure, never = (draw_style("bss", 8, (0.1, 0.3), p, generator(seed)) for p in (1.0, 0.0))
+        assert sure.reference == never.reference
         assert never.ratio == 0 and 0.1 <= sure.ratio <= 0.3
-        assert sure.rank in range(4)
 
 
 def test_drawn_styles_are_applied() -> None:
@@ -416,52 +401,14 @@ def test_drawn_styles_are_applied() -> None:
         assert torch.equal(styled, standardize(x, drawn.ratio, drawn.reference, "area", clamp=False))
 
 
-def _style_on_rank(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    x = pictures(6, seed=10 + rank)
-    styled = {}
-    for seed in range(4):
-        for sync, ranks in (("local", None), ("global", 2)):
-            drawn = draw_style("bss", 6, (0.05, 0.9), 1.0, generator(seed), ranks)
-            styled[f"{sync} {seed}"] = (drawn.rank, drawn.reference, apply_style(x, drawn, clamp=False))
-    torch.save(styled, f"{folder}/{rank}.pt")
-    distributed.destroy_process_group()
-
-
-def test_two_processes_share_a_style_or_keep_their_own(tmp_path: Path) -> None:
-    fresh = multiprocessing.get_context("spawn")
-    processes = [fresh.Process(target=_style_on_rank, args=(rank, str(tmp_path))) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
-    zero, one = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
-    originals = [pictures(6, seed=10 + rank) for rank in range(2)]
-    assert {zero[f"global {seed}"][0] for seed in range(4)} == {0, 1}
-    for key, (rank, reference, out) in zero.items():
-        other_rank, other_reference, other_out = one[key]
-        assert (other_rank, other_reference) == (rank, reference)
-        for styled in (out, other_out):  # the same mean inside a process, always
-            assert largest(styled.mean((2, 3)) - styled.mean((2, 3))[0]) < EXACT
-        between = largest(out.mean((2, 3)) - other_out.mean((2, 3)))
-        if key.startswith("global"):
-            assert between < EXACT
-            source = originals[rank][reference]
-            assert largest(out.mean((2, 3)) - source.mean((1, 2))) < EXACT
-        else:
-            assert between > 1e-3
-
-
 def test_the_recipe_section() -> None:
     adapter: TypeAdapter[Style] = TypeAdapter(Style)
     assert adapter.validate_json('{"kind": "none"}').kind == "none"
     assert adapter.validate_json('{"kind": "fa", "ratio": [0, 0.02], "window": "area"}').kind == "fa"
-    style = adapter.validate_json('{"kind": "bss", "sync": "global"}')
+    style = adapter.validate_json('{"kind": "bss", "sync": "local"}')
     assert isinstance(style, BatchStyle) and style.ratio == (0.02, 1.0) and style.clamp and not style.keep_flat
     for wrong in ('"ratio": [0.5, 0.1]', '"ratio": [-0.1, 1]', '"ratio": [0, 1.5]', '"probability": 2', '"windov": 1'):
         with pytest.raises(ValidationError):
             adapter.validate_json('{"kind": "bss", ' + wrong + "}")
     with pytest.raises(ValidationError):
-        adapter.validate_json('{"kind": "fa", "sync": "global"}')
+        adapter.validate_json('{"kind": "fa", "sync": "local"}')

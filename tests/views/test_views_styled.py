@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from by_torchvision import FULL, colours, drawn, finish, geometry, pictures
-from torch import Tensor, distributed
+from torch import Tensor
 
 from sslrun.errors import RecipeError
 from sslrun.recipe import schema
@@ -231,21 +231,6 @@ def test_a_blur_must_fit_small_views_too() -> None:
     Views(recipe(section, small=None), channels=3, stored=32)
     with pytest.raises(ValueError, match="larger than the image"):
         schema.SmallViews(count=1, size=8, scale=(0.1, 1.5))
-
-
-def test_one_style_for_all_processes_is_drawn_where_there_are_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    everywhere = recipe(style=BSS.model_copy(update={"sync": "global"}))
-    own = draw(recipe(style=BSS))
-    assert [one.style for one in draw(everywhere)] == [one.style for one in own]
-    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
-    for size in (1, 3):
-        monkeypatch.setattr(distributed, "get_world_size", lambda size=size: size)
-        styles = [one.style for step in range(30) for one in draw(everywhere, step=step)]
-        assert {style.rank for style in styles if style} == ({None} if size == 1 else {0, 1, 2})
-        assert [one.style for one in draw(recipe(style=BSS))] == [one.style for one in own]
-    for one, alone in zip(draw(everywhere), own, strict=True):
-        assert one.style is not None and alone.style is not None
-        assert one.style == replace(alone.style, rank=one.style.rank)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

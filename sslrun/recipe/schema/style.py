@@ -84,11 +84,7 @@ class BatchStyle(FourierOptions):
         "Never let two views of a batch take the style of the same image (unless it has fewer images than views). "
         "Whether the paper does is not known to us.",
     )
-    sync: Literal["local", "global"] = option(
-        "local",
-        "With several processes: `local`, each draws its own style; `global`, all take one image's style. Which one "
-        "the paper uses is not known to us.",
-    )
+    sync: Literal["local"] = option("local", "The style is one of the batch of the process that trains.")
 
 
 Style = Annotated[NoStyle | FourierStyle | BatchStyle, Field(discriminator="kind")]
