@@ -3,15 +3,14 @@
 Reading order, from the paper's exact equations to one mode's fate:
 
 1. `linear`: the exact flow of online network, predictor and target as matrices; its loss, invariant, collapse.
-2. `augmentation`: the two correlation matrices of an augmentation, and their fixed points without isotropy.
-3. `alignment`: why predictor and correlation matrix come to share their eigenvectors.
-4. `dynamics`: once aligned, each mode alone: (p, s, tau).
-5. `fixed_points`: where a mode ends, and the threshold that decides it.
-6. `phase`: maps of that fate over decay, start and EMA; `forecast`: one mode's fate in plain sentences.
-7. `directset`: the predictor set to a power of the correlation matrix; weight decay as a threshold.
-8. `conversion`: from a training's numbers to the flow's; `setting`: from a recipe, with what the flow lacks of it.
-9. `overlay`: the theory laid over a run; `overlay_text` tells it.
-10. `figures`: the papers' synthetic figures, drawn anew, and an overlay's.
+2. `alignment`: why predictor and correlation matrix come to share their eigenvectors.
+3. `dynamics`: once aligned, each mode alone: (p, s, tau).
+4. `fixed_points`: where a mode ends, and the threshold that decides it.
+5. `phase`: maps of that fate over decay, start and EMA; `forecast`: one mode's fate in plain sentences.
+6. `directset`: the predictor set to a power of the correlation matrix; weight decay as a threshold.
+7. `conversion`: from a training's numbers to the flow's; `setting`: from a recipe, with what the flow lacks of it.
+8. `overlay`: the theory laid over a run; `overlay_text` says it in words.
+9. `figures`: the papers' synthetic figures, drawn anew, and an overlay's.
 
 `integration` follows a flow through time for all of them. Only NumPy and SciPy are used, no torch.
 """

@@ -28,16 +28,6 @@ def symmetric_flow(
     return dW_p, dF
 
 
-def commutator_matrix(W_p_DD: Array, F_DD: Array, tau: float, alpha_p: float, eta: float, sigma2: float) -> Array:
-    """K of Theorem 3: d[F, W_p]/dt = -[F, W_p] K - K [F, W_p].
-
-    Where its smallest eigenvalue stays above lambda_0 > 0, |[F, W_p]| falls at least as exp(-2 lambda_0 t);
-    a negative eigenvalue lets the commutator grow again.
-    """
-    bracket = 0.5 * alpha_p * F_DD + W_p_DD @ W_p_DD - tau / (1 + sigma2) * W_p_DD
-    return (1 + sigma2) * bracket + 1.5 * eta * np.eye(F_DD.shape[0])
-
-
 def simulate_symmetric(
     W_p_DD: Array,
     F_DD: Array,
@@ -64,16 +54,6 @@ def simulate_symmetric(
 def predictor_flow(W_p_DD: Array, F_DD: Array, tau: float, alpha_p: float, eta: float, sigma2: float) -> Array:
     """dW_p/dt of a predictor that nothing keeps symmetric: -alpha_p (1 + sigma2) W_p F + alpha_p tau F - eta W_p."""
     return -alpha_p * (1 + sigma2) * W_p_DD @ F_DD + alpha_p * tau * F_DD - eta * W_p_DD
-
-
-def predictor_fixed_point(F_DD: Array, tau: float, alpha_p: float, eta: float, sigma2: float) -> Array:
-    """Where `predictor_flow` rests for a given positive semi-definite F and eta > 0: always a symmetric matrix.
-
-    U tau L [(1 + sigma2) L + (eta / alpha_p) I]^-1 U^T for F = U L U^T. At eta = 0 and singular F there are
-    others, not symmetric ones among them (and this raises `numpy.linalg.LinAlgError`).
-    """
-    D = F_DD.shape[0]
-    return np.asarray(np.linalg.solve((1 + sigma2) * F_DD + eta / alpha_p * np.eye(D), tau * F_DD), dtype=np.float64)
 
 
 def simulate_predictor(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sslrun.errors import InputError
-from sslrun.theory.fixed_points import critical_decay, fixed_points
+from sslrun.theory.fixed_points import fixed_points
 from sslrun.theory.integration import integrate
 from sslrun.theory.linear import LinearProblem, linear_flow
 
@@ -31,11 +31,6 @@ def simulate_directset(
         return linear_flow(problem, W, directset_predictor(W, alpha), W)[0]
 
     return integrate(derivative, np.asarray(W_DM, dtype=np.float64), times)
-
-
-def decay_window(sigma2: float) -> tuple[float, float]:
-    """Weight decays strictly between which noisy modes (variance `sigma2`) always die and clean ones can stay."""
-    return critical_decay(1.0, sigma2), critical_decay(1.0, 0.0)
 
 
 def surviving_size(alpha: float, eta: float, sigma2: float = 0.0) -> float | None:

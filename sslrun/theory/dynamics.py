@@ -66,7 +66,8 @@ def kappa(
     sigma2: ArrayLike,
     eta_p: ArrayLike | None = None,
 ) -> Array:
-    """Eigenvalue of `alignment.commutator_matrix` in this mode; alignment is stable while it is positive.
+    """Eigenvalue in this mode of K, with d[F, W_p]/dt = -[F, W_p] K - K [F, W_p] (Theorem 3): alignment is stable
+    while it is positive.
 
     (1 + sigma2)(alpha_p s / 2 + p^2) - tau p + 3 eta / 2, with 3 eta read as 2 eta + eta_p where decays differ.
     """

@@ -18,14 +18,6 @@ class Stability(StrEnum):
     SADDLE = "saddle"
 
 
-class Basin(StrEnum):
-    """Where a start on the parabola ends: at zero, at p_plus, or (balanced on a pin) at p_minus itself."""
-
-    COLLAPSE = "collapse"
-    THRESHOLD = "threshold"
-    USEFUL = "useful"
-
-
 def critical_decay(tau: float, sigma2: float) -> float:
     """Weight decay tau^2 / (4 (1 + sigma2)) beyond which only collapse is left."""
     _check(tau, 0.0, sigma2)
@@ -50,11 +42,6 @@ def fixed_points(tau: float, eta: float, sigma2: float) -> tuple[float, float] |
     return lower, upper
 
 
-def slope(p: float, tau: float, eta: float, sigma2: float) -> float:
-    """d(dp/dt)/dp on the parabola: the rate at which a small push grows (negative: dies) at a fixed point."""
-    return 2 * tau * p - 3 * (1 + sigma2) * p**2 - eta
-
-
 def stability(p: float, tau: float, eta: float, sigma2: float) -> Stability:
     """Stability of the fixed point `p` (0, p_minus or p_plus) of the flow on the parabola.
 
@@ -72,17 +59,6 @@ def stability(p: float, tau: float, eta: float, sigma2: float) -> Stability:
     if abs(slack) <= 1e-7 * tau:
         return Stability.SADDLE
     return Stability.UNSTABLE if p * slack > 0 else Stability.STABLE
-
-
-def basin(p: float, tau: float, eta: float, sigma2: float) -> Basin:
-    """Where a start p >= 0 on the parabola ends at fixed tau; p < 0 always ends at zero.
-
-    At the critical decay, where the roots meet, a start at or above their common value counts as useful.
-    """
-    points = fixed_points(tau, eta, sigma2)
-    if points is None or p <= 0 or p < points[0]:
-        return Basin.COLLAPSE
-    return Basin.THRESHOLD if p == points[0] < points[1] else Basin.USEFUL
 
 
 def _check(tau: float, eta: float, sigma2: float) -> None:

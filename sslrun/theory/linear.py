@@ -104,31 +104,6 @@ def simulate_linear(
     return LinearCourse(*_split(integrate(derivative, start, times, tolerance=tolerance), M, D))
 
 
-def loss(W_DM: Array, W_p_DD: Array, W_a_DM: Array, X_MM: Array, X_prime_MM: Array) -> Array:
-    """J = E |W_p W x1 - W_a x2|^2 / 2 in closed form, over two views of one data point."""
-    same_view = X_MM + X_prime_MM
-    online = np.trace(W_p_DD @ W_DM @ same_view @ _T(W_DM) @ _T(W_p_DD), axis1=-2, axis2=-1)
-    across = np.trace(W_p_DD @ W_DM @ X_MM @ _T(W_a_DM), axis1=-2, axis2=-1)
-    target = np.trace(W_a_DM @ same_view @ _T(W_a_DM), axis1=-2, axis2=-1)
-    return np.asarray(0.5 * online - across + 0.5 * target)
-
-
-def balance_offset(W_DM: Array, W_p_DD: Array, alpha_p: float) -> Array:
-    """W W^T - W_p^T W_p / alpha_p, which shrinks as exp(-2 eta t) whatever W_a does (Theorem 1), shape (D, D)."""
-    return W_DM @ _T(W_DM) - _T(W_p_DD) @ W_p_DD / alpha_p
-
-
-def collapse_matrix(W_p_DD: Array, X_MM: Array, X_prime_MM: Array, eta: float) -> Array:
-    """H of Theorem 2: without stop-gradient d vec(W)/dt = -H vec(W), columns stacked; shape (D M, D M).
-
-    Positive semi-definite at any W_p, so |W| never grows; at least lambda_0 I throughout, W goes to zero.
-    """
-    eye = np.eye(W_p_DD.shape[-1])
-    noise = np.kron(X_prime_MM, W_p_DD.T @ W_p_DD + eye)
-    signal = np.kron(X_MM, (W_p_DD - eye).T @ (W_p_DD - eye))
-    return noise + signal + eta * np.eye(noise.shape[0])
-
-
 def proportionality(W_a_DM: Array, W_DM: Array) -> Array:
     """<W_a, W> / (|W_a| |W|): 1 where W_a = tau W with tau > 0; 0 where either is all zero."""
     inner = np.sum(W_a_DM * W_DM, axis=(-2, -1))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sslrun.errors import InputError
-from sslrun.theory.directset import decay_window, directset_predictor, simulate_directset, surviving_size
+from sslrun.theory.directset import directset_predictor, simulate_directset, surviving_size
 
 Array = NDArray[np.float64]
 M = 4
@@ -28,7 +28,6 @@ def _nuisance(rank: int = 2) -> Array:
 )  # fmt: skip
 def test_claim_10_between_the_thresholds_only_clean_features_stay(eta: float, alpha: float, size: float) -> None:
     B = _nuisance()
-    assert decay_window(1.0) == pytest.approx((0.125, 0.25))
     assert surviving_size(alpha, eta) == pytest.approx(size, abs=5.1e-7)
     assert surviving_size(alpha, eta, 1.0) is None
     end = simulate_directset(np.eye(M), 600.0, alpha=alpha, X_MM=np.eye(M), X_prime_MM=B, eta=eta)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sslrun.errors import InputError
-from sslrun.theory.alignment import commutator_matrix
 from sslrun.theory.dynamics import flow, follow, growth, kappa, offset, simulate
 from sslrun.theory.fixed_points import fixed_points
 from sslrun.theory.linear import LinearProblem, simulate_linear
@@ -111,7 +110,8 @@ def test_separate_decays_follow_the_exact_flow_too() -> None:
 
 def test_kappa_is_the_eigenvalue_of_the_commutator_matrix() -> None:
     p, s = np.array([0.1, 0.7, 1.2]), np.array([0.5, 0.02, 1.4])
-    K = commutator_matrix(np.diag(p), np.diag(s), 0.9, 2.0, 0.03, 0.15)
+    W_p, F, tau, alpha_p, eta, sigma2 = np.diag(p), np.diag(s), 0.9, 2.0, 0.03, 0.15
+    K = (1 + sigma2) * (alpha_p * F / 2 + W_p @ W_p) - tau * W_p + 1.5 * eta * np.eye(3)
     np.testing.assert_allclose(kappa(p, s, 0.9, 2.0, 0.03, 0.15), np.diag(K), atol=1e-14)
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sslrun.theory.augmentation import scalar_flow
 from sslrun.theory.dynamics import flow, growth
 from sslrun.theory.figures.canvas import QUIET, STABLE, UNSTABLE, canvas, streams
 from sslrun.theory.fixed_points import Stability, critical_decay, fixed_points, stability
+from sslrun.theory.linear import LinearProblem, linear_flow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,21 +88,24 @@ def figure_10() -> "Figure":
     grid = np.linspace(-1.5, 1.5, 61)
     X, Y = np.meshgrid(grid, grid)
     one = np.ones_like(X)
-    constants = {"same": same, "across": across, "alpha_p": 1.0, "beta": 1.0}
+    problem = LinearProblem(X_MM=np.eye(1) * across, X_prime_MM=np.eye(1) * (same - across), beta=1.0)
 
-    dw, dw_p, _ = scalar_flow(X, Y, one, **constants)
+    def scalar_flow(*weights: np.ndarray) -> list[np.ndarray]:
+        return [change[..., 0, 0] for change in linear_flow(problem, *(w[..., None, None] for w in weights))]
+
+    dw, dw_p, _ = scalar_flow(X, Y, one)
     streams(axes[0, 0], grid, grid, dw, dw_p)
     for branch in (np.linspace(across / 1.5, 1.5, 100), np.linspace(-1.5, -across / 1.5, 100)):
         axes[0, 0].plot(branch, across / (same * branch), color=STABLE, lw=2)
     _dots(axes[0, 0], [(0, 0, Stability.SADDLE)])
     axes[0, 0].set(title="target frozen at w_a = 1", xlabel="w", ylabel="w_p")
 
-    dw, _, dw_a = scalar_flow(X, X, Y, **constants)
+    dw, _, dw_a = scalar_flow(X, X, Y)
     streams(axes[0, 1], grid, grid, dw, dw_a)
     _dots(axes[0, 1], [(0, 0, Stability.UNSTABLE), (across / same, across / same, Stability.STABLE)])
     axes[0, 1].set(title="predictor tied to the network, w_p = w", xlabel="w = w_p", ylabel="w_a")
 
-    dw, _, dw_a = scalar_flow(X, one, Y, **constants)
+    dw, _, dw_a = scalar_flow(X, one, Y)
     streams(axes[0, 2], grid, grid, dw, dw_a)
     _dots(axes[0, 2], [(0, 0, Stability.STABLE)])
     axes[0, 2].set(title="no predictor, w_p = 1: only collapse", xlabel="w", ylabel="w_a")
