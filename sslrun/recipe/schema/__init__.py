@@ -6,7 +6,6 @@ from typing import Self
 
 from pydantic import model_validator
 
-from sslrun.recipe.schema.analyses import Analyses
 from sslrun.recipe.schema.base import Section, option
 from sslrun.recipe.schema.data import (
     Camelyon17,
@@ -22,7 +21,7 @@ from sslrun.recipe.schema.data import (
     Pacs,
     Stl10,
 )
-from sslrun.recipe.schema.evaluation import AuthorsProbe, Evaluation, Knn, LinearProbe, Udg
+from sslrun.recipe.schema.evaluation import Analyses, AuthorsProbe, Evaluation, Knn, LinearProbe, Udg
 from sslrun.recipe.schema.method import (
     Byol,
     ConstantEma,

@@ -5,15 +5,17 @@ A family is a class directly below `Kind` (`Method`, `Predictor`, `Data`, ...). 
 section that has been defined below it, from inside the package or from a plug-in (`sslrun.recipe.plugins`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue
 from pydantic_core import CoreSchema
 
 if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
+
+AnySection = TypeVar("AnySection", bound="Section")
 
 _defined: list[type["Section"]] = []
 """Every section class, in the order of definition."""
@@ -86,7 +88,7 @@ def family(section: type[Kind]) -> type[Kind]:
 
 def concrete(above: type[Kind]) -> tuple[type[Kind], ...]:
     """The sections with a kind of their own below a class, in the order of definition."""
-    return tuple(one for one in _defined if issubclass(one, above) and kinds(one))
+    return tuple(one for one in defined(above) if kinds(one))
 
 
 def plain_sections(section: type[Section]) -> tuple[type[Section], ...]:
@@ -94,20 +96,29 @@ def plain_sections(section: type[Section]) -> tuple[type[Section], ...]:
     return concrete(section) if issubclass(section, Kind) and is_family(section) else (section,)
 
 
+def defined(above: type[AnySection]) -> tuple[type[AnySection], ...]:
+    """All sections below a class, in the order of definition."""
+    return tuple(one for one in _defined if issubclass(one, above) and one is not above)
+
+
+before_rebuilding: list[Callable[[], None]] = []
+"""What brings models up to date whose fields depend on which sections there are."""
+
+
 @contextmanager
-def definitions() -> Iterator[list[type[Section]]]:
-    """The sections that are defined within, which the schema takes up at the end; none of them if it ends in an error.
+def definitions(module: str) -> Iterator[None]:
+    """Let the schema take up the sections that importing `module` defines within, unless that ends in an error.
 
     At the end all models are built anew, in the order of definition, so that each field knows the new kinds.
     """
-    before, new = len(_defined), list[type[Section]]()
     try:
-        yield new
-        new.extend(_defined[before:])
+        yield
     except BaseException:
-        del _defined[before:]
+        _defined[:] = [one for one in _defined if not f"{one.__module__}.".startswith(f"{module}.")]
         raise
-    if new:
+    finally:
+        for bring_up_to_date in before_rebuilding:
+            bring_up_to_date()
         for model in _defined:
             if not is_family(model):
                 model.model_rebuild(force=True)

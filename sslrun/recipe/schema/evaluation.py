@@ -1,25 +1,45 @@
-"""How an encoder is judged. Nothing here changes what is pretrained: a changed probe never pretrains again."""
+"""How an encoder is judged. Nothing here changes what is pretrained: a changed probe never pretrains again.
 
-from typing import TYPE_CHECKING, Annotated, Literal
+The analyses of arXiv 2303.06088 are known to us by name alone (domain purity); the definitions here are our choice.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
-from sslrun.recipe.schema.analyses import Analyses
-from sslrun.recipe.schema.base import Misfit, Section, option
+from sslrun.recipe.schema.base import Misfit, Section, before_rebuilding, defined, option
 
 if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
 
 
-class Knn(Section):
+class EvaluationSection(Section):
+    """One way to judge an encoder: the options of `evaluation.<NAME>`. `sslrun.evaluation` has what computes it."""
+
+    NAME: ClassVar[str]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        taken = next((other for other in defined(EvaluationSection) if other.NAME == cls.NAME), None)
+        if taken is not None:
+            raise TypeError(f"the evaluation '{cls.NAME}' is that of {taken.__module__} already")
+        super().__pydantic_init_subclass__(**kwargs)
+
+
+class Knn(EvaluationSection):
     """k nearest neighbours by cosine similarity s, votes weighted exp(s / temperature)."""
+
+    NAME = "knn"
 
     k: int = option(5, "Neighbours.", ge=1)
     temperature: float = option(0.07, "Temperature of the votes.", gt=0)
 
 
-class LinearProbe(Section):
+class LinearProbe(EvaluationSection):
     """Logistic regression on standardised features, to convergence; its decay chosen on held-out training images."""
+
+    NAME = "linear"
 
     decays: tuple[Annotated[float, Field(ge=0)], ...] = option(
         (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
@@ -30,8 +50,10 @@ class LinearProbe(Section):
     iterations: int = option(500, "Most L-BFGS iterations a fit.", ge=1)
 
 
-class AuthorsProbe(Section):
+class AuthorsProbe(EvaluationSection):
     """The DirectPred code's probe: Adam on one linear layer. Reports the last and, labelled so, the best on test."""
+
+    NAME = "authors_probe"
 
     epochs: int = option(50, "Passes over the training features.", ge=1)
     lr: float = option(3e-4, "Learning rate of Adam.", gt=0)
@@ -39,13 +61,15 @@ class AuthorsProbe(Section):
     batch_size: int = option(128, "Features a step.", ge=1)
 
 
-class Udg(Section):
+class Udg(EvaluationSection):
     """Unseen domains, after unsupervised domain generalisation (Zhang et al., CVPR 2022).
 
     Fitted on labelled images of the source domains, judged on the domains of `data.held_out`; what there is to choose
     is chosen on held-out images of the source domains. The optimiser and all numbers but the fractions and
     `finetune_from` are our choice; the paper's are not known to us.
     """
+
+    NAME = "udg"
 
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = option(
         (0.01, 0.05, 0.1, 1.0),
@@ -80,6 +104,31 @@ class Udg(Section):
             raise Misfit(what, "evaluation.udg", "data.held_out", "data.kind")
 
 
+class Analyses(EvaluationSection):
+    """Domain purity of an encoder's features on source images held out and on target images, class purity beside it."""
+
+    NAME = "analyses"
+
+    neighbours: int = option(10, "Nearest neighbours (cosine similarity) whose domain and class are compared.", ge=1)
+    clusters: int | None = option(None, "Clusters of k-means; as many as there are classes if null.", ge=2)
+    images_per_domain: int | None = option(
+        1000,
+        "Most images of each domain. All domains give equally many, their classes taking turns in file order, so "
+        "never more than the smallest domain has; as many as that if null.",
+        ge=2,
+    )
+    across_domains: bool = option(
+        False,
+        "Also class purity among neighbours from other domains alone; and all measures again with batch norms that "
+        "use the statistics of each domain's own images (arXiv 1603.04779), which shows how much of a domain sits in "
+        "their running averages. That looks at target images, and is no result on unseen domains.",
+    )
+
+    def needs(self, recipe: "Recipe") -> None:
+        if not recipe.data.SEVERAL_DOMAINS:
+            raise Misfit(f"{recipe.data.kind} images have no domains to analyse", "evaluation.analyses", "data.kind")
+
+
 class Evaluation(Section):
     """The cells computed after pretraining; each is kept in its own file. Null leaves one out."""
 
@@ -109,7 +158,30 @@ class Evaluation(Section):
         if self.kept and (not kept or recipe.training.on_collapse == "stop"):
             what = "a run may stop before" if kept else "no encoder is kept on the way"
             raise Misfit(what, "evaluation.kept", "training.keep_encoder_at", "training.on_collapse")
-        judged = [name for name in type(self).model_fields if isinstance(getattr(self, name), Section)]
-        if recipe.data.HOLDS == "vectors" and judged:
-            what = f"{recipe.data.kind} data have no labels to judge by: set {judged[0]} to null"
-            raise Misfit(what, f"evaluation.{judged[0]}", "data.kind")
+        if recipe.data.HOLDS == "vectors" and (asked := self.asked()):
+            first = next(iter(asked))
+            what = f"{recipe.data.kind} data have no labels to judge by: set {first} to null"
+            raise Misfit(what, f"evaluation.{first}", "data.kind")
+
+    def asked(self) -> dict[str, EvaluationSection]:
+        """The evaluations that are not null, by their names."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in values.items() if isinstance(value, EvaluationSection)}
+
+
+def _fields_of_plugins() -> None:
+    """Give each evaluation that a plug-in has defined its field, null unless asked for; and take back others."""
+    for name in _of_plugins:
+        del Evaluation.model_fields[name]
+    _of_plugins.clear()
+    for section in defined(EvaluationSection):
+        if section.NAME not in Evaluation.model_fields:
+            about = (section.__doc__ or "").partition("\n")[0]
+            Evaluation.model_fields[section.NAME] = FieldInfo(
+                annotation=section | None, default=None, description=about
+            )
+            _of_plugins.append(section.NAME)
+
+
+_of_plugins: list[str] = []
+before_rebuilding.append(_fields_of_plugins)
