@@ -20,7 +20,7 @@ from sslrun.grids.space import Space, read_space
 from sslrun.recipe.combining import combine, options, override
 from sslrun.recipe.messages import refuse, shown
 from sslrun.recipe.positions import Document
-from sslrun.recipe.reading import check, load, locate
+from sslrun.recipe.reading import check, load, locate, with_plugins
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.shipped import shipped_grids
 from sslrun.recipe.structure import operational, sections
@@ -71,11 +71,18 @@ class Grid:
         return {axis: tuple(labels) for axis, labels in self.file.axes.items()}
 
 
-def read_grid(path: str | PathLike[str], overrides: Iterable[str] = (), *, small: bool = False) -> Grid:
+def read_grid(
+    path: str | PathLike[str],
+    overrides: Iterable[str] = (),
+    *,
+    small: bool = False,
+    imports: Iterable[str | Path] = (),
+) -> Grid:
     """Read a grid and every cell of it, with `key=value` overrides over all cells; `small` adds the grid's own.
 
-    The cells of a search are the runs of one point of its space. A bare name means a shipped grid. Raises
-    `RecipeError` with file:line:column, and for a cell that can't be, which.
+    `imports` are plug-ins beside those that it and its base name. The cells of a search are the runs of one point of
+    its space. A bare name means a shipped grid. Raises `RecipeError` with file:line:column, and for a cell that can't
+    be, which.
     """
     file = locate(path, shipped_grids(), "grid")
     document = load(file)
@@ -87,7 +94,8 @@ def read_grid(path: str | PathLike[str], overrides: Iterable[str] = (), *, small
     over = [*([("small", document.part("small"))] if shrunk else []), *changes]
     check_settings(grid, document, over)
     about = _variant(shrunk, [partial for _, partial in changes])
-    base = _base(grid, document, file)
+    with_plugins(document, [file.parent])
+    base = _base(grid, document, file, imports)
     named = Document({**base.values, "name": name}, base.spots)
     partials = [partial for _, partial in over]
     if grid.search is None:
@@ -120,10 +128,11 @@ def _common(grid: GridFile, document: Document) -> list[Document]:
     return [document.part("set")] if grid.set else []
 
 
-def _base(grid: GridFile, document: Document, file: Path) -> Document:
+def _base(grid: GridFile, document: Document, file: Path, imports: Iterable[str | Path]) -> Document:
     beside = file.parent / grid.base
     try:
-        return load(beside if beside.is_file() else locate(grid.base))
+        path = beside if beside.is_file() else locate(grid.base)
+        return with_plugins(load(path), [path.parent, file.parent], [*grid.imports, *imports])
     except RecipeError as error:
         if beside.is_file():
             raise

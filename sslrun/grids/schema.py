@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
+from sslrun.recipe.plugins import PluginName
 from sslrun.recipe.schema.base import Misfit, Section, option
 
 Direction = Literal["maximise", "minimise"]
@@ -92,6 +93,7 @@ class GridFile(Section):
     """What to vary. Every combination of the axes' labels is a cell, once for each seed; or a search varies freely."""
 
     base: str = option(description="The recipe that all cells start from: a path from the grid's folder, or a name.")
+    imports: tuple[PluginName, ...] = option((), "Plug-ins beside those of the base recipe; see `imports` there.")
     notes: str = option("", "What the grid is for; kept with its results.")
     set: Partial = option({}, "A partial recipe, nested or dotted, laid over the base for all cells.")
     axes: dict[str, dict[str, Partial]] = option(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sslrun.errors import InputError
+from sslrun.recipe.plugins import digests, plugin_of
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.structure import operational
@@ -23,7 +24,8 @@ NUMERICS = 1
 def science(section: Section) -> dict[str, Any]:
     """The options that decide the numbers: not operational, not at their default; a `kind` always.
 
-    Of a recipe, `evaluation` is left out; `science(recipe.evaluation.knn)` gives that part of an evaluation.
+    A section of a plug-in has the digest of its code with it. Of a recipe, `evaluation` is left out;
+    `science(recipe.evaluation.knn)` gives that part of an evaluation.
     """
     result = {}
     for name, field in type(section).model_fields.items():
@@ -32,19 +34,21 @@ def science(section: Section) -> dict[str, Any]:
         value = _canonical(getattr(section, name))
         if name == "kind" or field.is_required() or value != _canonical(field.default):
             result[name] = value
-    return result
+    plugin = plugin_of(type(section))
+    return result | ({"plugin": plugin.digest} if plugin else {})
 
 
 def identity(recipe: Recipe, data_fingerprint: str, weights: str | None = None) -> str:
-    """The identity of a pretraining, 64 hex digits: of the recipe's science, the data, the starting weights and
-    `NUMERICS`.
+    """The identity of a pretraining, 64 hex digits: of the recipe's science, the data, the starting weights, the code
+    of the plug-ins that it names, and `NUMERICS`.
 
     Raises `ValueError` if the recipe starts from a file of weights and `weights`, its digest, is not given, or the
     reverse.
     """
     if (recipe.network.weights is None) != (weights is None):
         raise ValueError("weights_digest belongs to recipes that start from network.weights, and to those alone")
-    return _digest({"numerics": NUMERICS, "science": science(recipe), "data": data_fingerprint, "weights": weights})
+    whole = {"numerics": NUMERICS, "science": science(recipe), "data": data_fingerprint, "weights": weights}
+    return _digest(whole | ({"plugins": digests(recipe.imports)} if recipe.imports else {}))
 
 
 def weights_digest(recipe: Recipe) -> str | None:

@@ -5,7 +5,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,10 @@ from pydantic import ValidationError
 
 from sslrun.errors import RecipeError
 from sslrun.recipe.combining import combine, override
-from sslrun.recipe.messages import nearest, recipe_error
+from sslrun.recipe.messages import nearest, recipe_error, refuse
+from sslrun.recipe.plugins import NAME as PLUGIN
+from sslrun.recipe.plugins import PluginMissing
+from sslrun.recipe.plugins import load as load_plugin
 from sslrun.recipe.positions import Document, parse
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
@@ -25,8 +28,12 @@ MOST_BYTES = 1_000_000
 AnySection = TypeVar("AnySection", bound=Section)
 
 
-def read_recipe(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Recipe:
+def read_recipe(
+    path: str | PathLike[str], overrides: Iterable[str] = (), *, imports: Iterable[str | Path] = ()
+) -> Recipe:
     """Read a recipe, with `key=value` overrides over it. A bare name (`quickstart`) means a shipped recipe.
+
+    `imports` are plug-ins beside those that it names: names of modules, or their files.
 
     A recipe without `name` takes that of its file. Raises `RecipeError`, whose text says file:line:column, the key,
     its value, what is allowed and the nearest match, for all mistakes of the schema at once.
@@ -35,7 +42,34 @@ def read_recipe(path: str | PathLike[str], overrides: Iterable[str] = ()) -> Rec
     document = load(file)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-")[:64] or "recipe"
     named = Document({"name": name, **document.values}, document.spots)
-    return check(Recipe, combine(named, *(override(text) for text in overrides)))
+    whole = combine(named, *(override(text) for text in overrides))
+    return check(Recipe, with_plugins(whole, [file.parent], imports))
+
+
+def with_plugins(document: Document, folders: Sequence[Path], more: Iterable[str | Path] = ()) -> Document:
+    """The document with `more` among its `imports`, all of which are loaded; `folders` are where they may be.
+
+    Raises `RecipeError` at the name of one that there is not, and `InputError` for one that can't be loaded.
+    """
+    written = document.values.get("imports") or []
+    if not isinstance(written, list) or not all(isinstance(name, str) and re.match(PLUGIN, name) for name in written):
+        return document  # for the schema to refuse
+    for index, name in enumerate(written):
+        try:
+            load_plugin(name, folders)
+        except PluginMissing as error:
+            hint = "looked beside the recipe, in the current folder, and among what is installed"
+            refuse(document, ("imports", index), error.what, hint, key=False)
+    names = [load_plugin(Path(one).stem if _is_file(one) else str(one), _folders(one, folders)).name for one in more]
+    return Document({**document.values, "imports": [*written, *names]}, document.spots) if names else document
+
+
+def _is_file(plugin: str | Path) -> bool:
+    return str(plugin).endswith(".py") or "/" in str(plugin)
+
+
+def _folders(plugin: str | Path, folders: Sequence[Path]) -> Sequence[Path]:
+    return [Path(plugin).parent, *folders] if _is_file(plugin) else folders
 
 
 def check(model: type[AnySection], document: Document) -> AnySection:

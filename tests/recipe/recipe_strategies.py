@@ -35,6 +35,8 @@ def build(values: dict[str, Any]) -> Recipe:
 def leaves(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
     """The options below a section that are not sections themselves; a section that may be null counts too."""
     for name, field in type(section).model_fields.items():
+        if name == "imports":  # names of modules that there must be
+            continue
         value = getattr(section, name)
         if isinstance(value, Section):
             yield from leaves(value, (*path, name))

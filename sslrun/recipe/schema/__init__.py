@@ -2,11 +2,12 @@
 evaluation, run. The descriptions of the fields are the manual; `sslrun schema` prints them as JSON Schema.
 """
 
-from typing import Self
+from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
-from sslrun.recipe.schema.base import Section, option
+from sslrun.recipe.plugins import PluginName, digests, named
+from sslrun.recipe.schema.base import Misfit, Section, option
 from sslrun.recipe.schema.data import (
     Camelyon17,
     Cifar,
@@ -140,6 +141,11 @@ class Recipe(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         operational=True,
     )
+    imports: tuple[PluginName, ...] = option(
+        (),
+        "Plug-ins that bring kinds of their own: entry points of the group `sslrun`, or modules beside the recipe, in "
+        "the current folder or installed. Their source is part of the identity.",
+    )
     seed: int = option(0, "Seeds the streams: initialisation, order, views, style, probe.", ge=0, le=2**31 - 1)
     data: Data = option(description="The images.")
     views: Views = option(Views(), "The views.")
@@ -150,8 +156,22 @@ class Recipe(Section):
     evaluation: Evaluation = option(Evaluation(), "The judges.")
     run: Run = option(Run(), "The machine.")
 
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """A recipe that another process hands over brings its plug-ins along."""
+        super().__setstate__(state)
+        digests(self.imports)
+
+    @field_validator("imports")
+    @classmethod
+    def _sorted(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Each once, sorted, since the order says nothing."""
+        return tuple(sorted(set(names)))
+
     @model_validator(mode="after")
     def _sections_fit_together(self) -> Self:
         for section in self.walk():
+            if not named(type(section), self.imports):
+                what = f"{type(section).__name__} is of the plug-in {type(section).__module__}: name that in `imports`"
+                raise Misfit(what, "imports")
             section.needs(self)
         return self

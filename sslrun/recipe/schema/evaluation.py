@@ -6,7 +6,6 @@ The analyses of arXiv 2303.06088 are known to us by name alone (domain purity); 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
-from pydantic.fields import FieldInfo
 
 from sslrun.recipe.schema.base import Misfit, Section, before_rebuilding, defined, option
 
@@ -176,10 +175,9 @@ def _fields_of_plugins() -> None:
     _of_plugins.clear()
     for section in defined(EvaluationSection):
         if section.NAME not in Evaluation.model_fields:
-            about = (section.__doc__ or "").partition("\n")[0]
-            Evaluation.model_fields[section.NAME] = FieldInfo(
-                annotation=section | None, default=None, description=about
-            )
+            field: Any = option(None, (section.__doc__ or "").partition("\n")[0])
+            field.annotation = section | None
+            Evaluation.model_fields[section.NAME] = field
             _of_plugins.append(section.NAME)
 
 

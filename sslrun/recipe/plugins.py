@@ -1,0 +1,179 @@
+"""Plug-ins: modules from outside the package that bring kinds of their own (`sslrun.extend` has what they need).
+
+A recipe names those that it needs under `imports`; nothing else is loaded. A name is an entry point of the group
+`sslrun`, or a module: beside the recipe, in the current folder, or installed. Its source is part of the run's identity.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from sslrun.errors import InputError
+from sslrun.recipe.schema.base import Kind, Section, defined, definitions, kinds
+
+GROUP = "sslrun"
+NAME = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
+PluginName = Annotated[str, Field(pattern=NAME)]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A loaded plug-in: the name that recipes give it, its module, and the digest of its code."""
+
+    name: str
+    module: str
+    digest: str
+    """Of its source files and the version of the distribution that it comes with; 64 hex digits."""
+
+    def owns(self, thing: Any) -> bool:
+        """Whether a class or function was defined in it."""
+        return f"{thing.__module__}.".startswith(f"{self.module}.")
+
+
+_loaded: dict[str, Plugin] = {}
+
+
+class PluginMissing(InputError):
+    """No module of a plug-in's name is to be found."""
+
+
+def load(name: str, folders: Iterable[Path] = ()) -> Plugin:
+    """The plug-in of that name, imported once a process; `folders` are looked into first, then the current one.
+
+    Raises `PluginMissing`; and `InputError` with the plug-in's file and line where importing it fails, a kind is taken,
+    or a section has nothing that builds it. Nothing of a plug-in that was refused stays.
+    """
+    module_name = next((point.module for point in entry_points(group=GROUP, name=name)), name)
+    file = _file(module_name, [*folders, Path.cwd()], name)
+    if name in _loaded:
+        known = sys.modules[module_name]
+        if file is not None and _origin(known) != file:
+            what = f"another module of the name {name} is loaded: {_origin(known)}"
+            raise InputError(what, where=str(file), remedy="Give one of them another name.")
+        return _loaded[name]
+    before = set(sys.modules)
+    try:
+        with definitions(module_name):
+            module = _import(module_name, name)
+            if file is not None and _origin(module) != file:
+                what = f"the name {name} is that of an installed module: {_origin(module)}"
+                raise InputError(what, where=str(file), remedy="Give the file another name.")
+            plugin = Plugin(name, module_name, _digest(module))
+            _check_builders(plugin, module)
+    except BaseException:
+        for new in set(sys.modules) - before:
+            if new == module_name or new.startswith(f"{module_name}."):
+                del sys.modules[new]
+        raise
+    _loaded[name] = plugin
+    return plugin
+
+
+def digests(names: Iterable[str]) -> Mapping[str, str]:
+    """The digest of each plug-in of these names."""
+    return {name: load(name).digest for name in names}
+
+
+def plugin_of(section: type[Section]) -> Plugin | None:
+    """The loaded plug-in that a section class is from, if it is from one."""
+    return next((plugin for plugin in _loaded.values() if plugin.owns(section)), None)
+
+
+def named(section: type[Section], names: Iterable[str]) -> bool:
+    """Whether a section class is the package's own or of one of these plug-ins."""
+    return _ours(section) or any(load(name).owns(section) for name in names)
+
+
+def _ours(section: type[Section]) -> bool:
+    return section.__module__.partition(".")[0] == "sslrun"
+
+
+def _file(module_name: str, folders: list[Path], name: str) -> Path | None:
+    """The module's file in the first folder that has it, which then counts as a place of modules; else none."""
+    top = module_name.partition(".")[0]
+    for folder in dict.fromkeys(folder.resolve() for folder in folders):
+        if (folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file():
+            if str(folder) not in sys.path:
+                sys.path.append(str(folder))
+                importlib.invalidate_caches()
+            whole = folder.joinpath(*module_name.split("."))
+            return whole / "__init__.py" if whole.is_dir() else whole.with_suffix(".py")
+    return None
+
+
+def _origin(module: ModuleType) -> Path:
+    return Path(module.__file__ or "").resolve()
+
+
+def _import(module_name: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise PluginMissing(f"no such module: {name}") from None
+        raise _failed(error, module_name, name) from error
+    except Exception as error:  # whatever a stranger's module does while it is imported
+        raise _failed(error, module_name, name) from error
+
+
+def _failed(error: Exception, module_name: str, name: str) -> InputError:
+    """What importing a plug-in ended in, at the last line of its own that was at work."""
+    root = module_name.partition(".")[0]
+    own = [
+        frame
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == root
+    ]
+    if isinstance(error, SyntaxError):
+        where = f"{error.filename}:{error.lineno}"
+    elif own:
+        line = next(line for frame, line in traceback.walk_tb(error.__traceback__) if frame is own[-1])
+        where = f"{own[-1].f_code.co_filename}:{line}"
+    else:
+        where = name
+    text = f"{type(error).__name__}: {error}".strip(": ")
+    return InputError(f"the plug-in {name} can't be imported: {text}", where=where)
+
+
+def _digest(module: ModuleType) -> str:
+    """Of all source files of a module or package, by their names and contents, and of its distribution's version."""
+    file = _origin(module)
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    total = sha256()
+    for path in files:
+        total.update(f"{path.relative_to(file.parent).as_posix()}\0".encode() + sha256(path.read_bytes()).digest())
+    for distribution in packages_distributions().get(module.__name__.partition(".")[0], []):
+        try:
+            total.update(f"{distribution} {version(distribution)}\0".encode())
+        except PackageNotFoundError:
+            continue
+    return total.hexdigest()
+
+
+def _check_builders(plugin: Plugin, module: ModuleType) -> None:
+    """Whether each of its sections has what builds it, and it replaces nothing that builds ours."""
+    for section in defined(Section):
+        family, _, name = str(getattr(section, "BUILDER", "")).partition(":")
+        if not name or (issubclass(section, Kind) and not kinds(section)):
+            continue
+        builder = getattr(sys.modules.get(family), name, None)
+        made_by = builder.dispatch(section) if builder else None
+        called = " | ".join(kinds(section)) or str(getattr(section, "NAME", section.__name__))
+        if plugin.owns(section) and (builder is None or made_by is builder.dispatch(object)):
+            where = f"{inspect.getsourcefile(section)}:{inspect.getsourcelines(section)[1]}"
+            remedy = f"Write a function for it: @{name}.register, its first parameter `section: {section.__name__}`."
+            raise InputError(f"nothing builds '{called}'", where=where, remedy=remedy)
+        if _ours(section) and made_by and plugin.owns(made_by):
+            where = f"{_origin(module)}:{made_by.__code__.co_firstlineno}"
+            raise InputError(f"replaces what builds '{called}'", where=where, remedy="Define a kind of your own.")
