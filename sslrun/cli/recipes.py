@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sslrun.cli.options import DataOption, JsonOption, RecipeArgument, ResultsOption, SetOption, read, results_folder
+from sslrun.cli.options import (
+    DataOption,
+    ImportOption,
+    JsonOption,
+    RecipeArgument,
+    ResultsOption,
+    SetOption,
+    read,
+    results_folder,
+)
 from sslrun.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +27,12 @@ recipe_app.add_typer(data_app, name="data")
 
 
 @recipe_app.command()
-def show(recipe: RecipeArgument, changes: SetOption = [], data: DataOption = None) -> None:  # noqa: B006
+def show(
+    recipe: RecipeArgument,
+    changes: SetOption = [],  # noqa: B006
+    imports: ImportOption = [],  # noqa: B006
+    data: DataOption = None,
+) -> None:
     """Print a recipe with every field resolved, and its identity on the data found here.
 
     Example: sslrun show quickstart --set training.epochs=3
@@ -26,7 +40,7 @@ def show(recipe: RecipeArgument, changes: SetOption = [], data: DataOption = Non
     from sslrun.errors import DataError
     from sslrun.recipe import to_yaml
 
-    plan = read(recipe, changes)
+    plan = read(recipe, changes, imports=imports)
     typer.echo(to_yaml(plan), nl=False)
     from sslrun.jobs import identify, places
 
@@ -37,13 +51,15 @@ def show(recipe: RecipeArgument, changes: SetOption = [], data: DataOption = Non
 
 
 @recipe_app.command()
-def schema() -> None:
-    """Print the JSON Schema of recipes: every field, its default and its meaning.
+def schema(imports: ImportOption = []) -> None:  # noqa: B006
+    """Print the JSON Schema of recipes: every field, its default and its meaning; those of plug-ins with --import.
 
     Example: sslrun schema > recipe.schema.json
     """
     from sslrun.recipe import json_schema
+    from sslrun.recipe.plugins import load_all
 
+    load_all(imports)
     typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
@@ -115,13 +131,14 @@ def preview(
     recipe: RecipeArgument,
     out: Annotated[Path, typer.Option("--out", help="The PNG to write.")] = Path("preview.png"),
     changes: SetOption = [],  # noqa: B006
+    imports: ImportOption = [],  # noqa: B006
     data: DataOption = None,
 ) -> None:
     """Draw a sheet of training images and the views made of them; with a style, also of what FA and BSS do to them.
 
     Example: sslrun preview imagenette_directpred --set views.style.kind=bss --out views.png
     """
-    plan = read(recipe, changes)
+    plan = read(recipe, changes, imports=imports)
     from sslrun.data.sources import load
     from sslrun.jobs import places
     from sslrun.views.preview import preview_sheet
@@ -135,6 +152,7 @@ def preview(
 def data_check(
     recipe: RecipeArgument,
     changes: SetOption = [],  # noqa: B006
+    imports: ImportOption = [],  # noqa: B006
     data: DataOption = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch STL-10 or CIFAR first, by network.")] = False,
 ) -> None:
@@ -146,7 +164,7 @@ def data_check(
     from sslrun.data.check import download as fetch
     from sslrun.jobs.places import places
 
-    plan = read(recipe, changes)
+    plan = read(recipe, changes, imports=imports)
     root = places(plan, None, data).data
     if download:
         fetch(plan.data, root)

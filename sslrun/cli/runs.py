@@ -8,6 +8,7 @@ import typer
 from sslrun.cli.options import (
     DataOption,
     DeviceOption,
+    ImportOption,
     JsonOption,
     RecipeArgument,
     ResultsOption,
@@ -27,6 +28,7 @@ run_app = typer.Typer(rich_markup_mode=None)
 def pretrain(
     recipe: RecipeArgument,
     changes: SetOption = [],  # noqa: B006  # typer copies defaults
+    imports: ImportOption = [],  # noqa: B006
     results: ResultsOption = None,
     data: DataOption = None,
     device: DeviceOption = None,
@@ -37,7 +39,7 @@ def pretrain(
 
     Example: sslrun pretrain quickstart --set method.stop_gradient=false
     """
-    plan = read(recipe, changes, device)
+    plan = read(recipe, changes, device, imports)
     from sslrun.jobs import choose_device, places, pretrain_job
     from sslrun.report.progress import Screen
 

@@ -9,6 +9,7 @@ import typer
 from sslrun.cli.options import (
     DataOption,
     DeviceOption,
+    ImportOption,
     JsonOption,
     ResultsOption,
     RunArgument,
@@ -33,6 +34,7 @@ def sweep(
     hang_after: Annotated[str, typer.Option("--hang-after", help="End a job that shows no life for so long.")] = "30m",
     stop_on_failure: Annotated[bool, typer.Option("--stop-on-failure", help="Stop when a run is given up.")] = False,
     changes: SetOption = [],  # noqa: B006
+    imports: ImportOption = [],  # noqa: B006
     results: ResultsOption = None,
     data: DataOption = None,
     device: DeviceOption = None,
@@ -48,7 +50,7 @@ def sweep(
     from sslrun.sweep.durations import seconds
 
     longest, most = seconds(hang_after, "--hang-after"), seconds(budget, "--budget") if budget else None
-    cells = read_grid(grid, changes, small=small)
+    cells = read_grid(grid, changes, small=small, imports=imports)
     from sslrun.sweep.warming import warm_up
 
     if not plan:

@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
@@ -80,6 +80,16 @@ def load(name: str, folders: Iterable[Path] = ()) -> Plugin:
     return plugin
 
 
+def load_all(names: Iterable[str | Path], folders: Sequence[Path] = ()) -> list[str]:
+    """Load plug-ins by their names or their files (`rules/mine.py`); gives the names by which recipes know them."""
+    loaded = []
+    for given in map(str, names):
+        path = Path(given)
+        is_file = path.suffix == ".py" or "/" in given
+        loaded.append(load(path.stem if is_file else given, [path.parent, *folders] if is_file else folders).name)
+    return loaded
+
+
 def digests(names: Iterable[str]) -> Mapping[str, str]:
     """The digest of each plug-in of these names."""
     return {name: load(name).digest for name in names}
@@ -121,7 +131,8 @@ def _import(module_name: str, name: str) -> ModuleType:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise PluginMissing(f"no such module: {name}") from None
+            remedy = "looked beside the recipe, in the current folder, and among what is installed"
+            raise PluginMissing(f"no such module: {name}", where="imports", remedy=remedy) from None
         raise _failed(error, module_name, name) from error
     except Exception as error:  # whatever a stranger's module does while it is imported
         raise _failed(error, module_name, name) from error

@@ -16,7 +16,7 @@ from sslrun.errors import RecipeError
 from sslrun.recipe.combining import combine, override
 from sslrun.recipe.messages import nearest, recipe_error, refuse
 from sslrun.recipe.plugins import NAME as PLUGIN
-from sslrun.recipe.plugins import PluginMissing
+from sslrun.recipe.plugins import PluginMissing, load_all
 from sslrun.recipe.plugins import load as load_plugin
 from sslrun.recipe.positions import Document, parse
 from sslrun.recipe.schema import Recipe
@@ -58,18 +58,9 @@ def with_plugins(document: Document, folders: Sequence[Path], more: Iterable[str
         try:
             load_plugin(name, folders)
         except PluginMissing as error:
-            hint = "looked beside the recipe, in the current folder, and among what is installed"
-            refuse(document, ("imports", index), error.what, hint, key=False)
-    names = [load_plugin(Path(one).stem if _is_file(one) else str(one), _folders(one, folders)).name for one in more]
+            refuse(document, ("imports", index), error.what, error.remedy or "", key=False)
+    names = load_all(more, folders)
     return Document({**document.values, "imports": [*written, *names]}, document.spots) if names else document
-
-
-def _is_file(plugin: str | Path) -> bool:
-    return str(plugin).endswith(".py") or "/" in str(plugin)
-
-
-def _folders(plugin: str | Path, folders: Sequence[Path]) -> Sequence[Path]:
-    return [Path(plugin).parent, *folders] if _is_file(plugin) else folders
 
 
 def check(model: type[AnySection], document: Document) -> AnySection:
