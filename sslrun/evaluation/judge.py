@@ -23,6 +23,7 @@ from sslrun.evaluation.own_statistics import has_batch_norm, with_statistics_of
 from sslrun.evaluation.udg import Featured, Tune, udg
 from sslrun.recipe.schema import Analyses, DomainSection, Recipe, Udg
 from sslrun.recipe.schema.base import Section
+from sslrun.runs.cells import Number
 from sslrun.training.starting import starting_encoder
 from sslrun.views.pipeline import Views
 
@@ -79,7 +80,7 @@ class Judge:
                 asked,
                 partial(self._baseline, name, kind, asked),
             )
-            metrics |= {f"{name}.{key}": value for key, value in found.items()}
+            metrics |= {Number(kind, metric=key, baseline=name).key: value for key, value in found.items()}
         return metrics
 
     def metrics(self, kind: str, section: Section, subject: "Subject") -> dict[str, Any]:

@@ -20,6 +20,7 @@ from sslrun.recipe import read_recipe
 from sslrun.recipe.identity import evaluation_identity, science
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
+from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder
 from sslrun.training.starting import starting_encoder
 
@@ -56,8 +57,9 @@ def evaluation_job(
     cells = []
     for kind, section in sections.items():
         settings = _settings(recipe, section)
-        name = cell_identity(folder.identity, recipe, kind, section, at)
-        cell = folder.read_evaluation(kind, name, at)
+        name = CellName(kind, at)
+        identity = cell_identity(folder.identity, recipe, name, section)
+        cell = folder.read_evaluation(name, identity)
         if cell is None:
             begun = time.perf_counter()
             if judge is None or subject is None:
@@ -65,15 +67,15 @@ def evaluation_job(
                 subject = judge.subject(kept_encoder(folder, judge, at))
             metrics = judge.cell(kind, section, subject)
             seconds = round(time.perf_counter() - begun, 3)
-            cell = {"kind": kind, "at": at, "identity": name, "settings": settings, "metrics": metrics}
+            cell = {"kind": kind, "at": at, "identity": identity, "settings": settings, "metrics": metrics}
             folder.write_evaluation(cell | {"seconds": seconds})
         cells.append(cell)
     return cells
 
 
-def cell_identity(run: str, recipe: Recipe, kind: str, section: Section, at: int | None = None) -> str:
+def cell_identity(run: str, recipe: Recipe, name: CellName, section: Section) -> str:
     """The identity of one evaluation of the run with identity `run`, as `recipe` asks for it."""
-    return evaluation_identity(run, kind if at is None else f"{kind}@{at}", _settings(recipe, section))
+    return evaluation_identity(run, str(name), _settings(recipe, section))
 
 
 def _settings(recipe: Recipe, section: Section) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sslrun.jobs.places import Places, choose_device, identify
 from sslrun.jobs.stopping import StopSignals
 from sslrun.recipe import to_yaml
 from sslrun.recipe.schema import Recipe
+from sslrun.runs.cells import Number
 from sslrun.runs.environment import environment
 from sslrun.runs.folder import RunFolder, create
 from sslrun.runs.lease import hold
@@ -138,7 +139,7 @@ def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer
         sections = {kind: section for kind, section in asked_for(recipe).items() if kind != "udg"}
         found = {kind: judge.metrics(kind, section, subject) for kind, section in sections.items()}
         return {
-            f"probe.{kind}.{key}": value
+            Number(kind, metric=key).signal: value
             for kind, metrics in found.items()
             for key, value in metrics.items()
             if isinstance(value, float)

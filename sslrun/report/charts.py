@@ -4,6 +4,7 @@ Reads histories of the conditions drawn only. `page` puts these into the report'
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -42,8 +43,10 @@ def bars(results: Results, metric: str, without_collapsed: bool) -> Figure | Non
             if mean.n > 1:
                 ax.plot([mean.low, mean.high], [place, place], color=COLOURS[0], linewidth=1.6, solid_capstyle="butt")
             ax.plot(numbers, [place] * len(numbers), ".", color="#202020", markersize=3.2, alpha=0.75)
-        untrained = values(results, f"untrained.{metric}") if f"untrained.{metric}" in results.runs else {}
-        level = [number for by_seed in untrained.values() for number in by_seed.values()]
+        number = results.numbers.get(metric)
+        untrained = str(replace(number, baseline="untrained")) if number else ""
+        found_too = values(results, untrained) if untrained in results.runs else {}
+        level = [number for by_seed in found_too.values() for number in by_seed.values()]
         if level:
             ax.axvline(float(np.mean(level)), color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0.5)
         ax.set_yticks(range(len(found)), [_name(labels) for labels, _ in found])

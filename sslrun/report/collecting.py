@@ -5,7 +5,7 @@ one, from the recipe's options in which the runs differ. Builds on `sslrun.runs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from sslrun.grids.checking import TABLE_COLUMNS
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.structure import operational, sections
+from sslrun.runs.cells import BASELINES, SECONDS, CellName, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.standing import cell_state
-from sslrun.runs.table import evaluation_columns, load_runs
+from sslrun.runs.table import evaluation_numbers, load_runs
 
 NONE = "–"
 """The label of an option that a run's recipe does not have."""
@@ -57,6 +58,11 @@ class Results:
     def timing(self) -> list[str]:
         """The columns that say when and how fast: they differ between equal runs."""
         return list(self.runs.attrs["timing"])
+
+    @property
+    def numbers(self) -> dict[str, Number]:
+        """What each column of an evaluation holds."""
+        return {name: Number(**fields) for name, fields in self.runs.attrs["numbers"].items()}
 
     def over(self, names: Sequence[str]) -> "Results":
         """The same with axes taken out, for the mean over their labels. Raises `InputError` for no such axis."""
@@ -122,22 +128,22 @@ def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results
     axes, cells = [str(axis) for axis in sweep["axes"]], sweep["cells"]
     by_identity = {identity: number for number, identity in enumerate(runs["identity"])} if len(runs) else {}
     numbers = [by_identity.get(cell["identity"], -1) for cell in cells]
-    table = runs.reindex([number if number >= 0 else None for number in numbers]).reset_index(drop=True)
-    there = [number >= 0 for number in numbers]
+    table = runs.reindex([number if number >= 0 else None for number in judged]).reset_index(drop=True)
+    there = [number >= 0 for number in judged]
     names = table["folder"].tolist() if "folder" in table else [""] * len(cells)
     own = [
-        _cell_columns(folder / name if present else None, cell)
+        _cell_numbers(folder / name if present else None, cell)
         for cell, present, name in zip(cells, there, names, strict=True)
     ]
     # Where the grid says how to evaluate, a cell has the numbers of its own evaluations and no other cell's.
-    columns = list(dict.fromkeys(name for each in own for name in each))
+    judged = list(dict.fromkeys(number for each in own for number in each))
     states, reasons = (table[name].tolist() if name in table else [None] * len(cells) for name in ("status", "reason"))
     told = [reason if isinstance(reason, str) else None for reason in reasons]
     status = [
-        cell_state(RunFolder(folder / name), state, reason, cell.get("evaluations") or {}) if present else "missing"
+        cell_state(RunFolder(folder / name), state, reason, _asked(cell)) if present else "missing"
         for present, name, state, reason, cell in zip(there, names, states, told, cells, strict=True)
     ]
-    ours = {column: _series([each.get(column) for each in own]) for column in columns} | {
+    ours = {str(number): _series([each.get(number) for each in own]) for number in judged} | {
         "identity": [cell["identity"] for cell in cells],
         "seed": [int(cell["seed"]) for cell in cells],
         "status": status,
@@ -150,8 +156,9 @@ def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results
     notes = [f"grid {sweep['grid']}: {len(cells)} cells", *([str(sweep["notes"])] if sweep.get("notes") else [])]
     if others:
         notes.append(f"{others} run{'s' * (others > 1)} here {'are' if others > 1 else 'is'} not part of this grid")
-    timing = dict.fromkeys([*runs.attrs["timing"], *(column for column in columns if column.endswith(".seconds"))])
-    table.attrs = {**runs.attrs, "timing": list(timing), "paths": {}}
+    timing = dict.fromkeys([*runs.attrs["timing"], *(str(number) for number in judged if number.metric == SECONDS)])
+    known = runs.attrs["numbers"] | {str(number): asdict(number) for number in judged}
+    table.attrs = {**runs.attrs, "timing": list(timing), "numbers": known, "paths": {}}
     labels = {axis: _in_order(sweep["axes"][axis], table[f"axis.{axis}"].tolist()) for axis in axes}
     baseline = {str(axis): str(label) for axis, label in (sweep.get("baseline") or {}).items() if axis in axes}
     return Results(folder, table, tuple(axes), labels, str(sweep["grid"]), baseline, tuple(notes))
@@ -167,18 +174,24 @@ def _series(numbers_or_none: list[Any]) -> pd.Series:
     return pd.Series(numbers_or_none, dtype=float if plain else object)
 
 
-def _cell_columns(path: Path | None, cell: dict[str, Any]) -> dict[str, Any]:
-    """The columns of a cell's own evaluations under their plain names; empty as long as they are not there."""
-    columns: dict[str, Any] = {}
-    for name, identity in (cell.get("evaluations") or {}).items():
-        columns |= dict.fromkeys([name, f"untrained.{name}", f"pixels.{name}", f"{name}.seconds"])
+def _asked(cell: dict[str, Any]) -> dict[CellName, str]:
+    """The identities of a grid's cell's evaluations."""
+    return {CellName.parse(name): str(identity) for name, identity in (cell.get("evaluations") or {}).items()}
+
+
+def _cell_numbers(path: Path | None, cell: dict[str, Any]) -> dict[Number, Any]:
+    """The numbers of a cell's own evaluations under their plain names; empty as long as they are not there."""
+    numbers: dict[Number, Any] = {}
+    for name, identity in _asked(cell).items():
+        numbers |= dict.fromkeys(Number(name.kind, name.epoch, baseline=baseline) for baseline in (None, *BASELINES))
+        numbers |= {Number(name.kind, name.epoch, SECONDS): None}
         try:
             if path is not None:
-                found = read_json(RunFolder(path).named_evaluation_path(str(name), str(identity)))
-                columns |= evaluation_columns([found], {})
+                found = read_json(RunFolder(path).evaluation_path(name, identity))
+                numbers |= evaluation_numbers([found], {})
         except (OSError, ValueError, KeyError, TypeError):  # not yet there, or named by `load_runs` as damaged
             continue
-    return columns
+    return numbers
 
 
 def _by_recipe(folder: Path, runs: pd.DataFrame, notes: list[str]) -> Results:

@@ -15,8 +15,9 @@ from sslrun.report.differences import meaning, value_text
 from sslrun.report.drawing import COLOURS, plain, style
 from sslrun.report.layout import Cell, Table
 from sslrun.report.plots import Rows, history, matrix, series, threshold, thresholds
+from sslrun.runs.cells import SECONDS
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.table import evaluation_columns
+from sslrun.runs.table import evaluation_numbers
 
 _SIGNALS = ("loss", "std", "rank", "alignment", "asymmetry", "commutator")
 
@@ -51,13 +52,13 @@ def _outcome(folder: RunFolder) -> dict[str, Any]:
         cells = folder.evaluations()
     except ValueError as error:
         raise InputError(f"damaged: {error}", remedy="Remove the file and evaluate the run again.") from error
-    evaluations = evaluation_columns(cells, read_recipe(folder.recipe).evaluation.model_dump(mode="json"))
+    numbers = evaluation_numbers(cells, read_recipe(folder.recipe).evaluation.model_dump(mode="json"))
     return {
         "status": status.state,
         "verdict": status.verdict or "none yet",
         "epoch": status.epoch,
         **{name: last[name] for name in _SIGNALS if last.get(name) is not None},
-        **{name: value for name, value in evaluations.items() if not name.endswith(".seconds")},
+        **{str(number): value for number, value in numbers.items() if number.metric != SECONDS},
     }
 
 

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from sslrun.errors import InputError
 from sslrun.files import read_json
 from sslrun.report.drawing import COLOURS, GREY, plain, style
+from sslrun.runs.cells import Number
 from sslrun.runs.folder import RunFolder
 
 Rows = Sequence[dict[str, Any]]
@@ -124,16 +125,16 @@ def threshold(ax: Axes, value: float, below: str) -> None:
     )
 
 
-def _probes(row: dict[str, Any]) -> list[str]:
-    return [name for name in row if name.startswith("probe.") and row[name] is not None]
+def _probes(row: dict[str, Any]) -> list[Number]:
+    return [number for name in row if row[name] is not None and (number := Number.of_signal(name))]
 
 
 def _probe(figure: Figure, ax: Axes, rows: Rows) -> None:
-    names = dict.fromkeys(name for row in rows for name in _probes(row))
-    shown = [name for name in names if name.endswith((".accuracy", ".last", ".best_on_test"))]
-    for name, colour in zip(shown, COLOURS, strict=False):
-        label = name.removeprefix("probe.").removesuffix(".accuracy").replace("_", " ").replace(".", ", ")
-        ax.plot(*series(rows, name), color=colour, marker=".", markersize=4, label=label)
+    numbers = dict.fromkeys(number for row in rows for number in _probes(row))
+    shown = [number for number in numbers if number.metric in ("accuracy", "last", "best_on_test")]
+    for number, colour in zip(shown, COLOURS, strict=False):
+        label = str(number).replace("_", " ").replace(".", ", ")
+        ax.plot(*series(rows, number.signal), color=colour, marker=".", markersize=4, label=label)
     ax.legend(loc="lower right")
     ax.set(title="Probes on the way", xlabel="epoch", ylabel="accuracy")
 

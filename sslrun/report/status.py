@@ -11,6 +11,7 @@ from typing import Any
 
 from sslrun.errors import InputError
 from sslrun.files import read_json
+from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.resolving import run_names
 from sslrun.runs.standing import Standing, cell_state, last_lines, standing
@@ -94,7 +95,8 @@ def _cells(results: Path, cells: list[dict[str, Any]], runs: dict[str, tuple[str
     for cell in cells:
         name, run = runs.get(cell["identity"], ("", None))
         folder = RunFolder(results / name)
-        states[cell_state(folder, run.state, run.reason, cell["evaluations"]) if run else "waiting"] += 1
+        asked = {CellName.parse(name): found for name, found in cell["evaluations"].items()}
+        states[cell_state(folder, run.state, run.reason, asked) if run else "waiting"] += 1
     return {state: states[state] for state in _STATES if states[state]}
 
 

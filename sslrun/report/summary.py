@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 from sslrun.recipe.schema import NonContrastive, Recipe
+from sslrun.runs.cells import CellName, Number
 from sslrun.runs.folder import RunFolder
 
 _COLUMNS = {  # of the closing table by kind of evaluation: title, metric
@@ -45,13 +46,14 @@ def scores(cells: Sequence[dict[str, Any]], weights: str | None) -> list[list[st
     at = cells[0]["at"] if cells else None
     for cell in (cell for cell in cells if cell["at"] == at):
         columns += [(cell["kind"], title, key) for title, key in _COLUMNS.get(cell["kind"], ())]
-    found = {(cell["kind"], cell["at"]): cell["metrics"] for cell in cells}
+    found = {Number.of_key(CellName.of(cell), key): value for cell in cells for key, value in cell["metrics"].items()}
     kept = sorted({cell["at"] for cell in cells} - {at})
-    labels = {("", at): "this run", **{("", epoch): f"after epoch {epoch}" for epoch in kept}}
-    labels |= {("untrained.", at): starting(weights), ("pixels.", at): "raw pixels"}
+    labels: dict[tuple[str | None, int | None], str] = {(None, at): "this run"}
+    labels |= {(None, epoch): f"after epoch {epoch}" for epoch in kept}
+    labels |= {("untrained", at): starting(weights), ("pixels", at): "raw pixels"}
     rows = [["", *(title for _, title, _ in columns)]]
-    for (prefix, epoch), label in labels.items():
-        values = [found.get((kind, epoch), {}).get(prefix + key) for kind, _, key in columns]
+    for (baseline, epoch), label in labels.items():
+        values = [found.get(Number(kind, epoch, metric, baseline)) for kind, _, metric in columns]
         if any(value is not None for value in values):
             rows.append([label, *("–" if value is None else f"{value:.3f}" for value in values)])
     return rows if columns else []
@@ -102,7 +104,7 @@ def verdict_line(folder: RunFolder, dimension: int) -> str:
 
 def selected_on_test(history: Sequence[dict[str, Any]]) -> str | None:
     """The best number of the authors' probe over all epochs that were probed: chosen on the test set, and said so."""
-    key = "probe.authors_probe.best_on_test"
+    key = Number("authors_probe", metric="best_on_test").signal
     rows = [row for row in history if row.get(key) is not None]
     if not rows:
         return None

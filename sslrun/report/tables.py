@@ -7,6 +7,7 @@ Pandas tables in full precision, made from `collecting.Results` with the formula
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import pandas as pd
@@ -15,6 +16,7 @@ from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
 from sslrun.report.collecting import FINISHED, Results, one_of
 from sslrun.report.statistics import Difference, estimate, judge, paired_difference
+from sslrun.runs.cells import ACCURACY
 
 Labels = tuple[str, ...]
 Values = dict[int, float]
@@ -33,13 +35,12 @@ def default_metrics(results: Results) -> list[str]:
 
 
 def _accuracies(results: Results, columns: Sequence[str]) -> list[str]:
+    numbers = {name: number for name, number in results.numbers.items() if number.baseline is None}
     found = []
-    for column in results.timing:
-        kind = column.removesuffix(".seconds")
-        if column == "seconds" or kind == column:
-            continue
-        names = [name for name in columns if name == kind or name.startswith(f"{kind}.")]
-        found += [name for name in names if name.endswith(".avg") and kind not in names] or names[:1]
+    for cell in dict.fromkeys(replace(number, metric=ACCURACY) for number in numbers.values()):
+        names = [name for name in columns if name in numbers and replace(numbers[name], metric=ACCURACY) == cell]
+        averages = [name for name in names if numbers[name].metric.rpartition(".")[2] == "avg"]
+        found += names[:1] if str(cell) in names else averages or names[:1]
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from sslrun.errors import InputError
 from sslrun.files import locked, read_json, write_json, write_text
+from sslrun.runs.cells import CellName
 from sslrun.runs.history import History
 from sslrun.runs.status import Status, utc_now
 
@@ -112,19 +113,13 @@ class RunFolder:
         self.write_status(status)
         return status
 
-    def evaluation_path(self, kind: str, identity: str, at: int | None = None) -> Path:
-        """Where the cell of evaluation `kind` with this identity lies; `at` is the epoch of a kept encoder."""
-        epoch = "" if at is None else f"-epoch{at}"
-        return self.path / "evaluations" / f"{kind}{epoch}-{identity[:HEX_DIGITS]}.json"
+    def evaluation_path(self, name: CellName, identity: str) -> Path:
+        """Where the cell with this identity lies."""
+        return self.path / "evaluations" / f"{name.stem}-{identity[:HEX_DIGITS]}.json"
 
-    def named_evaluation_path(self, name: str, identity: str) -> Path:
-        """The same by the cell's name: its kind, and `@EPOCH` for a kept encoder."""
-        kind, at = split_cell(name)
-        return self.evaluation_path(kind, identity, at)
-
-    def read_evaluation(self, kind: str, identity: str, at: int | None = None) -> dict[str, Any] | None:
+    def read_evaluation(self, name: CellName, identity: str) -> dict[str, Any] | None:
         """The finished cell with this identity, or none. Raises `InputError` if the full identity differs."""
-        path = self.evaluation_path(kind, identity, at)
+        path = self.evaluation_path(name, identity)
         try:
             cell: dict[str, Any] = read_json(path)
         except FileNotFoundError:
@@ -137,7 +132,7 @@ class RunFolder:
 
     def write_evaluation(self, cell: dict[str, Any]) -> Path:
         """Keep a finished cell: `kind`, `identity`, `at` (an epoch or None), `settings`, `metrics`, `seconds`."""
-        path = self.evaluation_path(cell["kind"], cell["identity"], cell["at"])
+        path = self.evaluation_path(CellName.of(cell), cell["identity"])
         write_json(path, cell)
         return path
 
@@ -152,12 +147,6 @@ class RunFolder:
         """
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         return self.path.rename(self.path.with_name(f"{self.path.name}-old-{stamp}"))
-
-
-def split_cell(name: str) -> tuple[str, int | None]:
-    """The kind of an evaluation and its epoch, from `knn` (the last) or `knn@100`."""
-    kind, _, at = name.partition("@")
-    return kind, int(at) if at else None
 
 
 def split_name(folder_name: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sslrun.errors import InputError
+from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.lease import Holder, holder
 
@@ -51,13 +52,13 @@ def standing(folder: RunFolder) -> Standing:
     )
 
 
-def cell_state(folder: RunFolder, state: str, reason: str | None, evaluations: Mapping[str, str]) -> str:
+def cell_state(folder: RunFolder, state: str, reason: str | None, evaluations: Mapping[CellName, str]) -> str:
     """The state of a grid's cell whose run is in `state`: a finished run that lacks one of the cell's `evaluations`
     (identities by name) is not done, but at work, failed if it left a `reason`, or interrupted.
     """
     if state not in ("done", "collapsed"):
         return state
-    if all(folder.named_evaluation_path(name, identity).exists() for name, identity in evaluations.items()):
+    if all(folder.evaluation_path(name, identity).exists() for name, identity in evaluations.items()):
         return state
     return "running" if holder(folder) else "failed" if reason else "interrupted"
 

@@ -6,10 +6,12 @@ Read from the folders each time; nothing is cached, so nothing can be stale. `ss
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslrun.errors import InputError
+from sslrun.runs.cells import SECONDS, CellName, Number
 from sslrun.runs.folder import RunFolder, split_name
 from sslrun.runs.lease import holder
 from sslrun.runs.status import Status
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 Columns = dict[str, Any]
 LeftOut = list[tuple[str, str]]
 
-BASELINES = ("untrained", "pixels")
 _NOT_RUNS = ("tables", "sweeps", "baselines")
 _TIMES = ("created", "started", "finished", "seconds", "images_per_second")
 
@@ -34,7 +35,8 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
     encoder kept on the way as `knn@100`, and where settings differ from the recipe's as `knn[k=20]`.
 
     `.attrs["left_out"]` lists (path, why) of what could not be read; `.attrs["timing"]` the columns that say when
-    and how fast, which differ between equal runs. Raises `InputError` if there is no such folder.
+    and how fast, which differ between equal runs; `.attrs["numbers"]` has, for each column of an evaluation, the
+    fields of its `Number`. Raises `InputError` if there is no such folder.
     """
     import pandas
 
@@ -42,14 +44,17 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
     if not results.is_dir():
         raise InputError("no such results folder", where=str(results), remedy="Name one: sslrun report DIR")
     left_out: LeftOut = []
-    rows = [row for path in _folders(results) if (row := _row(path, left_out))]
+    numbers: dict[str, Number] = {}
+    rows = [row for path in _folders(results) if (row := _row(path, left_out, numbers))]
     # Parts of a row keep their order whatever the first run lacks: all of the recipe before any signal, and so on.
     names = [list(dict.fromkeys(name for row in rows for name in row[part])) for part in range(4)]
     merged = [{**row[2], **row[3], **row[1], **row[0]} for row in rows]
     columns = list(dict.fromkeys(name for part in names for name in part))
     table = pandas.DataFrame({name: [row.get(name) for row in merged] for name in columns})
     table.attrs["left_out"] = left_out
-    table.attrs["timing"] = [name for name in columns if name in _TIMES or name.endswith(".seconds")]
+    times = {name for name, number in numbers.items() if number.metric == SECONDS}
+    table.attrs["timing"] = [name for name in columns if name in times.union(_TIMES)]
+    table.attrs["numbers"] = {name: asdict(number) for name, number in numbers.items()}
     return table
 
 
@@ -59,8 +64,9 @@ def _folders(results: Path) -> list[Path]:
     )
 
 
-def _row(path: Path, left_out: LeftOut) -> tuple[Columns, Columns, Columns, Columns] | None:
-    """(state, recipe, signals, evaluations) of one run, or none if it has to be left out."""
+def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Columns, Columns, Columns, Columns] | None:
+    """(state, recipe, signals, evaluations) of one run, or none if it has to be left out; `numbers` takes up what the
+    columns of evaluations are."""
     try:
         if "-old-" in path.name and not split_name(path.name)[1]:
             raise ValueError("set aside by --fresh")
@@ -78,7 +84,9 @@ def _row(path: Path, left_out: LeftOut) -> tuple[Columns, Columns, Columns, Colu
     except (OSError, ValueError) as error:
         left_out.append((str(folder.history.path), _why(error)))
     cells = list(_cells(path / "evaluations", left_out))
-    return state, _flat(recipe), signals, evaluation_columns(cells, recipe.get("evaluation") or {})
+    found = evaluation_numbers(cells, recipe.get("evaluation") or {})
+    numbers.update((str(number), number) for number in found)
+    return state, _flat(recipe), signals, {str(number): value for number, value in found.items()}
 
 
 def _state(folder: RunFolder, status: Status) -> Columns:
@@ -113,22 +121,19 @@ def _cells(folder: Path, left_out: LeftOut) -> Iterator[dict[str, Any]]:
             left_out.append((str(path), "not an evaluation: kind, settings or metrics missing"))
 
 
-def evaluation_columns(cells: list[dict[str, Any]], asked: Mapping[str, Any]) -> Columns:
-    """The columns of all cells of one run; `asked` is the recipe's section, whose settings get the plain names."""
-    columns: Columns = {}
+def evaluation_numbers(cells: list[dict[str, Any]], asked: Mapping[str, Any]) -> dict[Number, Any]:
+    """The numbers of all cells of one run; `asked` is the recipe's section, whose settings get the plain names."""
+    numbers: dict[Number, Any] = {}
     for cell in cells:
-        kind, at = cell["kind"], cell.get("at")
-        like = [other["settings"] for other in cells if (other["kind"], other.get("at")) == (kind, at)]
+        name = CellName.of(cell)
+        like = [other["settings"] for other in cells if CellName.of(other) == name]
         agreed = {key: like[0][key] for key in like[0] if all(key in one and one[key] == like[0][key] for one in like)}
-        plain = agreed | (asked.get(kind) or {})
-        own = [f"{k}={_short(v)}" for k, v in cell["settings"].items() if k not in plain or plain[k] != v]
-        column = kind + (f"[{','.join(own)}]" if own else "") + ("" if at is None else f"@{at}")
-        for metric, value in _flat(cell["metrics"]).items():
-            baseline, dot, rest = metric.partition(".")
-            prefix, what = (baseline + dot, rest) if baseline in BASELINES else ("", metric)
-            columns[prefix + column + ("" if what == "accuracy" else f".{what}")] = value
-        columns[f"{column}.seconds"] = cell.get("seconds")
-    return columns
+        plain = agreed | (asked.get(name.kind) or {})
+        own = ",".join(f"{k}={_short(v)}" for k, v in cell["settings"].items() if k not in plain or plain[k] != v)
+        for key, value in _flat(cell["metrics"]).items():
+            numbers[Number.of_key(name, key, own)] = value
+        numbers[Number.of_key(name, SECONDS, own)] = cell.get("seconds")
+    return numbers
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Columns:

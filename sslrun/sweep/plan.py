@@ -11,7 +11,6 @@ from sslrun.errors import InputError
 from sslrun.grids import Cell, Grid
 from sslrun.recipe.messages import nearest
 from sslrun.recipe.schema import Recipe
-from sslrun.runs.folder import split_cell
 from sslrun.sweep.costs import Cost, Key, earlier, evaluation_seconds, recipe_key
 from sslrun.sweep.durations import clock
 from sslrun.sweep.slots import Slots
@@ -183,7 +182,7 @@ def _left(job: Job, folders: Folders, cost: Cost) -> float:
         return cost.epoch * epochs + evaluation
     # What this run took for a kind of evaluation under other settings tells more than the mean over all kinds.
     took = evaluation_seconds(folder)
-    missing = [took.get(split_cell(name)[0], evaluation / len(job.evaluations)) for name in job.missing(folder)]
+    missing = [took.get(name.kind, evaluation / len(job.evaluations)) for name in job.missing(folder)]
     return cost.epoch * max(0, epochs - folder.status.epoch) + sum(missing)
 
 

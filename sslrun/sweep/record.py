@@ -18,7 +18,8 @@ def write_record(results: Path, grid: Grid, jobs: Sequence[Job]) -> Path:
     cells = []
     for cell in grid.cells:
         identity = runs[cell.key]
-        about = {"identity": identity, "evaluations": evaluations(identity, cell.recipe)}
+        named = {str(name): found for name, found in evaluations(identity, cell.recipe).items()}
+        about = {"identity": identity, "evaluations": named}
         cells.append({"labels": cell.labels, "seed": cell.seed, **about})
     path = results / "sweeps" / f"{grid.record_name}.json"
     head = {"grid": grid.record_name, "notes": grid.file.notes, "axes": grid.axes, "seeds": list(grid.file.seeds)}

@@ -21,9 +21,9 @@ from sslrun.errors import RecipeError
 from sslrun.grids import Cell, Grid
 from sslrun.grids.schema import Partial
 from sslrun.grids.space import Space
-from sslrun.runs.folder import RunFolder, find, split_cell
+from sslrun.runs.folder import RunFolder, find
 from sslrun.runs.history import Row
-from sslrun.runs.table import evaluation_columns
+from sslrun.runs.table import evaluation_numbers
 from sslrun.sweep.record import write_record
 from sslrun.sweep.scheduler import Sweep
 from sslrun.sweep.study import Study
@@ -212,10 +212,10 @@ class Search:
 
 def metrics(job: Job, folder: RunFolder) -> dict[str, Any]:
     """A finished run's row of the runs' table: its last epoch's signals, and the evaluations that the job asks for."""
-    named = [(*split_cell(name), identity) for identity, name in job.evaluations.items()]
-    cells = [folder.read_evaluation(kind, identity, at) for kind, at, identity in named]
+    cells = [folder.read_evaluation(name, identity) for identity, name in job.evaluations.items()]
     asked = job.recipes[0].evaluation.model_dump(mode="json")
-    return {**(folder.history.last() or {}), **evaluation_columns([cell for cell in cells if cell], asked)}
+    numbers = evaluation_numbers([cell for cell in cells if cell], asked)
+    return {**(folder.history.last() or {}), **{str(number): value for number, value in numbers.items()}}
 
 
 def label(value: Any) -> str:

@@ -16,6 +16,7 @@ from sslrun.grids import Cell
 from sslrun.jobs import asked_for, cell_identity, epochs_asked_for
 from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe
+from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, find, split_name
 from sslrun.runs.lease import holder
 from sslrun.runs.resolving import run_names
@@ -44,14 +45,14 @@ class Job:
         return tuple(reversed(different.values()))
 
     @cached_property
-    def evaluations(self) -> dict[str, str]:
+    def evaluations(self) -> dict[str, CellName]:
         """The name of each evaluation that is asked for, by its identity."""
         return {found: name for recipe in self.recipes for name, found in evaluations(self.identity, recipe).items()}
 
-    def missing(self, folder: RunFolder) -> list[str]:
+    def missing(self, folder: RunFolder) -> list[CellName]:
         """The names of the evaluations that are asked for and are not in the run's folder."""
         named = self.evaluations.items()
-        return [name for identity, name in named if not folder.named_evaluation_path(name, identity).exists()]
+        return [name for identity, name in named if not folder.evaluation_path(name, identity).exists()]
 
     def state(self, folder: RunFolder | None) -> State:
         """What the run's folder says of it. Raises `InputError` if that has no readable status."""
@@ -74,10 +75,10 @@ class Job:
         return " · ".join([*words, f"seed {first.seed}"])
 
 
-def evaluations(run: str, recipe: Recipe) -> dict[str, str]:
-    """The identity of each evaluation that `recipe` asks of the run with identity `run`, by name: `knn`, `knn@100`."""
+def evaluations(run: str, recipe: Recipe) -> dict[CellName, str]:
+    """The identity of each evaluation that `recipe` asks of the run with identity `run`, by name."""
     return {
-        kind if at is None else f"{kind}@{at}": cell_identity(run, recipe, kind, section, at)
+        (name := CellName(kind, at)): cell_identity(run, recipe, name, section)
         for at in epochs_asked_for(recipe)
         for kind, section in asked_for(recipe).items()
     }

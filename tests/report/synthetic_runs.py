@@ -11,6 +11,7 @@ from typing import Any
 
 from sslrun.recipe import read_recipe, to_yaml
 from sslrun.recipe.schema import Recipe
+from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.status import Status
 
@@ -78,7 +79,7 @@ def write_cell(folder: RunFolder, kind: str, accuracy: float, settings: dict[str
     identity = identity_of(folder.path.name, kind, sorted(settings.items()))
     metrics = {"accuracy": accuracy, "untrained.accuracy": 0.8, "pixels.accuracy": 0.9}
     cell = {"kind": kind, "at": None, "identity": identity, "settings": settings, "metrics": metrics, "seconds": 1.5}
-    folder.evaluation_path(kind, identity).write_text(json.dumps(cell))
+    folder.evaluation_path(CellName(kind), identity).write_text(json.dumps(cell))
     return identity
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sslrun.errors import InputError
+from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, create, find, split_name
 from sslrun.runs.resolving import resolve
 from sslrun.runs.status import Status, utc_now
@@ -112,15 +113,15 @@ def test_evaluation_cells_are_kept_apart_and_compared_in_full(tmp_path: Path) ->
     ]
     paths = [folder.write_evaluation(cell) for cell in cells]
     assert [path.name for path in paths] == [f"knn-{first[:16]}.json", f"knn-epoch100-{second[:16]}.json"]
-    assert folder.read_evaluation("knn", first) == cells[0]
-    assert folder.read_evaluation("knn", second, at=100) == cells[1]
-    assert folder.read_evaluation("knn", second) is None
+    assert folder.read_evaluation(CellName("knn"), first) == cells[0]
+    assert folder.read_evaluation(CellName("knn", 100), second) == cells[1]
+    assert folder.read_evaluation(CellName("knn"), second) is None
     assert sorted(folder.evaluations(), key=str) == sorted(cells, key=str)
     with pytest.raises(InputError, match="nothing of it is reused"):
-        folder.read_evaluation("knn", first[:16] + second[16:])
+        folder.read_evaluation(CellName("knn"), first[:16] + second[16:])
     paths[0].write_text("{")
     with pytest.raises(InputError, match="Remove the file"):
-        folder.read_evaluation("knn", first)
+        folder.read_evaluation(CellName("knn"), first)
     with pytest.raises(ValueError, match="JSON"):
         folder.write_evaluation({**cells[0], "metrics": {"accuracy": math.nan}})
 

@@ -123,8 +123,8 @@ class Engine:
 
 
 def finish(job: Job, folder: RunFolder) -> None:
-    for identity, kind in job.evaluations.items():
-        cell = {"kind": kind, "identity": identity, "at": None, "seconds": 1.0, "settings": {}}
+    for identity, name in job.evaluations.items():
+        cell = {"kind": name.kind, "identity": identity, "at": None, "seconds": 1.0, "settings": {}}
         folder.write_evaluation(cell | {"metrics": {"accuracy": score(job)}})
     folder.update_status(state="done", verdict="healthy")
 

@@ -45,8 +45,8 @@ def folder_of(job: Job, results: Path, **status: Any) -> RunFolder:
 
 
 def evaluate(job: Job, folder: RunFolder) -> None:
-    for identity, kind in job.evaluations.items():
-        folder.write_evaluation({"kind": kind, "identity": identity, "at": None, "settings": {}, "metrics": {}})
+    for identity, name in job.evaluations.items():
+        folder.write_evaluation({"kind": name.kind, "identity": identity, "at": None, "settings": {}, "metrics": {}})
 
 
 def plan_of(jobs: list[Job], grid: Path, results: Path, **options: Any) -> Plan:
@@ -102,12 +102,12 @@ def test_the_plan_adds_up(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
 def test_a_missing_evaluation_costs_what_its_kind_took_with_other_settings(
     jobs: list[Job], grid: Path, tmp_path: Path
 ) -> None:
-    (first, kind), (second, _) = jobs[0].evaluations.items()
+    (first, name), (second, _) = jobs[0].evaluations.items()
     folder = folder_of(jobs[0], tmp_path, state="done", epoch=2)
-    cell = {"kind": kind, "identity": first, "at": None, "settings": {}, "metrics": {}, "seconds": 1.25}
+    cell = {"kind": name.kind, "identity": first, "at": None, "settings": {}, "metrics": {}, "seconds": 1.25}
     folder.write_evaluation(cell)
     assert [entry.seconds for entry in plan_of(jobs[:1], grid, tmp_path).ours] == [1.25]
-    folder.evaluation_path(kind, first).write_text("{")  # damaged: half of what both cost
+    folder.evaluation_path(name, first).write_text("{")  # damaged: half of what both cost
     assert [entry.seconds for entry in plan_of(jobs[:1], grid, tmp_path).ours] == [5]
     folder.write_evaluation(cell)
     folder.write_evaluation({**cell, "identity": second})
