@@ -128,8 +128,8 @@ def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results
     axes, cells = [str(axis) for axis in sweep["axes"]], sweep["cells"]
     by_identity = {identity: number for number, identity in enumerate(runs["identity"])} if len(runs) else {}
     numbers = [by_identity.get(cell["identity"], -1) for cell in cells]
-    table = runs.reindex([number if number >= 0 else None for number in judged]).reset_index(drop=True)
-    there = [number >= 0 for number in judged]
+    table = runs.reindex([number if number >= 0 else None for number in numbers]).reset_index(drop=True)
+    there = [number >= 0 for number in numbers]
     names = table["folder"].tolist() if "folder" in table else [""] * len(cells)
     own = [
         _cell_numbers(folder / name if present else None, cell)
