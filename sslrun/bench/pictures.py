@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sslrun.data import cache
-from sslrun.data.camelyon17 import SIDE as CAMELYON17_SIDE
 from sslrun.data.images import ImageSet
+from sslrun.data.sets.camelyon17 import SIDE as CAMELYON17_SIDE
+from sslrun.data.sets.stl10 import SHAPE as STL10_SHAPE
 from sslrun.data.sources import cache_key, load
-from sslrun.data.stl10 import SHAPE as STL10_SHAPE
 from sslrun.errors import DataError, InputError
 from sslrun.recipe.schema import (
     Camelyon17,

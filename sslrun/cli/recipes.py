@@ -160,8 +160,8 @@ def data_check(
 
     Example: sslrun data check cifar10_directpred --download
     """
-    from sslrun.data.check import check
-    from sslrun.data.check import download as fetch
+    from sslrun.data.sources import check
+    from sslrun.data.sources import download as fetch
     from sslrun.jobs.places import places
 
     plan = read(recipe, changes, imports=imports)

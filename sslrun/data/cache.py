@@ -1,7 +1,7 @@
 """Decoded images kept in one raw file that every process maps: made once, whole or not at all, safely by several.
 
 An entry is a folder of `images.u8` (N·C·H·W bytes) and `header.json`, written last: without a header, or with a file
-of another length, it is made again. All of it may be deleted at any time. `sources` decides what is cached.
+of another length, it is made again. All of it may be deleted at any time. `dataset` says what is cached.
 """
 
 import errno
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sslrun.data.source import Labels, Pixels, Progress, Source
+from sslrun.data.listing import Labels, Listing, Pixels, Progress
 from sslrun.errors import DataError
 from sslrun.files import locked, read_json, replacing, write_text
 
@@ -24,14 +24,21 @@ FORMAT = 1  # raise it when a fix changes decoded pixels
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Entry(NamedTuple):
-    """A cache entry: read-only mapped images (N, C, H, W), labels and domains (N,), names of both."""
+class Decoded(NamedTuple):
+    """Images (N, C, H, W), a read-only map if cached, or vectors (N, D); labels and domains (N,), names of both."""
 
     images: Pixels
     labels: Labels
     class_names: tuple[str, ...]
     domains: Labels | None
     domain_names: tuple[str, ...]
+
+
+def decoded(listing: Listing, index: Labels) -> Decoded:
+    """The listed images at `index`, read into memory."""
+    domains = None if listing.domains is None else listing.domains[index]
+    images = np.concatenate(list(listing.blocks(index)))
+    return Decoded(images, listing.labels[index], listing.class_names, domains, listing.domain_names)
 
 
 def places(root: Path) -> tuple[Path, Path]:
@@ -62,7 +69,7 @@ def entry_name(key: dict[str, Any]) -> str:
     return f"{key['kind']}-{key['part']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def find(root: Path, key: dict[str, Any]) -> Entry | None:
+def find(root: Path, key: dict[str, Any]) -> Decoded | None:
     """The whole, undamaged entry for `key`, or None."""
     for folder in places(root):
         if (entry := _open(folder / entry_name(key), key)) is not None:
@@ -71,9 +78,13 @@ def find(root: Path, key: dict[str, Any]) -> Entry | None:
 
 
 def make(
-    root: Path, key: dict[str, Any], read: Callable[[], tuple[Source, Labels]], progress: Progress | None = None
-) -> Entry:
-    """Decode the images that `read` gives (a source and an index into it) and keep them as the entry for `key`.
+    root: Path,
+    key: dict[str, Any],
+    shape: tuple[int, ...],
+    chosen: Callable[[], tuple[Listing, Labels]],
+    progress: Progress | None = None,
+) -> Decoded:
+    """Decode the images of `shape` (C, H, W) that `chosen` lists and gives the index of; the entry for `key`.
 
     If another process is at it, waits (`progress(0, 0)` is called meanwhile) and takes its result. Raises `DataError`
     for a picture that can't be read, and for a full disk with the bytes needed.
@@ -84,18 +95,18 @@ def make(
             return entry
         for left in ("header.json", "images.u8", *(path.name for path in folder.glob(".*.part"))):
             (folder / left).unlink(missing_ok=True)  # of a damaged entry, or of a process that was killed
-        source, index = read()
-        with _room(folder, len(index) * int(np.prod(source.shape))):
-            _write(folder / "images.u8", source, index, progress)
+        listing, index = chosen()
+        with _room(folder, len(index) * int(np.prod(shape))):
+            _write(folder / "images.u8", listing, index, progress)
             header = {
                 "format": FORMAT,
                 "key": key,
-                "shape": [len(index), *source.shape],
-                "class_names": source.class_names,
-                "labels": source.labels[index].tolist(),
+                "shape": [len(index), *shape],
+                "class_names": listing.class_names,
+                "labels": listing.labels[index].tolist(),
             }
-            if source.domains is not None:
-                header |= {"domain_names": source.domain_names, "domains": source.domains[index].tolist()}
+            if listing.domains is not None:
+                header |= {"domain_names": listing.domain_names, "domains": listing.domains[index].tolist()}
             write_text(folder / "header.json", json.dumps(header))  # indented, labels would take a line each
         made = _open(folder, key)
     if made is None:
@@ -103,10 +114,10 @@ def make(
     return made
 
 
-def _write(path: Path, source: Source, index: Labels, progress: Progress | None) -> None:
+def _write(path: Path, listing: Listing, index: Labels, progress: Progress | None) -> None:
     done = 0
     with replacing(path) as part, part.open("wb") as file:
-        for block in source.blocks(index):
+        for block in listing.blocks(index):
             file.write(np.ascontiguousarray(block).data)
             done += len(block)
             if progress is not None:
@@ -132,7 +143,7 @@ def _room(folder: Path, need: int) -> Iterator[None]:
         raise
 
 
-def _open(folder: Path, key: dict[str, Any]) -> Entry | None:
+def _open(folder: Path, key: dict[str, Any]) -> Decoded | None:
     try:
         header = read_json(folder / "header.json")
         if header["format"] != FORMAT or header["key"] != key:
@@ -144,7 +155,7 @@ def _open(folder: Path, key: dict[str, Any]) -> Entry | None:
         images = np.memmap(path, np.uint8, "r", shape=shape)
         labels = np.array(header["labels"], dtype=np.int64)
         domains = np.array(header["domains"], dtype=np.int64) if "domains" in header else None
-        return Entry(images, labels, tuple(header["class_names"]), domains, tuple(header.get("domain_names", ())))
+        return Decoded(images, labels, tuple(header["class_names"]), domains, tuple(header.get("domain_names", ())))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or damaged: it will be made (again)
 

@@ -1,32 +1,16 @@
 """What of a recipe's data is there, what is missing and how to get it: `sslrun data check RECIPE [--download]`.
 
-Reads labels and lists files, decodes nothing and needs no torch, except to download.
+Reads labels and lists files, decodes nothing and needs no torch. What each kind looks for is its file's in `sets`.
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from sslrun.data import cache, cifar, domainnet, pacs, stl10
-from sslrun.data.pictures import base
-from sslrun.data.source import Labels, Source, Split
-from sslrun.data.sources import cache_key, chosen
-from sslrun.errors import DataError, InputError
-from sslrun.recipe.schema import (
-    Camelyon17,
-    Cifar,
-    Data,
-    Digits,
-    DigitsStyles,
-    DomainFolders,
-    DomainNet,
-    DomainSection,
-    Folder,
-    Gaussian,
-    Pacs,
-    Stl10,
-)
+from sslrun.data import cache
+from sslrun.data.dataset import Dataset
+from sslrun.data.listing import Labels, Listing
+from sslrun.errors import DataError
 
 
 @dataclass
@@ -72,103 +56,37 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {split}" for split, count in counts.items())
 
 
-def check(data: Data, root: Path) -> DataReport:
-    """Look at everything that a run on `data` would read, short of pixels; problems are told, not raised."""
-    report = DataReport(data.kind, _place(data, root))
-    missing = [path for path in _files(data, root) if not path.is_file()]
-    apart = isinstance(data, Stl10) and data.pretrain != "train"  # elsewhere one pretrains on `train`
-    splits: tuple[Split, ...] = ("pretrain", "train", "test") if apart else ("train", "test")
-    if isinstance(data, Gaussian):
-        splits = ("pretrain",)
-    if isinstance(data, DomainSection):
-        splits = ("train", "validation", "test")
-    for split in splits:
+def check(dataset: Dataset) -> DataReport:
+    """Look at everything that a run would read, short of pixels; problems are told, not raised."""
+    report = DataReport(dataset.section.kind, dataset.place)
+    for split in dataset.splits:
+        if (split, dataset.part(split)) == ("pretrain", "train"):
+            continue
         try:
-            source, index = chosen(data, root, split)
-            key = cache_key(data, root, split)
-            cached = key is not None and cache.find(root, key) is not None
-            report.cache_place = None if key is None else str(cache.place(root))
+            listing, index = dataset.chosen(split)
+            key = dataset.cache_key(split)
+            made = key is not None and cache.find(dataset.root, key) is not None
+            report.cache_place = None if key is None else str(cache.place(dataset.root))
         except DataError as error:
             if str(error) not in report.problems:
                 report.problems.append(str(error))
             continue
         report.counts[split] = len(index)
-        report.class_names, report.shape = source.class_names, source.shape
-        for name, count in zip(source.domain_names, _counted(source, index), strict=True):
+        report.class_names, report.shape = listing.class_names, dataset.shape
+        for name, count in zip(listing.domain_names, _counted(listing, index), strict=True):
             report.domain_counts.setdefault(name, {}).update({split: count} if count else {})
         if key is not None:
-            size = len(index) * int(np.prod(source.shape))
+            size = len(index) * int(np.prod(dataset.shape))
             report.cache_bytes += size
-            report.cache_missing_bytes += 0 if cached else size
+            report.cache_missing_bytes += 0 if made else size
+    missing = [path.name for path in dataset.files if not path.is_file()]
     if len(missing) > 1:
-        report.problems.append(f"missing in all: {', '.join(path.name for path in missing)}")
+        report.problems.append(f"missing in all: {', '.join(missing)}")
     return report
 
 
-def _counted(source: Source, index: Labels) -> list[int]:
+def _counted(listing: Listing, index: Labels) -> list[int]:
     """How many of the images at `index` are of each domain."""
-    domains = np.zeros(0, dtype=np.int64) if source.domains is None else source.domains[index]
-    counts: list[int] = np.bincount(domains, minlength=len(source.domain_names)).tolist()
+    domains = np.zeros(0, dtype=np.int64) if listing.domains is None else listing.domains[index]
+    counts: list[int] = np.bincount(domains, minlength=len(listing.domain_names)).tolist()
     return counts
-
-
-def download(data: Data, root: Path) -> None:
-    """Fetch STL-10 or CIFAR into `root` with torchvision's downloaders; files that are right are not fetched again.
-
-    What is built in or drawn needs nothing. Raises `InputError` for what has no downloader, `DataError` if the download
-    fails.
-    """
-    if isinstance(data, Digits | DigitsStyles | Gaussian):
-        return
-    if isinstance(data, Folder):
-        raise InputError(
-            "class folders have no downloader",
-            where="data.kind",
-            remedy=f"Put the pictures under {base(data, root)}/{data.train}/CLASS/ and .../{data.test}/CLASS/",
-        )
-    if isinstance(data, Pacs | DomainNet | Camelyon17 | DomainFolders):
-        raise InputError(
-            f"{data.kind} has no downloader",
-            where="data.kind",
-            remedy=f"Get it from its publishers and unpack it at {base(data, root)}; without --download this command "
-            "says what should lie there.",
-        )
-    from torchvision import datasets
-
-    downloaders = {"stl10": datasets.STL10, "cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        downloaders[data.kind](str(root), download=True)
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"the download failed: {error}", where=str(root), remedy="Try again, or copy it there."
-        ) from error
-
-
-def _files(data: Data, root: Path) -> list[Path]:
-    match data:
-        case Stl10():
-            return stl10.files(data, root)
-        case Cifar():
-            return cifar.files(data, root)
-        case Pacs():
-            return [path for both in pacs.files(data, root) for path in both]
-        case DomainNet():
-            return [path for both in domainnet.files(data, root) for path in both]
-        case _:
-            return []
-
-
-def _place(data: Data, root: Path) -> str:
-    match data:
-        case Digits() | DigitsStyles():
-            return "built in"
-        case Gaussian():
-            return "drawn"
-        case Stl10():
-            return str(root / stl10.FOLDER)
-        case Cifar():
-            return str(root / cifar.LAYOUTS[data.kind].folder)
-        case Folder() | Pacs() | DomainNet() | Camelyon17() | DomainFolders():
-            return str(base(data, root))
-    raise TypeError(f"nothing here for {data.kind}")

@@ -1,65 +1,65 @@
-"""Sets of several domains: which of their images a split is, and what those have in common that lie in files.
+"""Sets of several domains: which of their images a split is.
 
 Pretraining and fitting see the training images of the source domains, model selection their held-out images, and the
-test all images of the target domains. `pacs`, `domainnet`, `camelyon17`, `domain_folders` and `digits_styles` say
-which image is of which domain and which are held out from learning.
+test all images of the target domains. Each kind in `sets` says which image is of which domain and which are held out
+from learning.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from abc import abstractmethod
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sslrun.data.pictures import decoded
-from sslrun.data.source import Labels, Source, Split
+from sslrun.data.dataset import Dataset
+from sslrun.data.listing import Listing, Split
 from sslrun.errors import DataError
+from sslrun.recipe.schema import DomainSection
 
 
-@dataclass(frozen=True, eq=False)
-class Domains:
-    """The domain of each of N images, and whether it is held out from learning in its domain."""
+class DomainSet(Dataset):
+    """A set of several domains, of which `held_out` keeps some from learning."""
 
-    numbers: Labels  # (N,)
-    names: tuple[str, ...]
-    validation: NDArray[np.bool_]  # (N,)
+    section: DomainSection
+    splits = ("train", "validation", "test")
 
-    def split(self, whole: Source, held_out: Sequence[str], split: Split) -> Source:
-        """The images of `split` out of all those of `whole`, where the domains `held_out` are the targets."""
-        target = np.isin(self.numbers, [self.names.index(name) for name in held_out])
-        if split == "test" and held_out:
-            wanted = target
-        elif split in ("test", "validation"):
-            wanted = ~target & self.validation
-        else:
-            wanted = ~target & ~self.validation
-        index = np.flatnonzero(wanted)
-        return replace(
-            whole,
-            labels=whole.labels[index],
-            blocks=lambda part: whole.blocks(index[part]),
-            domains=self.numbers[index],
-            domain_names=self.names,
-        )
+    @cached_property
+    def whole(self) -> Listing:
+        """The images of all domains, found once. Raises `DataError` as `find` does."""
+        return self.find()
 
+    @abstractmethod
+    def find(self) -> Listing:
+        """Find the images of all domains. Raises `DataError` for what is missing or wrong."""
 
-@dataclass(frozen=True, eq=False)
-class DomainPictures:
-    """All pictures of a set: N paths below `folder`, and what is known of each."""
+    def part(self, split: Split) -> str:
+        """Where no domain is held out, the images that choose are the test too."""
+        return "validation" if split == "test" and not self.section.held_out else super().part(split)
 
-    folder: Path
-    names: Sequence[str]
-    labels: Labels  # (N,)
-    class_names: tuple[str, ...]
-    domains: Domains
-    sizes: Sequence[int] = ()  # in bytes, where a fingerprint needs them
+    def decoding(self) -> dict[str, Any]:
+        return {"held_out": list(self.section.held_out)}
 
-    def source(self, held_out: Sequence[str], split: Split, side: int) -> Source:
-        """The pictures of a split as squares of `side`. Raises `DataError` if there are none."""
-        whole = Source(self.labels, self.class_names, (3, side, side), decoded(self.folder, self.names, side))
-        found = self.domains.split(whole, held_out, split)
+    def listing(self, split: Split) -> Listing:
+        """The images of a split. Raises `DataError` if there are none."""
+        found = in_split(self.whole, self.section.held_out, split)
         if not len(found.labels):
-            held = f"with {', '.join(held_out)} held out" if held_out else "with no domain held out"
-            raise DataError(f"no images for {split} {held}", where=str(self.folder))
+            held_out = ", ".join(self.section.held_out) or "no domain"
+            raise DataError(f"no images for {split} with {held_out} held out", where=self.place)
         return found
+
+
+def in_split(whole: Listing, held_out: tuple[str, ...], split: Split) -> Listing:
+    """The images of a split out of those of all domains, where the domains `held_out` are the targets."""
+    domains = np.zeros(0, dtype=np.int64) if whole.domains is None else whole.domains
+    target = np.isin(domains, [whole.domain_names.index(name) for name in held_out])
+    if split == "test" and held_out:
+        wanted = target
+    elif split in ("test", "validation"):
+        wanted = ~target & whole.validation
+    else:
+        wanted = ~target & ~whole.validation
+    index = np.flatnonzero(wanted)
+    return replace(
+        whole, labels=whole.labels[index], domains=domains[index], blocks=lambda part: whole.blocks(index[part])
+    )

@@ -1,21 +1,21 @@
 """Pictures in files: found in class folders, and decoded to squares of one side.
 
-Squares are as torchvision's Resize and CenterCrop make them. Decoding is slow, so `cache` keeps the result. `folder`,
-`domain_folders` and the sets with lists of files stand on it.
+Squares are as torchvision's Resize and CenterCrop make them. Decoding is slow, so `cache` keeps the result. `domains`
+and `picture_lists` go on from here.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from sslrun.data.source import Labels, Pixels
-from sslrun.errors import DataError
-from sslrun.recipe.schema import Camelyon17, DomainFolders, DomainNet, Folder, Pacs
+from sslrun.data.dataset import Dataset
+from sslrun.data.listing import Labels, Pixels
+from sslrun.errors import DataError, InputError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 LITTER = ("thumbs.db", "desktop.ini")  # what Windows leaves behind; hidden files are passed over too
@@ -30,9 +30,33 @@ class Picture(NamedTuple):
     size: int
 
 
-def base(data: Folder | Pacs | DomainNet | Camelyon17 | DomainFolders, root: Path) -> Path:
-    """The data set's folder: `data.path`, below `root` unless it is absolute."""
-    return root / Path(data.path).expanduser()
+class PictureSet(Dataset):
+    """A set of pictures below the section's `path`, decoded to squares of its `store`."""
+
+    section: Any
+    cached = True
+
+    @property
+    def folder(self) -> Path:
+        """The section's `path`, below the data folder unless it is absolute."""
+        return self.root / Path(self.section.path).expanduser()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return 3, self.section.store, self.section.store
+
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
+    def download(self) -> None:
+        """Raise `InputError`: pictures in files come from their publishers, or are one's own."""
+        raise InputError(
+            f"{self.section.kind} has no downloader",
+            where="data.kind",
+            remedy=f"Get it from its publishers and unpack it at {self.folder}; without --download this command "
+            "says what should lie there.",
+        )
 
 
 def in_class_folders(folder: Path, below: str) -> list[Picture]:
@@ -81,8 +105,8 @@ def _endings() -> str:
     return ", ".join(ENDINGS[:-1]) + f" or {ENDINGS[-1]}"
 
 
-def decoded(folder: Path, names: Sequence[str], side: int) -> Callable[[Labels], Iterator[Pixels]]:
-    """The `blocks` of a `Source` whose images are the pictures `names` below `folder`, decoded to squares of `side`."""
+def reader(folder: Path, names: Sequence[str], side: int) -> Callable[[Labels], Iterator[Pixels]]:
+    """The `blocks` of a listing of the pictures `names` below `folder`, decoded to squares of `side`."""
 
     def blocks(index: Labels) -> Iterator[Pixels]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow works outside Python's lock

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sslrun.bench.pictures import stored_shape
-from sslrun.data.check import check
+from sslrun.data.sources import check
 from sslrun.doctor.machine import gib
 from sslrun.jobs import choose_device
 from sslrun.methods import Method, build_encoder, build_method

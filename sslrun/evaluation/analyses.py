@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sslrun.data.images import ImageSet
-from sslrun.data.source import evenly
+from sslrun.data.listing import evenly
 from sslrun.errors import DataError
 from sslrun.evaluation.domain_probe import domain_probe
 from sslrun.evaluation.knn import unit

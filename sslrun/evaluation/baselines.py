@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sslrun.data.fingerprint import fingerprint
+from sslrun.data.sources import fingerprint
 from sslrun.files import read_json, write_json
 from sslrun.recipe.identity import NUMERICS, science, weights_digest
 from sslrun.recipe.schema import Recipe

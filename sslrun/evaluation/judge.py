@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sslrun.data.images import ImageSet
-from sslrun.data.source import Split
+from sslrun.data.listing import Split
 from sslrun.data.sources import load
 from sslrun.evaluation.analyses import analyse, balanced, domains_of
 from sslrun.evaluation.baselines import baseline_metrics

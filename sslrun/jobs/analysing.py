@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from sslrun.data.fingerprint import fingerprint
+from sslrun.data.sources import fingerprint
 from sslrun.errors import InputError
 from sslrun.evaluation.analyses import domains_of, plane
 from sslrun.evaluation.judge import Judge

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from sslrun.data.fingerprint import fingerprint
+from sslrun.data.sources import fingerprint
 from sslrun.errors import InputError
 from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe

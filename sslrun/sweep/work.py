@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from sslrun.data.fingerprint import fingerprint
+from sslrun.data.sources import fingerprint
 from sslrun.errors import InputError
 from sslrun.grids import Cell
 from sslrun.jobs import asked_for, cell_identity, epochs_asked_for

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tiny_data import Written
 
 from sslrun.data.batches import Batches, choose_stream
+from sslrun.data.dataset import open_dataset
 from sslrun.data.images import ImageSet
-from sslrun.data.sources import load
 from sslrun.errors import InputError
 from sslrun.recipe.schema import Stl10
 
@@ -56,7 +56,7 @@ def test_an_epoch_gives_the_images_in_its_order(count: int, last_batch: str, str
 
 
 def test_streaming_from_the_cache_gives_the_same_bits(stl10: Written) -> None:
-    images = load(Stl10(kind="stl10"), stl10.root, "pretrain")
+    images = open_dataset(Stl10(kind="stl10"), stl10.root).images("pretrain")
     resident, streamed = batches(images), batches(images, stream=True)
     for epoch in (0, 1):
         for first in (0, 2, 5, 6):

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from domain_trees import CAMELYON17, colour, write_camelyon17
 
-from sslrun.data.fingerprint import fingerprint
-from sslrun.data.sources import load
+from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError
 
 TABLE = "camelyon17_v1.0/metadata.csv"
@@ -19,7 +18,7 @@ def test_the_table_decides_splits_labels_and_hospitals(tmp_path: Path) -> None:
     rows = list(csv.DictReader((tmp_path / TABLE).open()))
     assert rows[0]["patient"] == "004"  # text: no number
     for split, centres, parts in (("train", "034", "0"), ("validation", "034", "1"), ("test", "12", "01")):
-        found = load(CAMELYON17, tmp_path, split)  # type: ignore[arg-type]  # a loop over literals
+        found = open_dataset(CAMELYON17, tmp_path).images(split)  # type: ignore[arg-type]  # a loop over literals
         expected = [row for row in rows if row["center"] in centres and row["split"] in parts]
         assert found.domains is not None
         assert found.images.shape == (len(expected), 3, 96, 96)
@@ -35,18 +34,18 @@ def test_the_table_decides_splits_labels_and_hospitals(tmp_path: Path) -> None:
 def test_other_hospitals_can_be_the_targets(tmp_path: Path) -> None:
     write_camelyon17(tmp_path)
     data = CAMELYON17.model_copy(update={"held_out": ("hospital_0",)})
-    assert [len(load(data, tmp_path, split)) for split in ("train", "validation", "test")] == [16, 8, 6]
+    assert [len(open_dataset(data, tmp_path).images(split)) for split in ("train", "validation", "test")] == [16, 8, 6]
 
 
 def test_a_table_with_other_columns_in_another_order_is_read(tmp_path: Path) -> None:
     write_camelyon17(tmp_path)
-    before = load(CAMELYON17, tmp_path, "test").images.clone()
+    before = open_dataset(CAMELYON17, tmp_path).images("test").images.clone()
     rows = list(csv.DictReader((tmp_path / TABLE).open()))
     with (tmp_path / TABLE).open("w", newline="") as file:
         table = csv.DictWriter(file, ["split", "center", "tumor", "y_coord", "x_coord", "node", "patient", "more"])
         table.writeheader()
         table.writerows({key: row.get(key, "") for key in table.fieldnames} for row in rows)
-    assert bool((load(CAMELYON17, tmp_path, "test").images == before).all())
+    assert bool((open_dataset(CAMELYON17, tmp_path).images("test").images == before).all())
 
 
 @pytest.mark.parametrize(
@@ -65,15 +64,15 @@ def test_a_wrong_table_is_named_by_line(tmp_path: Path, edit: Callable[[str], st
     path = tmp_path / TABLE
     path.write_text(edit(path.read_text()))
     with pytest.raises(DataError, match=rf"metadata.csv{told}"):
-        load(CAMELYON17, tmp_path, "train")
+        open_dataset(CAMELYON17, tmp_path).images("train")
 
 
 def test_another_table_has_another_fingerprint(tmp_path: Path) -> None:
     write_camelyon17(tmp_path)
-    before = fingerprint(CAMELYON17, tmp_path)
+    before = open_dataset(CAMELYON17, tmp_path).fingerprint
     path = tmp_path / TABLE
     path.write_text(path.read_text()[:-8])
-    assert fingerprint(CAMELYON17, tmp_path) != before
+    assert open_dataset(CAMELYON17, tmp_path).fingerprint != before
     path.unlink()
     with pytest.raises(DataError, match=r"metadata.csv: no such file\nCamelyon17-WILDS is expected as"):
-        fingerprint(CAMELYON17, tmp_path)
+        assert open_dataset(CAMELYON17, tmp_path).fingerprint

@@ -7,8 +7,8 @@ import pytest
 from tiny_data import Written, write_cifar10, write_pictures
 from torchvision import datasets
 
-from sslrun.data.check import check, download
-from sslrun.data.sources import load
+from sslrun.data.check import check
+from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError, InputError
 from sslrun.recipe.schema import Cifar, Digits, Folder, Stl10
 
@@ -17,30 +17,34 @@ PICTURES = Folder(kind="folder", path="set", store=20)
 
 def test_counts_and_the_cache_before_and_after_it_is_made(tmp_path: Path) -> None:
     write_pictures(tmp_path)
-    report = check(PICTURES, tmp_path)
+    report = check(open_dataset(PICTURES, tmp_path))
     assert report.ok
     assert report.counts == {"train": 15, "test": 6}
     assert report.class_names == ("cat", "dog", "fish")
     assert report.cache_bytes == report.cache_missing_bytes == 21 * 3 * 20 * 20
     assert not list((tmp_path / ".sslrun-cache").iterdir())
-    load(PICTURES, tmp_path, "train")
-    assert check(PICTURES, tmp_path).cache_missing_bytes == 6 * 3 * 20 * 20
-    load(PICTURES, tmp_path, "test")
-    assert "made already" in check(PICTURES, tmp_path).text()
+    open_dataset(PICTURES, tmp_path).images("train")
+    assert check(open_dataset(PICTURES, tmp_path)).cache_missing_bytes == 6 * 3 * 20 * 20
+    open_dataset(PICTURES, tmp_path).images("test")
+    assert "made already" in check(open_dataset(PICTURES, tmp_path)).text()
 
 
 def test_stl10_cifar_and_digits_are_counted(stl10: Written) -> None:
-    assert check(Stl10(kind="stl10", limit=20), stl10.root).counts == {"pretrain": 20, "train": 12, "test": 5}
+    assert check(open_dataset(Stl10(kind="stl10", limit=20), stl10.root)).counts == {
+        "pretrain": 20,
+        "train": 12,
+        "test": 5,
+    }
     write_cifar10(stl10.root)
-    report = check(Cifar(kind="cifar10", verify=False), stl10.root)
+    report = check(open_dataset(Cifar(kind="cifar10", verify=False), stl10.root))
     assert (report.counts, report.shape, report.cache_place) == ({"train": 30, "test": 6}, (3, 32, 32), None)
-    assert "1,400 train, 397 test; 10 classes" in check(Digits(kind="digits"), stl10.root).text()
+    assert "1,400 train, 397 test; 10 classes" in check(open_dataset(Digits(kind="digits"), stl10.root)).text()
 
 
 def test_all_that_is_missing_is_told_with_the_way_to_get_it(stl10: Written) -> None:
     for name in ("test_X.bin", "unlabeled_X.bin"):
         (stl10.root / "stl10_binary" / name).unlink()
-    report = check(Stl10(kind="stl10"), stl10.root)
+    report = check(open_dataset(Stl10(kind="stl10"), stl10.root))
     assert not report.ok
     assert "test_X.bin: no such file" in report.text()
     assert "missing in all: test_X.bin, unlabeled_X.bin" in report.text()
@@ -51,24 +55,24 @@ def test_all_that_is_missing_is_told_with_the_way_to_get_it(stl10: Written) -> N
 def test_a_wrong_file_is_a_problem_not_a_crash(tmp_path: Path) -> None:
     write_cifar10(tmp_path)
     (tmp_path / "cifar-10-batches-py/test_batch").write_bytes(b"x")
-    report = check(Cifar(kind="cifar10", verify=False), tmp_path)
+    report = check(open_dataset(Cifar(kind="cifar10", verify=False), tmp_path))
     assert report.counts == {"train": 30}
     assert "test_batch: cut off or not a pickle" in report.text()
-    assert "no such folder" in check(PICTURES, tmp_path).text()
+    assert "no such folder" in check(open_dataset(PICTURES, tmp_path)).text()
 
 
 def test_download_goes_through_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(datasets, "CIFAR100", lambda root, **options: asked.append((root, options)))
-    download(Cifar(kind="cifar100"), tmp_path / "new")
-    download(Digits(kind="digits"), tmp_path)
+    open_dataset(Cifar(kind="cifar100"), tmp_path / "new").download()
+    open_dataset(Digits(kind="digits"), tmp_path).download()
     assert asked == [(str(tmp_path / "new"), {"download": True})]
     with pytest.raises(InputError, match="class folders have no downloader"):
-        download(PICTURES, tmp_path)
+        open_dataset(PICTURES, tmp_path).download()
 
     def fail(root: str, download: bool) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr(datasets, "STL10", fail)
     with pytest.raises(DataError, match="no route to host"):
-        download(Stl10(kind="stl10"), tmp_path)
+        open_dataset(Stl10(kind="stl10"), tmp_path).download()

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from sslrun.data.digits_styles import assign, draw
-from sslrun.data.sources import load
+from sslrun.data.dataset import open_dataset
+from sslrun.data.sets.digits_styles import assign, draw
 from sslrun.recipe.schema import DigitsStyles
 
 NAMES = ("chalk", "halftone", "ink", "neon")
@@ -34,22 +34,22 @@ def unit(planes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def test_styles_are_class_balanced_quarters_split_four_to_one() -> None:
-    domains = assign(LABELS)
-    assert domains.names == NAMES
+    styles, validation = assign(LABELS)
+    assert DigitsStyles.DOMAINS == NAMES
     for label in range(10):
-        quarters = np.bincount(domains.numbers[label == LABELS], minlength=4)
+        quarters = np.bincount(styles[label == LABELS], minlength=4)
         assert quarters.max() - quarters.min() <= 1
         for style in range(4):
-            held_out = domains.validation[(label == LABELS) & (domains.numbers == style)]
+            held_out = validation[(label == LABELS) & (styles == style)]
             assert held_out.sum() == len(held_out) // 5
 
 
 def test_every_digit_is_in_exactly_one_style_and_can_be_told_from_all_others(tmp_path: Path) -> None:
-    domains, candidates = assign(LABELS), unit(strokes(VALUES))
+    (styles, _), candidates = assign(LABELS), unit(strokes(VALUES))
     counted = 0
     for style, name in enumerate(NAMES):
-        found = load(DigitsStyles(kind="digits_styles", held_out=(name,)), tmp_path, "test")  # type: ignore[arg-type]
-        own = np.flatnonzero(domains.numbers == style)
+        found = open_dataset(DigitsStyles(kind="digits_styles", held_out=(name,)), tmp_path).images("test")  # type: ignore[arg-type]
+        own = np.flatnonzero(styles == style)
         assert np.array_equal(found.labels.numpy(), LABELS[own])
         assert set(found.domains.tolist() if found.domains is not None else ()) == {style}
         counted += len(found)
@@ -62,7 +62,7 @@ def test_every_digit_is_in_exactly_one_style_and_can_be_told_from_all_others(tmp
 
 def test_the_bytes_are_the_same_whatever_is_held_out(tmp_path: Path) -> None:
     def images(split: Any, *held_out: Any) -> torch.Tensor:
-        return load(DigitsStyles(kind="digits_styles", held_out=held_out), tmp_path, split).images
+        return open_dataset(DigitsStyles(kind="digits_styles", held_out=held_out), tmp_path).images(split).images
 
     ink = images("test", "ink")
     others = images("test", "chalk", "halftone", "neon")

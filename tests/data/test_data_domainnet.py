@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from domain_trees import DOMAINNET, OTHERS, UDG20, colour, write_domainnet
 
-from sslrun.data.sources import chosen, load
+from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError
 from sslrun.recipe.schema import DomainNet
 
@@ -18,7 +18,7 @@ def test_both_directions_have_their_sources_and_targets(tmp_path: Path) -> None:
     for targets, sources in ((FIRST, SECOND), (SECOND, FIRST)):
         data = DomainNet(kind="domainnet", held_out=targets, store=16)  # type: ignore[arg-type]
         for split, domains, each in (("train", sources, 2), ("validation", sources, 1), ("test", targets, 3)):
-            found = chosen(data, tmp_path, split)[0]  # type: ignore[arg-type]  # a loop over literals
+            found = open_dataset(data, tmp_path).chosen(split)[0]  # type: ignore[arg-type]  # a loop over literals
             assert found.domains is not None
             assert [found.domain_names[number] for number in sorted({*found.domains})] == list(domains)
             assert found.class_names == UDG20
@@ -27,7 +27,7 @@ def test_both_directions_have_their_sources_and_targets(tmp_path: Path) -> None:
 
 def test_labels_are_the_places_in_the_fixed_order_of_the_20_classes(tmp_path: Path) -> None:
     write_domainnet(tmp_path)
-    found = load(DOMAINNET, tmp_path, "validation")
+    found = open_dataset(DOMAINNET, tmp_path).images("validation")
     assert found.domains is not None
     for image, label, domain in zip(found.images, found.labels, found.domains, strict=True):
         [picture] = (tmp_path / "DomainNet" / found.domain_names[domain] / UDG20[label]).glob("*_000001.jpg")
@@ -37,7 +37,7 @@ def test_labels_are_the_places_in_the_fixed_order_of_the_20_classes(tmp_path: Pa
 def test_all_classes_are_numbered_by_the_lists(tmp_path: Path) -> None:
     write_domainnet(tmp_path)
     data = DOMAINNET.model_copy(update={"classes": "all"})
-    source, index = chosen(data, tmp_path, "train")
+    source, index = open_dataset(data, tmp_path).chosen("train")
     assert source.class_names == tuple(sorted([*UDG20, *OTHERS]))
     assert len(index) == 3 * 22 * 2
 
@@ -50,10 +50,10 @@ def test_lists_that_number_classes_differently_are_foreign(tmp_path: Path, class
     path.write_text(text.replace("/bee/real_002_000000.jpg 2", "/bee/real_002_000000.jpg 3"))
     data = DOMAINNET.model_copy(update={"classes": classes})
     with pytest.raises(DataError, match=r"real_train.txt:\d+: 'bee' has number 3, as 'bird' at .*clipart_train.txt"):
-        load(data, tmp_path, "train")
+        open_dataset(data, tmp_path).images("train")
     path.write_text(text.replace("/bee/real_002_000000.jpg 2", "/bee/real_002_000000.jpg 99"))
     with pytest.raises(DataError, match="give 'bee' several numbers"):
-        load(DOMAINNET.model_copy(update={"classes": "all"}), tmp_path, "train")
+        open_dataset(DOMAINNET.model_copy(update={"classes": "all"}), tmp_path).images("train")
 
 
 def test_a_domain_without_one_of_the_classes_is_told(tmp_path: Path) -> None:
@@ -61,13 +61,13 @@ def test_a_domain_without_one_of_the_classes_is_told(tmp_path: Path) -> None:
     path = tmp_path / "DomainNet/quickdraw_train.txt"
     path.write_text("".join(line for line in path.open() if "/violin/" not in line))
     with pytest.raises(DataError, match=r"quickdraw_train.txt: no picture of the class 'violin'"):
-        load(DOMAINNET, tmp_path, "test")
+        open_dataset(DOMAINNET, tmp_path).images("test")
 
 
 def test_only_pictures_of_the_chosen_classes_are_needed(tmp_path: Path) -> None:
     write_domainnet(tmp_path)
     for picture in (tmp_path / "DomainNet").glob("*/zebra/*"):
         picture.unlink()
-    assert len(chosen(DOMAINNET, tmp_path, "train")[1]) == 120
+    assert len(open_dataset(DOMAINNET, tmp_path).chosen("train")[1]) == 120
     with pytest.raises(DataError, match=r"clipart_train.txt:\d+: names no file: .*zebra"):
-        chosen(DOMAINNET.model_copy(update={"classes": "all"}), tmp_path, "train")
+        open_dataset(DOMAINNET.model_copy(update={"classes": "all"}), tmp_path).chosen("train")

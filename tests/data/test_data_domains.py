@@ -1,6 +1,7 @@
 """What all sets of several domains share: splits, numbers of domains, limit, cache, fingerprints, the check."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +25,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_data import write_pictures
 
-from sslrun.data.check import check, download
-from sslrun.data.domains import Domains
-from sslrun.data.fingerprint import fingerprint
+from sslrun.data.check import check
+from sslrun.data.dataset import open_dataset
+from sslrun.data.domains import in_split
 from sslrun.data.images import ImageSet
-from sslrun.data.source import Source, evenly, in_memory
-from sslrun.data.sources import cache_key, load
+from sslrun.data.listing import evenly, in_memory
 from sslrun.errors import DataError, InputError, RecipeError
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Cifar, Digits, DigitsStyles, DomainFolders, Folder
@@ -70,7 +70,7 @@ def of_pictures(root: Path, data: Any, domains: set[str]) -> set[tuple[int, ...]
 def test_splits_are_disjoint_and_whole_and_the_targets_stay_unseen(written: Written) -> None:
     data, root = written
     pretrain, train, validation, test = (
-        load(data, root, split) for split in ("pretrain", "train", "validation", "test")
+        open_dataset(data, root).images(split) for split in ("pretrain", "train", "validation", "test")
     )
     names, held_out = train.domain_names, set(data.held_out)
     assert torch.equal(pretrain.images, train.images)
@@ -87,7 +87,7 @@ def test_splits_are_disjoint_and_whole_and_the_targets_stay_unseen(written: Writ
 
 def test_without_targets_all_domains_are_learnt_from_and_their_held_out_images_judge(written: Written) -> None:
     data, root = written.data.model_copy(update={"held_out": ()}), written.root
-    train, validation, test = (load(data, root, split) for split in ("train", "validation", "test"))
+    train, validation, test = (open_dataset(data, root).images(split) for split in ("train", "validation", "test"))
     assert torch.equal(validation.images, test.images)
     assert colours(train) | colours(test) == of_pictures(root, data, set(train.domain_names))
     assert not colours(train) & colours(test)
@@ -97,9 +97,9 @@ def test_without_targets_all_domains_are_learnt_from_and_their_held_out_images_j
 
 def test_the_cache_keeps_domains_and_each_choice_of_targets_has_its_own(written: Written) -> None:
     data, root = written
-    first = load(data, root, "train")
-    again = load(data, root, "pretrain", lambda *_: pytest.fail("decoded again"))
-    other = load(data.model_copy(update={"held_out": first.domain_names[-1:]}), root, "train")
+    first = open_dataset(data, root).images("train")
+    again = open_dataset(data, root).images("pretrain", lambda *_: pytest.fail("decoded again"))
+    other = open_dataset(data.model_copy(update={"held_out": first.domain_names[-1:]}), root).images("train")
     assert first.domains is not None
     assert again.domains is not None
     assert other.domains is not None
@@ -111,44 +111,44 @@ def test_the_cache_keeps_domains_and_each_choice_of_targets_has_its_own(written:
 
 def test_limit_takes_each_class_of_each_domain_in_turn_and_leaves_what_judges_whole(written: Written) -> None:
     data, root = written
-    full = load(data, root, "train")
+    full = open_dataset(data, root).images("train")
     assert full.domains is not None
     groups = len({*zip(full.domains.tolist(), full.labels.tolist(), strict=True)})
     limited = data.model_copy(update={"limit": groups})
-    few = load(limited, root, "train")
+    few = open_dataset(limited, root).images("train")
     assert few.domains is not None
     assert len({*zip(few.domains.tolist(), few.labels.tolist(), strict=True)}) == len(few) == groups
     for split in ("validation", "test"):
-        assert len(load(limited, root, split)) == len(load(data, root, split))
+        assert len(open_dataset(limited, root).images(split)) == len(open_dataset(data, root).images(split))
 
 
 def test_the_fingerprint_is_of_content_not_of_place_or_targets(written: Written, tmp_path: Path) -> None:
     data, root = written
-    before = fingerprint(data, root)
-    assert fingerprint(data.model_copy(update={"held_out": (), "limit": 20}), root) == before
+    before = open_dataset(data, root).fingerprint
+    assert open_dataset(data.model_copy(update={"held_out": (), "limit": 20}), root).fingerprint == before
     moved = next(root.glob("[!.]*")).rename(tmp_path / "moved")
     moved_data = data.model_copy(update={"path": str(moved)})
-    assert fingerprint(moved_data, root / "nowhere") == before
+    assert open_dataset(moved_data, root / "nowhere").fingerprint == before
     if data.kind != "camelyon17":  # its table stands for the patches
         picture = sorted(path for path in moved.rglob("*") if path.suffix in (".jpg", ".png"))[0]
         picture.write_bytes(picture.read_bytes() + b"x")
-        assert fingerprint(moved_data, root) != before
+        assert open_dataset(moved_data, root).fingerprint != before
 
 
 def test_the_check_counts_splits_and_domains(written: Written) -> None:
     data, root = written
-    report = check(data, root)
+    report = check(open_dataset(data, root))
     assert report.ok, report.text()
     assert list(report.counts) == ["train", "validation", "test"]
-    loaded = {split: load(data, root, split) for split in ("train", "validation", "test")}
+    loaded = {split: open_dataset(data, root).images(split) for split in ("train", "validation", "test")}
     for split, images in loaded.items():
         assert report.counts[split] == len(images)
         assert sum(counts.get(split, 0) for counts in report.domain_counts.values()) == len(images)
     for name, counts in report.domain_counts.items():
         assert set(counts) == ({"test"} if name in data.held_out else {"train", "validation"})
-    assert "made already" in check(data, root).text()
+    assert "made already" in check(open_dataset(data, root)).text()
     with pytest.raises(InputError, match="no downloader"):
-        download(data, root)
+        open_dataset(data, root).download()
 
 
 def test_a_cut_off_picture_is_named(written: Written) -> None:
@@ -157,16 +157,16 @@ def test_a_cut_off_picture_is_named(written: Written) -> None:
     picture.write_bytes(picture.read_bytes()[:50])
     with pytest.raises(DataError, match="not readable as a picture") as error:
         for split in ("train", "validation", "test"):
-            load(data.model_copy(update={"held_out": ()}), root, split)
+            open_dataset(data.model_copy(update={"held_out": ()}), root).images(split)
     assert error.value.where == str(picture)
 
 
 def test_missing_sets_are_told_with_their_layout(written: Written) -> None:
-    for problem in check(written.data, written.root / "nowhere").problems[:1]:
+    for problem in check(open_dataset(written.data, written.root / "nowhere")).problems[:1]:
         assert "no such f" in problem
         assert "xpected" in problem
         assert "--download" not in problem
-    assert not check(written.data, written.root / "nowhere").ok
+    assert not check(open_dataset(written.data, written.root / "nowhere")).ok
 
 
 @given(st.data())
@@ -175,14 +175,14 @@ def test_every_image_has_exactly_one_use(draw: st.DataObject) -> None:
     numbers = draw.draw(st.lists(st.integers(0, 2), min_size=1, max_size=40))
     validation = draw.draw(st.lists(st.booleans(), min_size=len(numbers), max_size=len(numbers)))
     held_out = draw.draw(st.sets(st.sampled_from(names), max_size=2))
-    domains = Domains(np.array(numbers), names, np.array(validation))
     pixels = np.arange(len(numbers), dtype=np.uint8).reshape(-1, 1, 1, 1)
-    whole = in_memory(pixels, np.array(numbers) * 0, ("x",))
+    drawn = in_memory(pixels, np.array(numbers) * 0, ("x",))
+    whole = replace(drawn, domains=np.array(numbers), domain_names=names, validation=np.array(validation))
 
     def taken(split: Any) -> list[int]:
-        source: Source = domains.split(whole, tuple(held_out), split)
-        every = np.arange(len(source.labels))
-        return [int(value) for block in source.blocks(every) for value in block.ravel()]
+        listing = in_split(whole, tuple(held_out), split)
+        every = np.arange(len(listing.labels))
+        return [int(value) for block in listing.blocks(every) for value in block.ravel()]
 
     targets = [at for at, number in enumerate(numbers) if names[number] in held_out]
     assert taken("pretrain") == taken("train")
@@ -205,20 +205,20 @@ def test_other_sets_have_no_validation_images(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     for data in (Digits(kind="digits"), Cifar(kind="cifar10"), Folder(kind="folder", path="set")):
         with pytest.raises(InputError, match=r"no validation images\n.*digits_styles, pacs") as error:
-            load(data, tmp_path, "validation")
+            open_dataset(data, tmp_path).images("validation")
         assert not isinstance(error.value, DataError)
 
 
 def test_an_entry_made_before_there_were_domains_is_still_good(tmp_path: Path) -> None:
     data = Folder(kind="folder", path="set", store=16)
     write_pictures(tmp_path)
-    load(data, tmp_path, "train")
+    open_dataset(data, tmp_path).images("train")
     [header] = (tmp_path / ".sslrun-cache").glob("folder-*/header.json")
     assert set(json.loads(header.read_text())) == {"format", "key", "shape", "class_names", "labels"}
-    key = cache_key(data, tmp_path, "train")
+    key = open_dataset(data, tmp_path).cache_key("train")
     assert key is not None
     assert set(key) == {"kind", "part", "side", "limit", "fingerprint"}
-    found = load(data, tmp_path, "train", lambda *_: pytest.fail("decoded again"))
+    found = open_dataset(data, tmp_path).images("train", lambda *_: pytest.fail("decoded again"))
     assert (found.domains, found.domain_names) == (None, ())
 
 
@@ -226,30 +226,31 @@ def test_folders_hold_out_a_share_of_every_class_by_names_alone(tmp_path: Path) 
     write_folders(tmp_path)
     data = FOLDERS.model_copy(update={"held_out": ()})
     for share, count in ((0.2, 2), (0.01, 1), (0.99, 9), (0.45, 5)):
-        validation = load(data.model_copy(update={"validation": share}), tmp_path, "validation")
+        validation = open_dataset(data.model_copy(update={"validation": share}), tmp_path).images("validation")
         assert validation.domains is not None
         groups = (validation.domains * 2 + validation.labels).bincount()
         assert groups.tolist() == [count] * 6
-    before = colours(load(data, tmp_path, "validation"))
+    before = colours(open_dataset(data, tmp_path).images("validation"))
     write_picture(tmp_path / "scenes/fog/car/new.png", "new")
-    assert len(before - colours(load(data, tmp_path, "validation"))) <= 1
-    assert fingerprint(data, tmp_path) == fingerprint(data.model_copy(update={"validation": 0.5}), tmp_path)
+    assert len(before - colours(open_dataset(data, tmp_path).images("validation"))) <= 1
+    half = data.model_copy(update={"validation": 0.5})
+    assert open_dataset(data, tmp_path).fingerprint == open_dataset(half, tmp_path).fingerprint
 
 
 def test_wrong_domain_folders_are_told(tmp_path: Path) -> None:
     write_folders(tmp_path, per_class=2)
     with pytest.raises(DataError, match=r"data\.held_out: 'nihgt' is no domain of .*\n.*'night'.*fog, night, sun"):
-        load(FOLDERS.model_copy(update={"held_out": ("nihgt",)}), tmp_path, "train")
+        open_dataset(FOLDERS.model_copy(update={"held_out": ("nihgt",)}), tmp_path).images("train")
     with pytest.raises(DataError, match="all domains are held out"):
-        load(FOLDERS.model_copy(update={"held_out": ("fog", "night", "sun")}), tmp_path, "train")
+        open_dataset(FOLDERS.model_copy(update={"held_out": ("fog", "night", "sun")}), tmp_path).images("train")
     with pytest.raises(DataError, match="car: no class folders"):
-        load(DomainFolders(kind="domains", path="scenes/fog"), tmp_path, "train")
+        open_dataset(DomainFolders(kind="domains", path="scenes/fog"), tmp_path).images("train")
     (tmp_path / "scenes/sun/car/notes.txt").write_text("mine")
     with pytest.raises(DataError, match=r"sun/car/notes\.txt: not a picture"):
-        load(FOLDERS, tmp_path, "train")
+        open_dataset(FOLDERS, tmp_path).images("train")
     (tmp_path / "scenes/sun/car").rename(tmp_path / "scenes/.car")
     with pytest.raises(DataError, match="class 'car' is in fog/ but not in sun/"):
-        load(FOLDERS, tmp_path, "train")
+        open_dataset(FOLDERS, tmp_path).images("train")
 
 
 @pytest.mark.parametrize(

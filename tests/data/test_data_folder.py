@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_data import write_pictures
 from torchvision.transforms import CenterCrop, Compose, Resize
 
-from sslrun.data.sources import load
+from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Folder
 
@@ -25,7 +25,7 @@ def expected(image: Image.Image, side: int = 24) -> Any:
 def test_pictures_of_all_sizes_become_squares_as_torchvisions(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     for split, folder in (("pretrain", "train"), ("train", "train"), ("test", "val")):
-        found = load(DATA, tmp_path, split)  # type: ignore[arg-type]  # a loop over literals
+        found = open_dataset(DATA, tmp_path).images(split)  # type: ignore[arg-type]  # a loop over literals
         files = sorted((tmp_path / "set" / folder).rglob("*.png"))
         assert len(found) == len(files)
         assert found.class_names == ("cat", "dog", "fish")
@@ -47,7 +47,7 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str, size: tuple[int, int]
     picture.save(path)
     if mode == "CMYK":
         path.with_suffix(".png").unlink()
-    assert np.array_equal(load(DATA, tmp_path, "train").images[0].numpy(), truth)
+    assert np.array_equal(open_dataset(DATA, tmp_path).images("train").images[0].numpy(), truth)
 
 
 def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
@@ -57,14 +57,14 @@ def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
     exif[0x0112] = 6  # turn by 90° clockwise to see it upright
     Image.fromarray(pixels).save(tmp_path / "set/train/cat/0.png", exif=exif)
     upright = np.rot90(pixels, k=-1).transpose(2, 0, 1)
-    assert np.array_equal(load(DATA, tmp_path, "train").images[0].numpy(), upright)
+    assert np.array_equal(open_dataset(DATA, tmp_path).images("train").images[0].numpy(), upright)
 
 
 def test_limit_decodes_only_what_it_takes(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     (tmp_path / "set/train/dog/4.png").write_bytes(b"damaged, but not among the first two of its class")
     done: list[tuple[int, int]] = []
-    found = load(DATA.model_copy(update={"limit": 6}), tmp_path, "train", lambda *at: done.append(at))
+    found = open_dataset(DATA.model_copy(update={"limit": 6}), tmp_path).images("train", lambda *at: done.append(at))
     assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert done[-1] == (6, 6)
 
@@ -82,30 +82,30 @@ def test_a_bad_picture_is_named(tmp_path: Path, damage: str) -> None:
     else:
         path.write_bytes(b"" if damage == "empty" else b"<html>not found</html>")
     with pytest.raises(DataError) as error:
-        load(DATA, tmp_path, "train")
+        open_dataset(DATA, tmp_path).images("train")
     assert error.value.where == str(path)
-    assert len(load(DATA, tmp_path, "test")) == 6  # of no concern to the other split
+    assert len(open_dataset(DATA, tmp_path).images("test")) == 6  # of no concern to the other split
 
 
 def test_litter_is_passed_over_and_foreign_files_are_named(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     for name in (".DS_Store", "Thumbs.db", "._0.png"):
         (tmp_path / "set/train/cat" / name).write_bytes(b"x")
-    assert len(load(DATA, tmp_path, "train")) == 15
+    assert len(open_dataset(DATA, tmp_path).images("train")) == 15
     (tmp_path / "set/train/cat/notes.txt").write_text("mine")
     with pytest.raises(DataError, match=r"cat/notes\.txt: not a picture"):
-        load(DATA, tmp_path, "train")
+        open_dataset(DATA, tmp_path).images("train")
 
 
 def test_missing_folders_empty_classes_and_differing_classes_are_errors(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     with pytest.raises(DataError, match=r"nowhere/train: no such folder"):
-        load(DATA.model_copy(update={"path": "nowhere"}), tmp_path, "train")
+        open_dataset(DATA.model_copy(update={"path": "nowhere"}), tmp_path).images("train")
     with pytest.raises(DataError, match=r"There are: train, val"):
-        load(DATA.model_copy(update={"test": "test"}), tmp_path, "train")
+        open_dataset(DATA.model_copy(update={"test": "test"}), tmp_path).images("train")
     (tmp_path / "set/train/fish").rename(tmp_path / "set/train/fisch")
     with pytest.raises(DataError, match="class 'fisch' is in train/ but not in val/"):
-        load(DATA, tmp_path, "train")
+        open_dataset(DATA, tmp_path).images("train")
     (tmp_path / "set/val/fisch").mkdir()
     with pytest.raises(DataError, match="fisch: no pictures"):
-        load(DATA, tmp_path, "train")
+        open_dataset(DATA, tmp_path).images("train")

@@ -7,8 +7,7 @@ import torch
 
 from sslrun.data.batches import Batches
 from sslrun.data.check import check
-from sslrun.data.fingerprint import fingerprint
-from sslrun.data.sources import load
+from sslrun.data.dataset import open_dataset
 from sslrun.errors import RecipeError
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Gaussian
@@ -21,31 +20,31 @@ def gaussian(**options: object) -> Gaussian:
 
 
 def test_mean_and_correlation_are_exact(tmp_path: Path) -> None:
-    x_ND = load(gaussian(variances=VARIANCES), tmp_path, "pretrain").images.double()
+    x_ND = open_dataset(gaussian(variances=VARIANCES), tmp_path).images("pretrain").images.double()
     assert x_ND.shape == (500, 3)
     torch.testing.assert_close(x_ND.mean(0), torch.zeros(3).double(), atol=1e-6, rtol=0)
     torch.testing.assert_close(x_ND.T @ x_ND / 500, torch.tensor(VARIANCES).double().diag(), atol=1e-5, rtol=0)
     fourth = (x_ND / torch.tensor(VARIANCES).double().sqrt()).pow(4).mean()
     assert 2.5 < fourth < 3.5  # a normal distribution's is 3
-    assert load(gaussian(), tmp_path, "train").images.square().mean().item() == pytest.approx(1)
+    assert open_dataset(gaussian(), tmp_path).images("train").images.square().mean().item() == pytest.approx(1)
 
 
 def test_the_datas_seed_draws_them(tmp_path: Path) -> None:
-    first, again, other = (load(gaussian(seed=seed), tmp_path, "pretrain") for seed in (0, 0, 1))
+    first, again, other = (open_dataset(gaussian(seed=seed), tmp_path).images("pretrain") for seed in (0, 0, 1))
     assert torch.equal(first.images, again.images) and not torch.equal(first.images, other.images)
     assert first.labels.eq(-1).all() and first.images.dtype == torch.float32
-    assert fingerprint(gaussian(), tmp_path) == fingerprint(gaussian(seed=1), tmp_path)
+    assert open_dataset(gaussian(), tmp_path).fingerprint == open_dataset(gaussian(seed=1), tmp_path).fingerprint
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_batches_of_vectors_keep_their_type(tmp_path: Path, stream: bool) -> None:
-    vectors = load(gaussian(), tmp_path, "pretrain")
+    vectors = open_dataset(gaussian(), tmp_path).images("pretrain")
     batches = Batches(vectors, batch_size=50, seed=0, last_batch="drop", device=torch.device("cpu"), stream=stream)
     assert torch.equal(torch.cat(list(batches.epoch(0))), vectors.images[batches.order(0)])
 
 
 def test_the_check_tells_what_they_are(tmp_path: Path) -> None:
-    report = check(gaussian(), tmp_path)
+    report = check(open_dataset(gaussian(), tmp_path))
     assert report.ok and "500 pretrain; 3 dimensions" in report.text()
 
 

@@ -11,8 +11,7 @@ import torch
 from domain_trees import PACS, PACS_CLASSES, colour, write_pacs
 
 from sslrun.data.check import check
-from sslrun.data.fingerprint import fingerprint
-from sslrun.data.sources import chosen, load
+from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Pacs
 
@@ -23,7 +22,7 @@ LINE = "photo/dog/pic_0.jpg 1\n"
 def test_the_lists_are_the_splits_sorted_by_name(tmp_path: Path) -> None:
     write_pacs(tmp_path)
     for split, places in (("train", range(3)), ("validation", range(3, 5)), ("test", range(5))):
-        found = load(PACS, tmp_path, split)  # type: ignore[arg-type]  # a loop over literals
+        found = open_dataset(PACS, tmp_path).images(split)  # type: ignore[arg-type]  # a loop over literals
         domains = ("cartoon",) if split == "test" else ("art_painting", "photo", "sketch")
         expected = [(d, c, colour(f"{d}/{c}/pic_{at}.jpg")) for d in domains for c in PACS_CLASSES for at in places]
         assert found.domains is not None
@@ -37,9 +36,9 @@ def test_the_published_folder_kfold_is_read_too(tmp_path: Path) -> None:
     write_pacs(tmp_path / "a")
     write_pacs(tmp_path / "b", images="PACS/kfold")
     for split in ("train", "test"):
-        images = [load(PACS, tmp_path / name, split).images for name in "ab"]
+        images = [open_dataset(PACS, tmp_path / name).images(split).images for name in "ab"]
         assert torch.equal(*images)
-    assert fingerprint(PACS, tmp_path / "a") == fingerprint(PACS, tmp_path / "b")
+    assert open_dataset(PACS, tmp_path / "a").fingerprint == open_dataset(PACS, tmp_path / "b").fingerprint
 
 
 def change(old: str, new: str) -> Callable[[str], str]:
@@ -65,35 +64,35 @@ def test_a_wrong_line_is_named(tmp_path: Path, edit: Callable[[str], str], told:
     path = tmp_path / LIST
     path.write_text(edit(path.read_text()))
     with pytest.raises(DataError, match=told) as error:
-        load(PACS, tmp_path, "train")
+        open_dataset(PACS, tmp_path).images("train")
     assert "_kfold.txt:" in str(error.value.where)
 
 
 def test_blank_lines_matter_not_and_binary_lists_are_foreign(tmp_path: Path) -> None:
     write_pacs(tmp_path)
-    before = fingerprint(PACS, tmp_path)
+    before = open_dataset(PACS, tmp_path).fingerprint
     path = tmp_path / LIST
     path.write_text(path.read_text().replace("\n", "\r\n") + "\n\n")
-    assert fingerprint(PACS, tmp_path) == before
+    assert open_dataset(PACS, tmp_path).fingerprint == before
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"photo_train_kfold.txt: not a text file"):
-        load(PACS, tmp_path, "train")
+        open_dataset(PACS, tmp_path).images("train")
 
 
 def test_what_is_held_out_from_learning_is_part_of_the_fingerprint(tmp_path: Path) -> None:
     write_pacs(tmp_path)
-    before = fingerprint(PACS, tmp_path)
+    before = open_dataset(PACS, tmp_path).fingerprint
     train, held_out = (tmp_path / f"PACS/splits/photo_{role}_kfold.txt" for role in ("train", "crossval"))
     train.write_text(train.read_text().replace(LINE, ""))
     held_out.write_text(held_out.read_text() + LINE)
-    assert fingerprint(PACS, tmp_path) != before
+    assert open_dataset(PACS, tmp_path).fingerprint != before
 
 
 def test_missing_lists_are_all_told(tmp_path: Path) -> None:
     write_pacs(tmp_path)
     for name in ("photo_train", "sketch_crossval"):
         (tmp_path / f"PACS/splits/{name}_kfold.txt").unlink()
-    text = check(PACS, tmp_path).text()
+    text = check(open_dataset(PACS, tmp_path)).text()
     assert "photo_train_kfold.txt: no such file" in text
     assert "missing in all: photo_train_kfold.txt, sketch_crossval_kfold.txt" in text
 
@@ -113,16 +112,16 @@ def test_the_real_lists_have_the_known_counts(tmp_path: Path) -> None:
     }
     for target in Pacs.DOMAINS:
         data = Pacs(kind="pacs", held_out=(target,), store=16)
-        whole, training = (chosen(data, tmp_path, split)[0] for split in ("test", "train"))
+        whole, training = (open_dataset(data, tmp_path).chosen(split)[0] for split in ("test", "train"))
         assert torch.bincount(torch.from_numpy(whole.labels)).tolist() == per_class[target]
         assert len(training.labels) == unlabelled[target]
-    report = check(data, tmp_path)
+    report = check(open_dataset(data, tmp_path))
     for name, counts in report.domain_counts.items():
         all_of_it, learnt = every[name]
         expected = {"test": all_of_it} if name == target else {"train": learnt, "validation": all_of_it - learnt}
         assert counts == expected
     limited = Pacs(kind="pacs", held_out=("sketch",), store=16, limit=42)
-    found = load(limited, tmp_path, "pretrain")
+    found = open_dataset(limited, tmp_path).images("pretrain")
     assert found.images.shape == (42, 3, 16, 16)
     assert found.domains is not None
     assert (found.domains * 7 + found.labels).bincount().tolist() == [2] * 21

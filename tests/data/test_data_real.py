@@ -10,7 +10,7 @@ import torch
 import torchvision
 
 from sslrun.data.check import check
-from sslrun.data.sources import load
+from sslrun.data.dataset import open_dataset
 from sslrun.recipe.schema import Cifar, Folder
 
 ARCHIVES = os.environ.get("SSLRUN_TEST_DATA")
@@ -29,7 +29,7 @@ def test_cifar10_is_torchvisions(tmp_path: Path) -> None:
     unpack("cifar10", tmp_path)
     data = Cifar(kind="cifar10", verify=False)
     for split, count in (("train", 50_000), ("test", 10_000)):
-        found = load(data, tmp_path, split)  # type: ignore[arg-type]  # a loop over literals
+        found = open_dataset(data, tmp_path).images(split)  # type: ignore[arg-type]  # a loop over literals
         oracle = Unverified(str(tmp_path), train=split == "train")
         assert torch.equal(found.images, torch.from_numpy(oracle.data).permute(0, 3, 1, 2))
         assert found.labels.tolist() == oracle.targets
@@ -40,8 +40,11 @@ def test_cifar10_is_torchvisions(tmp_path: Path) -> None:
 def test_imagenette_is_counted_and_decoded(tmp_path: Path) -> None:
     unpack("imagenette", tmp_path)
     data = Folder(kind="folder", path="imagenette", store=128, limit=200)
-    assert check(data.model_copy(update={"limit": None}), tmp_path).counts == {"train": 9_469, "test": 3_925}
-    found = load(data, tmp_path, "pretrain")
+    assert check(open_dataset(data.model_copy(update={"limit": None}), tmp_path)).counts == {
+        "train": 9_469,
+        "test": 3_925,
+    }
+    found = open_dataset(data, tmp_path).images("pretrain")
     assert found.images.shape == (200, 3, 128, 128)
     assert torch.equal(found.labels.bincount(), torch.full((10,), 20))
     oracle = torchvision.datasets.ImageFolder(str(tmp_path / "imagenette/train"))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from tiny_data import Written, write_cifar10
 
-from sslrun.data.source import evenly
-from sslrun.data.sources import load
+from sslrun.data.dataset import open_dataset
+from sslrun.data.listing import evenly
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Cifar, Digits, Folder, Stl10
 
@@ -25,7 +25,7 @@ BATCH = "cifar-10-batches-py/data_batch_2"
 @pytest.mark.parametrize("size", [8, 16, 21])
 def test_digits_are_scikit_learns_enlarged_as_torch_does(size: int, tmp_path: Path) -> None:
     data = Digits(kind="digits", size=size)
-    train, test = load(data, tmp_path, "pretrain"), load(data, tmp_path, "test")
+    train, test = open_dataset(data, tmp_path).images("pretrain"), open_dataset(data, tmp_path).images("test")
     table = load_digits()
     values = torch.from_numpy(table.images)[:, None] * 255 / 16
     expected = torch.nn.functional.interpolate(values, (size, size), mode="bilinear", align_corners=False)
@@ -40,7 +40,7 @@ def test_digits_are_scikit_learns_enlarged_as_torch_does(size: int, tmp_path: Pa
 def test_stl10_reads_column_major_images(stl10: Written, pretrain: Any) -> None:
     data = Stl10(kind="stl10", pretrain=pretrain)
     for split, parts in (("pretrain", pretrain.split("+")), ("train", ["train"]), ("test", ["test"])):
-        found = load(data, stl10.root, split)  # type: ignore[arg-type]  # a loop over literals
+        found = open_dataset(data, stl10.root).images(split)  # type: ignore[arg-type]  # a loop over literals
         assert np.array_equal(found.images.numpy(), np.concatenate([stl10.images[part] for part in parts]))
         assert np.array_equal(found.labels.numpy(), np.concatenate([stl10.labels[part] for part in parts]))
         assert found.class_names[:2] == ("airplane", "bird")
@@ -48,9 +48,9 @@ def test_stl10_reads_column_major_images(stl10: Written, pretrain: Any) -> None:
 
 def test_stl10_without_unlabelled_images_suffices_to_pretrain_on_train(stl10: Written) -> None:
     (stl10.root / "stl10_binary/unlabeled_X.bin").unlink()
-    assert len(load(Stl10(kind="stl10", pretrain="train"), stl10.root, "pretrain")) == 12
+    assert len(open_dataset(Stl10(kind="stl10", pretrain="train"), stl10.root).images("pretrain")) == 12
     with pytest.raises(DataError, match=r"unlabeled_X\.bin: no such file"):
-        load(Stl10(kind="stl10"), stl10.root, "pretrain")
+        open_dataset(Stl10(kind="stl10"), stl10.root).images("pretrain")
 
 
 @pytest.mark.parametrize("name", ["train_X.bin", "train_y.bin"])
@@ -58,14 +58,14 @@ def test_a_cut_off_stl10_file_is_named(stl10: Written, name: str) -> None:
     path = stl10.root / "stl10_binary" / name
     os.truncate(path, path.stat().st_size - 1)
     with pytest.raises(DataError, match=name):
-        load(Stl10(kind="stl10"), stl10.root, "train")
+        open_dataset(Stl10(kind="stl10"), stl10.root).images("train")
 
 
 def test_limit_takes_classes_in_turn_and_leaves_the_test_set_whole(stl10: Written) -> None:
     data = Stl10(kind="stl10", limit=11)
-    found = load(data, stl10.root, "pretrain")
+    found = open_dataset(data, stl10.root).images("pretrain")
     assert sorted(found.labels.tolist()) == list(range(-1, 10))  # one of each, the unlabelled as one class
-    assert len(load(data, stl10.root, "test")) == 5
+    assert len(open_dataset(data, stl10.root).images("test")) == 5
 
 
 @given(st.lists(st.integers(-1, 4), min_size=1, max_size=60), st.integers(2, 70))
@@ -85,7 +85,7 @@ def test_evenly_takes_the_first_of_each_class(numbers: list[int], limit: int) ->
 def test_cifar10_reads_what_was_pickled(tmp_path: Path, protocol: int) -> None:
     written = write_cifar10(tmp_path, protocol)
     for split in ("train", "test"):
-        found = load(CIFAR10, tmp_path, split)
+        found = open_dataset(CIFAR10, tmp_path).images(split)
         assert np.array_equal(found.images.numpy(), written.images[split])
         assert np.array_equal(found.labels.numpy(), written.labels[split])
         assert found.class_names == tuple("abcdefghij")
@@ -95,7 +95,7 @@ def test_cifar10_reads_pickles_with_numpys_old_names(tmp_path: Path) -> None:
     written = write_cifar10(tmp_path, protocol=2)
     for path in (tmp_path / "cifar-10-batches-py").iterdir():
         path.write_bytes(path.read_bytes().replace(b"numpy._core.", b"numpy.core."))
-    assert np.array_equal(load(CIFAR10, tmp_path, "train").images.numpy(), written.images["train"])
+    assert np.array_equal(open_dataset(CIFAR10, tmp_path).images("train").images.numpy(), written.images["train"])
 
 
 def test_cifar100_has_fine_labels(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_cifar100_has_fine_labels(tmp_path: Path) -> None:
         batch = {"data": np.ones((count, 3072), np.uint8), "fine_labels": [99] * count, "coarse_labels": [1] * count}
         (folder / name).write_bytes(pickle.dumps(batch))
     (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": [f"c{i}" for i in range(100)]}))
-    found = load(Cifar(kind="cifar100", verify=False), tmp_path, "pretrain")
+    found = open_dataset(Cifar(kind="cifar100", verify=False), tmp_path).images("pretrain")
     assert found.labels.tolist() == [99] * 8
     assert len(found.class_names) == 100
 
@@ -113,7 +113,7 @@ def test_cifar100_has_fine_labels(tmp_path: Path) -> None:
 def test_verify_refuses_bytes_that_were_not_published(tmp_path: Path) -> None:
     write_cifar10(tmp_path)
     with pytest.raises(DataError, match="verify: false"):
-        load(Cifar(kind="cifar10"), tmp_path, "train")
+        open_dataset(Cifar(kind="cifar10"), tmp_path).images("train")
 
 
 class Evil:
@@ -132,7 +132,7 @@ def test_a_malicious_pickle_is_refused_before_it_acts(tmp_path: Path, call: Any)
     batch = {"data": Evil(call, text), "labels": []}
     (tmp_path / BATCH).write_bytes(pickle.dumps(batch))
     with pytest.raises(DataError, match=rf"data_batch_2: refused to read it: it asks for .*{call.__name__}"):
-        load(CIFAR10, tmp_path, "train")
+        open_dataset(CIFAR10, tmp_path).images("train")
     assert not mark.exists()
 
 
@@ -151,7 +151,7 @@ def test_a_foreign_cifar_file_is_named(tmp_path: Path, content: bytes, reason: s
     write_cifar10(tmp_path)
     (tmp_path / BATCH).write_bytes(content)
     with pytest.raises(DataError, match=f"data_batch_2: .*{reason}"):
-        load(CIFAR10, tmp_path, "train")
+        open_dataset(CIFAR10, tmp_path).images("train")
 
 
 def test_cut_off_and_missing_cifar_files_are_named(tmp_path: Path) -> None:
@@ -159,10 +159,10 @@ def test_cut_off_and_missing_cifar_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / BATCH
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(DataError, match="data_batch_2: cut off"):
-        load(CIFAR10, tmp_path, "train")
+        open_dataset(CIFAR10, tmp_path).images("train")
     path.unlink()
     with pytest.raises(DataError, match="data_batch_2: no such file") as error:
-        load(CIFAR10, tmp_path, "train")
+        open_dataset(CIFAR10, tmp_path).images("train")
     assert "--download" in str(error.value)
     assert error.value.exit_code == 2
 
@@ -171,7 +171,7 @@ def test_what_the_file_system_refuses_is_told_by_name(tmp_path: Path) -> None:
     write_cifar10(tmp_path)
     long = tmp_path / ("x" * 300)
     with pytest.raises(DataError, match="xxx"):
-        load(CIFAR10, long, "train")
+        open_dataset(CIFAR10, long).images("train")
     with pytest.raises(DataError, match="File name too long") as error:
-        load(Folder(kind="folder", path="x" * 300), tmp_path, "train")
+        open_dataset(Folder(kind="folder", path="x" * 300), tmp_path).images("train")
     assert "xxx" in str(error.value.where)

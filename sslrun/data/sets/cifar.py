@@ -6,13 +6,16 @@ The unpickler builds NumPy arrays and Python's own containers and refuses everyt
 import hashlib
 import io
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sslrun.data.source import Source, Split, in_memory, require
+from sslrun.data.dataset import open_dataset
+from sslrun.data.listing import Listing, Split, in_memory
+from sslrun.data.published import PublishedSet
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Cifar
 
@@ -61,38 +64,56 @@ LAYOUTS = {
 }
 
 
-def files(data: Cifar, root: Path) -> list[Path]:
-    """The files of the set, whichever split is read."""
-    layout = LAYOUTS[data.kind]
-    return [root / layout.folder / name for name in (*layout.train, *layout.test, *layout.meta)]
+@open_dataset.register(Cifar)
+class CifarSet(PublishedSet):
+    """Colour images with fine labels."""
 
+    section: Cifar
+    shape = (3, 32, 32)
 
-def read(data: Cifar, root: Path, split: Split) -> Source:
-    """Colour images (N, 3, 32, 32) with fine labels. Raises `DataError` for a file that is missing or foreign."""
-    layout = LAYOUTS[data.kind]
-    require(files(data, root), f"{layout.folder}/ with {', '.join(p.name for p in files(data, root))}", layout.title)
+    def __init__(self, section: Cifar, root: Path, fingerprint: str | None = None) -> None:
+        super().__init__(section, root, fingerprint)
+        self._layout = LAYOUTS[section.kind]
+        self.folder, self.title = self._layout.folder, self._layout.title
+        self.layout = f"{self.folder}/ with {', '.join(path.name for path in self.files)}"
 
-    def content(name: str, md5: str) -> dict[str, Any]:
-        return unpickle(root / layout.folder / name, md5 if data.verify else None)
+    @property
+    def files(self) -> list[Path]:
+        layout = self._layout
+        return [self.root / layout.folder / name for name in (*layout.train, *layout.test, *layout.meta)]
 
-    [(meta_name, meta_md5)] = layout.meta.items()
-    meta = content(meta_name, meta_md5)
-    names = meta.get(layout.names)
-    if not isinstance(names, list) or len(names) != layout.classes:
-        raise _foreign(root / layout.folder / meta_name, f"expected '{layout.names}', {layout.classes} names")
+    def fetcher(self) -> Callable[..., Any]:
+        from torchvision import datasets
 
-    images, labels = [], []
-    for name, md5 in (layout.test if split == "test" else layout.train).items():
-        path = root / layout.folder / name
-        batch = content(name, md5)
-        pixels, numbers = batch.get("data"), batch.get(layout.labels)
-        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (3 * 32 * 32,):
-            raise _foreign(path, "expected 'data', bytes of N rows of 3,072")
-        if not _are_labels(numbers, len(pixels), layout.classes):
-            raise _foreign(path, f"expected '{layout.labels}', {len(pixels):,} numbers from 0 to {layout.classes - 1}")
-        images.append(pixels.reshape(-1, 3, 32, 32))
-        labels.append(np.array(numbers, dtype=np.int64))
-    return in_memory(np.concatenate(images), np.concatenate(labels), tuple(map(str, names)))
+        return datasets.CIFAR10 if self.section.kind == "cifar10" else datasets.CIFAR100  # type: ignore[no-any-return]
+
+    def listing(self, split: Split) -> Listing:
+        """Raises `DataError` for a file that is missing or foreign."""
+        self.require_files()
+        layout = self._layout
+        [(meta_name, _)] = layout.meta.items()
+        names = self._content(meta_name, layout.meta).get(layout.names)
+        if not isinstance(names, list) or len(names) != layout.classes:
+            path = self.root / layout.folder / meta_name
+            raise _foreign(path, f"expected '{layout.names}', {layout.classes} names")
+
+        images, labels = [], []
+        batches = layout.test if split == "test" else layout.train
+        for name in batches:
+            path = self.root / layout.folder / name
+            batch = self._content(name, batches)
+            pixels, numbers = batch.get("data"), batch.get(layout.labels)
+            if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (3 * 32 * 32,):
+                raise _foreign(path, "expected 'data', bytes of N rows of 3,072")
+            if not _are_labels(numbers, len(pixels), layout.classes):
+                what = f"{len(pixels):,} numbers from 0 to {layout.classes - 1}"
+                raise _foreign(path, f"expected '{layout.labels}', {what}")
+            images.append(pixels.reshape(-1, 3, 32, 32))
+            labels.append(np.array(numbers, dtype=np.int64))
+        return in_memory(np.concatenate(images), np.concatenate(labels), tuple(map(str, names)))
+
+    def _content(self, name: str, digests: dict[str, str]) -> dict[str, Any]:
+        return unpickle(self.root / self.folder / name, digests[name] if self.section.verify else None)
 
 
 def _are_labels(numbers: Any, count: int, classes: int) -> bool:

@@ -1,13 +1,11 @@
-"""A set of images before its pixels are read: labels, names, shape, and how to read them.
+"""The images of one split before their pixels are read: labels, names, and how to read them.
 
-Each source file (`digits`, `stl10`, `cifar`, `folder`, ...) makes one, those of several domains through `domains`;
-`sources` turns it into an `ImageSet`.
+Each kind of `dataset` makes them; `cache.decoded` and `cache.make` read the pixels.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -22,18 +20,20 @@ Pixels = NDArray[np.uint8 | np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """N images of `shape` (C, H, W). `blocks(index)` yields the images of an ascending index, in order, as
-    uint8 arrays (n, C, H, W) of any n; it raises `DataError` for a file that can't be read. Vectors have the shape
-    (D,) and come as float32 (n, D).
+class Listing:
+    """N images. `blocks(index)` yields those of an ascending index, in order, as uint8 arrays (n, C, H, W) of any n,
+    or vectors as float32 (n, D); it raises `DataError` for a file that can't be read.
     """
 
     labels: Labels  # (N,), -1 for none
     class_names: tuple[str, ...]
-    shape: tuple[int, ...]
     blocks: Callable[[Labels], Iterator[Pixels]]
     domains: Labels | None = None  # (N,)
     domain_names: tuple[str, ...] = ()
+    validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    """(N,), where they have domains: whether an image is held out from learning in its domain."""
+    names: Sequence[str] = ()  # of the files, where each image has its own
+    sizes: Sequence[int] = ()  # of these in bytes, where a fingerprint needs them
 
 
 def evenly(labels: Labels, limit: int | None, domains: Labels | None = None) -> Labels:
@@ -55,27 +55,13 @@ def evenly(labels: Labels, limit: int | None, domains: Labels | None = None) -> 
     return np.sort(np.lexsort((turn, rank))[:limit]).astype(np.int64)
 
 
-def in_memory(images: Pixels, labels: Labels, class_names: tuple[str, ...]) -> Source:
-    """A source whose `images` (N, C, H, W), or vectors (N, D), have been read already."""
+def in_memory(images: Pixels, labels: Labels, class_names: tuple[str, ...]) -> Listing:
+    """A listing whose `images` (N, C, H, W), or vectors (N, D), have been read already."""
 
     def blocks(index: Labels) -> Iterator[Pixels]:
         yield images if len(index) == len(images) else images[index]
 
-    return Source(labels, class_names, images.shape[1:], blocks)
-
-
-def require(files: Iterable[Path], layout: str, name: str, *, downloads: bool = True) -> None:
-    """Raise `DataError` for the first of `files` that is not there; `layout` says what should lie where, `downloads`
-    whether they can be fetched from here."""
-    fetch = ", or fetch it: sslrun data check RECIPE --download" if downloads else "."
-    for path in files:
-        if not path.is_file():
-            raise DataError(
-                "no such file",
-                where=str(path),
-                remedy=f"{name} is expected as {layout}.\n"
-                f"Point --data (or SSLRUN_DATA) at the folder that holds it{fetch}",
-            )
+    return Listing(labels, class_names, blocks)
 
 
 @contextmanager

@@ -18,13 +18,16 @@ All arithmetic is in whole numbers or exact binary fractions, so every machine d
 """
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslrun.data import digits
-from sslrun.data.domains import Domains
-from sslrun.data.source import Labels, Source, Split, in_memory
+from sslrun.data.dataset import open_dataset
+from sslrun.data.domains import DomainSet
+from sslrun.data.listing import Labels, Listing, in_memory
+from sslrun.data.sets import digits
 from sslrun.errors import DataError
 from sslrun.recipe.schema import DigitsStyles
 
@@ -35,20 +38,32 @@ DIGEST = "4c48cf5a0c52faee6fd1bb97ef748f1af4b3c3a000b9c2196960bab3791fa18e"
 Values = NDArray[np.int64]  # (N, C, H, W) or what broadcasts to it; brightness 0..255, `smooth` -128..127
 
 
-def read(data: DigitsStyles, split: Split) -> Source:
-    """Colour images (N, 3, 32, 32). Raises `DataError` if they are not the known ones."""
-    values, labels = digits.known()
-    styles = assign(labels)
-    images = draw(values, styles.numbers)
-    if hashlib.sha256(images.tobytes()).hexdigest() != DIGEST:
-        raise DataError(
-            "the drawn digits are not the known ones", where="data.kind: digits_styles", remedy="Report this as a bug."
-        )
-    return styles.split(in_memory(images, labels, digits.CLASSES), data.held_out, split)
+@open_dataset.register(DigitsStyles)
+class DigitsStylesSet(DomainSet):
+    """The drawn digits."""
+
+    shape = (3, SIDE, SIDE)
+
+    def facts(self) -> Iterator[str]:
+        yield DIGEST
+
+    def find(self) -> Listing:
+        """Raises `DataError` if what was drawn is not the known images."""
+        values, labels = digits.known()
+        styles, held_out = assign(labels)
+        images = draw(values, styles)
+        if hashlib.sha256(images.tobytes()).hexdigest() != DIGEST:
+            raise DataError(
+                "the drawn digits are not the known ones",
+                where="data.kind: digits_styles",
+                remedy="Report this as a bug.",
+            )
+        drawn = in_memory(images, labels, digits.CLASSES)
+        return replace(drawn, domains=styles, domain_names=DigitsStyles.DOMAINS, validation=held_out)
 
 
-def assign(labels: Labels) -> Domains:
-    """The style of each digit, and whether it is held out from learning.
+def assign(labels: Labels) -> tuple[Labels, NDArray[np.bool_]]:
+    """The style of each digit, and whether it is held out from learning, (N,) each.
 
     The digits of a class take the styles in turn, class c beginning with style c mod 4, so that the styles' sizes
     differ by few; of a style's digits of a class every fifth is held out.
@@ -57,7 +72,7 @@ def assign(labels: Labels) -> Domains:
     for label in np.unique(labels):
         rank[labels == label] = np.arange(np.count_nonzero(labels == label))
     count = len(DigitsStyles.DOMAINS)
-    return Domains((rank + labels) % count, DigitsStyles.DOMAINS, rank // count % 5 == 4)
+    return (rank + labels) % count, rank // count % 5 == 4
 
 
 def draw(values_NHW: NDArray[np.uint8], styles_N: Labels) -> NDArray[np.uint8]:

@@ -4,12 +4,14 @@ The last 397 images are the test set: they were written by other people than the
 """
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sslrun.data.source import Labels, Source, Split, in_memory
+from sslrun.data.dataset import Dataset, open_dataset
+from sslrun.data.listing import Labels, Listing, Split, in_memory
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Digits
 
@@ -19,11 +21,24 @@ CLASSES = tuple("0123456789")
 DIGEST = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
 
-def read(data: Digits, split: Split) -> Source:
-    """Grey images (N, 1, size, size). Raises `DataError` as `known` does."""
-    values, labels = known()
-    part = slice(TRAIN, None) if split == "test" else slice(0, TRAIN)
-    return in_memory(enlarge(values[part], data.size)[:, None], labels[part], CLASSES)
+@open_dataset.register(Digits)
+class DigitsSet(Dataset):
+    """The grey images, enlarged to the section's size."""
+
+    section: Digits
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return 1, self.section.size, self.section.size
+
+    def facts(self) -> Iterator[str]:
+        yield DIGEST
+
+    def listing(self, split: Split) -> Listing:
+        """Raises `DataError` as `known` does."""
+        values, labels = known()
+        part = slice(TRAIN, None) if split == "test" else slice(0, TRAIN)
+        return in_memory(enlarge(values[part], self.section.size)[:, None], labels[part], CLASSES)
 
 
 def known() -> tuple[NDArray[np.uint8], Labels]:

@@ -1,0 +1,125 @@
+"""Lists of pictures as PACS and DomainNet publish them: one text file for each domain and role, lines
+`domain/class/file number`.
+
+A `ListedSet` says which lists there are and what the numbers mean (`sets.pacs`, `sets.domainnet`).
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sslrun.data.domains import DomainSet
+from sslrun.data.listing import Listing
+from sslrun.data.pictures import PictureSet, reader
+from sslrun.data.published import require
+from sslrun.errors import DataError
+
+
+class Line(NamedTuple):
+    """One picture of a list: its path below the domains' folder, class and number; `where` is list:line."""
+
+    name: str
+    label: str
+    number: int
+    where: str
+
+
+class Listed(NamedTuple):
+    """A line, its domain's number, whether it is held out from learning, and its picture's size in bytes."""
+
+    domain: int
+    line: Line
+    validation: bool
+    size: int
+
+
+class ListedSet(DomainSet, PictureSet):
+    """A set whose lists say which pictures belong to it, and which of them are held out from learning."""
+
+    section: Any
+    title: str
+    layout: str
+    """Where pictures and lists lie below the set's folder."""
+
+    @property
+    @abstractmethod
+    def lists(self) -> list[tuple[Path, Path]]:
+        """The training list and the held-out list of each domain."""
+
+    @property
+    def files(self) -> list[Path]:
+        return [path for both in self.lists for path in both]
+
+    def facts(self) -> Iterator[str]:
+        """Each picture with its size, its number in the lists, and whether it is held out from learning."""
+        known = self.whole
+        for name, size, label, held_out in zip(
+            known.names, known.sizes, known.labels.tolist(), known.validation, strict=True
+        ):
+            yield f"{'validation' if held_out else 'train'} {label} {name}\0{size}"
+
+    def listed(self, images: Path, wanted: Callable[[Line], bool]) -> list[Listed]:
+        """The wanted pictures below `images`, by domain and name.
+
+        Raises `DataError` for a list that is not there, a wrong line, one that names no file, and a picture that is
+        listed twice.
+        """
+        layout = " and ".join(f"{self.folder}/{part}" for part in self.layout.split(" and "))
+        require(self.files, layout, self.title, downloads=False)
+        found: list[Listed] = []
+        for number, (domain, both) in enumerate(zip(self.section.DOMAINS, self.lists, strict=True)):
+            seen: dict[str, str] = {}
+            for validation, path in enumerate(both):
+                for line in filter(wanted, read_list(path, domain)):
+                    if line.name in seen:
+                        raise DataError(f"'{line.name}' is listed twice, also at {seen[line.name]}", where=line.where)
+                    seen[line.name] = line.where
+                    found.append(Listed(number, line, bool(validation), _size(images, line)))
+        return sorted(found)
+
+    def as_listing(self, found: Sequence[Listed], images: Path, class_names: tuple[str, ...]) -> Listing:
+        """What was found, with each picture's label as its class's place in `class_names`."""
+        number = {name: at for at, name in enumerate(class_names)}
+        names = [one.line.name for one in found]
+        return Listing(
+            np.array([number[one.line.label] for one in found], dtype=np.int64),
+            class_names,
+            reader(images, names, self.section.store),
+            np.array([one.domain for one in found], dtype=np.int64),
+            self.section.DOMAINS,
+            np.array([one.validation for one in found], dtype=np.bool_),
+            names,
+            [one.size for one in found],
+        )
+
+
+def read_list(path: Path, domain: str) -> Iterator[Line]:
+    """The lines of one list. Raises `DataError` naming list and line for what is no such line, or of another domain."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError("not a text file", where=str(path), remedy="Fetch the published list again.") from error
+    for count, line in enumerate(text.splitlines(), 1):
+        name, _, number = line.strip().rpartition(" ")
+        parts = name.split("/")
+        if len(parts) != 3 or not all(parts) or ".." in parts or not (number.isascii() and number.isdigit()):
+            if not line.strip():
+                continue
+            raise DataError(f"expected 'domain/class/file number', not '{line[:80]}'", where=f"{path}:{count}")
+        if parts[0] != domain:
+            raise DataError(f"'{name}' is not of the domain {domain}", where=f"{path}:{count}")
+        yield Line(name, parts[1], int(number), f"{path}:{count}")
+
+
+def _size(images: Path, line: Line) -> int:
+    try:
+        return (images / line.name).stat().st_size
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(
+            f"names no file: {images / line.name}",
+            where=line.where,
+            remedy="Unpack the pictures of this domain there; all that are listed are needed.",
+        ) from error

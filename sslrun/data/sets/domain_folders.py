@@ -1,0 +1,94 @@
+"""Any pictures sorted as `<path>/<domain>/<class>/*.jpg`: domains and classes are the folders' names.
+
+Which pictures are held out from learning is decided by their names, so that adding some moves few of the others.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sslrun.data.dataset import open_dataset
+from sslrun.data.domains import DomainSet
+from sslrun.data.listing import Listing
+from sslrun.data.pictures import Picture, PictureSet, in_class_folders, reader, subfolders
+from sslrun.errors import DataError
+from sslrun.recipe.messages import nearest
+from sslrun.recipe.schema import DomainFolders
+
+
+@open_dataset.register(DomainFolders)
+class DomainFoldersSet(DomainSet, PictureSet):
+    """All pictures, by domain, class and name."""
+
+    section: DomainFolders
+
+    def decoding(self) -> dict[str, Any]:
+        return super().decoding() | {"validation": self.section.validation}
+
+    def facts(self) -> Iterator[str]:
+        """Each picture with its size."""
+        yield from (f"{name}\0{size}" for name, size in zip(self.whole.names, self.whole.sizes, strict=True))
+
+    def find(self) -> Listing:
+        """Raises `DataError` for a missing folder, an empty class, a file that is no picture, domains whose classes
+        differ, and a `held_out` that names no domain or leaves none."""
+        folder = self.folder
+        layout = f"Expected {folder}/DOMAIN/CLASS/*.jpg."
+        if not folder.is_dir():
+            raise DataError("no such folder", where=str(folder), remedy=layout)
+        names = tuple(subfolders(folder))
+        if len(names) < 2:
+            raise DataError(f"{len(names)} folders, where each is a domain", where=str(folder), remedy=layout)
+        _check_held_out(self.section.held_out, names, folder)
+        by_domain = [in_class_folders(folder, name) for name in names]
+        classes = [sorted({picture.label for picture in inside}) for inside in by_domain]
+        for name, there in zip(names, classes, strict=True):
+            if there != classes[0]:
+                lone = sorted({*there} ^ {*classes[0]})[0]
+                has, lacks = (name, names[0]) if lone in there else (names[0], name)
+                raise DataError(
+                    f"class '{lone}' is in {has}/ but not in {lacks}/",
+                    where=str(folder),
+                    remedy="All domains need the same class folders.",
+                )
+        found = [picture for inside in by_domain for picture in inside]
+        paths = [picture.name for picture in found]
+        return Listing(
+            np.array([classes[0].index(picture.label) for picture in found], dtype=np.int64),
+            tuple(classes[0]),
+            reader(folder, paths, self.section.store),
+            np.repeat(np.arange(len(names)), [len(inside) for inside in by_domain]),
+            names,
+            np.concatenate([_held_out_from_learning(inside, self.section.validation) for inside in by_domain]),
+            paths,
+            [picture.size for picture in found],
+        )
+
+
+def _check_held_out(held_out: tuple[str, ...], names: tuple[str, ...], folder: Path) -> None:
+    for name in held_out:
+        if name not in names:
+            raise DataError(
+                f"'{name}' is no domain of {folder}",
+                where="data.held_out",
+                remedy=f"{nearest(name, names)}  (domains: {', '.join(names)})".strip(),
+            )
+    if len(held_out) == len(names):
+        raise DataError("all domains are held out: none is left to learn from", where="data.held_out")
+
+
+def _held_out_from_learning(inside: list[Picture], share: float) -> NDArray[np.bool_]:
+    """Of each class of a domain those pictures whose names have the lowest digests: `share` of them, rounded, but at
+    least one and not all, if there are two."""
+    digests = [hashlib.sha256(os.fsencode(picture.name)).digest() for picture in inside]
+    chosen = np.zeros(len(inside), dtype=np.bool_)
+    for label in {picture.label for picture in inside}:
+        places = sorted((at for at, picture in enumerate(inside) if picture.label == label), key=digests.__getitem__)
+        count = min(max(1, int(share * len(places) + 0.5)), len(places) - 1)
+        chosen[places[:count]] = True
+    return chosen

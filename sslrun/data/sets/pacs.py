@@ -1,0 +1,42 @@
+"""PACS with its official split lists: `<path>/<domain>/<class>/*` and `<path>/splits/<domain>_*_kfold.txt`.
+
+One learns from the `train` lists and chooses by the `crossval` lists; the two together are the whole domain, which is
+the test of a domain that is held out. As published the domains may also lie in `<path>/kfold/`.
+"""
+
+from pathlib import Path
+
+from sslrun.data.dataset import open_dataset
+from sslrun.data.listing import Listing
+from sslrun.data.picture_lists import Line, ListedSet
+from sslrun.errors import DataError
+from sslrun.recipe.schema import Pacs
+
+CLASSES = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")  # numbered from 1 in the lists
+
+
+@open_dataset.register(Pacs)
+class PacsSet(ListedSet):
+    """All pictures that are listed."""
+
+    section: Pacs
+    title = "PACS"
+    layout = "DOMAIN/CLASS/* and splits/DOMAIN_{train,crossval}_kfold.txt"
+
+    @property
+    def lists(self) -> list[tuple[Path, Path]]:
+        folder = self.folder / "splits"
+        return [(folder / f"{name}_train_kfold.txt", folder / f"{name}_crossval_kfold.txt") for name in Pacs.DOMAINS]
+
+    def find(self) -> Listing:
+        """Raises `DataError` for a foreign list, and as `listed` does."""
+        images = self.folder / "kfold" if (self.folder / "kfold").is_dir() else self.folder
+        return self.as_listing(self.listed(images, _known), images, CLASSES)
+
+
+def _known(line: Line) -> bool:
+    """True, if the number is that of the class. Raises `DataError` otherwise."""
+    if line.label not in CLASSES or line.number != CLASSES.index(line.label) + 1:
+        numbers = ", ".join(f"{name} {number}" for number, name in enumerate(CLASSES, 1))
+        raise DataError(f"'{line.label}' is not class {line.number} of PACS", where=line.where, remedy=f"({numbers})")
+    return True
