@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sslrun.bench.pictures import recipe_images, stand_ins
 from sslrun.bench.rows import Row
-from sslrun.bench.steps import rule_row, step_rows
+from sslrun.bench.steps import rule_rows, step_rows
 from sslrun.bench.style import SIZES, style_rows
 from sslrun.bench.timing import Settings, one_thread
 from sslrun.bench.views import SHAPES, views_row
@@ -60,7 +60,7 @@ def _subject_rows(kind: str, one: Subject, settings: Settings) -> Iterator[Row]:
         case "style":
             yield from style_rows(images.images[: settings.batch], settings)
         case "rule":
-            yield rule_row(recipe, images, settings)
+            yield from rule_rows(recipe, images, settings)
 
 
 def _shipped_rows(kind: str, recipes: dict[str, Recipe], settings: Settings) -> Iterator[Row]:
@@ -77,4 +77,4 @@ def _shipped_rows(kind: str, recipes: dict[str, Recipe], settings: Settings) -> 
                 yield from style_rows(stand_ins(settings.batch, 3, size), settings)
         case "rule":
             one = subject(recipes[RULE_RECIPE], None, settings)
-            yield rule_row(one.recipe, one.images, settings)
+            yield from rule_rows(one.recipe, one.images, settings)

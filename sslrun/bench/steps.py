@@ -14,7 +14,6 @@ from sslrun.bench.timing import Settings, Stopwatch, alternate, calls_a_round, t
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder, build_method
 from sslrun.methods.noncontrastive import NonContrastive
-from sslrun.recipe import schema
 from sslrun.recipe.schema import Recipe
 from sslrun.training.precision import has_bf16
 from sslrun.training.pretrain import Trainer, assemble
@@ -93,11 +92,13 @@ def step_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]
     return rows
 
 
-def rule_row(recipe: Recipe, images: ImageSet, settings: Settings) -> Row:
-    """What the predictor observes and does after a step, timed inside steps of the fastest precision."""
+def rule_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]:
+    """What the predictor, if there is one, observes and does after a step, inside steps of the fastest precision."""
     precision = _precisions(settings)[-1]
     steps = Steps(recipe, images, settings, precision)
     predictor = steps.trainer.method.predictor
+    if predictor is None:
+        return []
     repeats = calls_a_round(steps.alone, settings)
     whole, rule = Stopwatch(settings.device), Stopwatch(settings.device)
     for name in ("observe", "after_step"):
@@ -108,9 +109,9 @@ def rule_row(recipe: Recipe, images: ImageSet, settings: Settings) -> Row:
             with whole.running():
                 steps.alone()
         taken.append((whole.take(repeats), rule.take(repeats)))
-    return Row(
+    row = Row(
         "rule",
-        f"{recipe.name} {precision}: {_rule(recipe)}",
+        f"{recipe.name} {precision}: {getattr(recipe.method, 'predictor', recipe.method).kind}",
         timing([step for step, _ in taken]),
         timing([part for _, part in taken]),
         clock_of(settings),
@@ -118,6 +119,7 @@ def rule_row(recipe: Recipe, images: ImageSet, settings: Settings) -> Row:
         share=True,
         bar=_barred(recipe, RULE_BARS.get(settings.device.type)),
     )
+    return [row]
 
 
 def _precisions(settings: Settings) -> list[str]:
@@ -133,12 +135,6 @@ def _bare_loop(recipe: Recipe, images: ImageSet, settings: Settings) -> BareLoop
     if not isinstance(method, NonContrastive) or method.target is None or recipe.views.style.kind != "none":
         return None  # another objective would need a loop of its own, and single pictures have no other's style
     return BareLoop(recipe, method, images.images[: BATCHES * settings.step_batch], settings.step_batch)
-
-
-def _rule(recipe: Recipe) -> str:
-    """The predictor's kind, or the method's, where there is none."""
-    method = recipe.method
-    return method.predictor.kind if isinstance(method, schema.NonContrastive) else method.kind
 
 
 def _barred(recipe: Recipe, bar: float | None) -> float | None:

@@ -32,12 +32,16 @@ class Method(nn.Module):
     """The `online` network (an encoder, then a projector), what it needs beside, and the step that trains them.
 
     Each view passes through the networks on its own, in every method, so that batch norm sees one view at a time (with
-    `views.style: bss`, one style). Methods without a predictor have one that is the identity.
+    `views.style: bss`, one style).
     """
 
     online: nn.Sequential
     target: nn.Module | None
-    predictor: Predictor
+    predictor: Predictor | None
+
+    def __init__(self, encoder: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.online, self.target, self.predictor = nn.Sequential(encoder, projector), None, None
 
     @property
     def encoder(self) -> nn.Module:

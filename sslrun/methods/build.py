@@ -17,7 +17,7 @@ from sslrun.networks.backbones import build_backbone
 from sslrun.networks.ema import ema_momentum
 from sslrun.networks.heads import build_projector
 from sslrun.networks.predictors import build_predictor
-from sslrun.networks.predictors.base import NoPredictor, linear_layer
+from sslrun.networks.predictors.base import linear_layer
 from sslrun.networks.vit import ViT
 from sslrun.recipe import schema
 from sslrun.recipe.schema import Byol, Msn, NoEma, Recipe, SimClr, Swav
@@ -38,9 +38,7 @@ def build_method(recipe: Recipe, encoder: nn.Module, channels: int, steps: int, 
     match recipe.method:
         case SimClr(temperature=temperature, negatives=negatives):
             projector, _ = _projector(recipe, encoder, "initialisation")
-            method = SimCLR(
-                encoder, projector, NoPredictor(), temperature=temperature, negatives=negatives, autocast=autocast
-            )
+            method = SimCLR(encoder, projector, temperature=temperature, negatives=negatives, autocast=autocast)
         case Swav() as section:
             method = _swav(recipe, section, encoder, steps, autocast)
         case Msn() as section:
@@ -49,7 +47,6 @@ def build_method(recipe: Recipe, encoder: nn.Module, channels: int, steps: int, 
             method = MSN(
                 cast(ViT, encoder),  # the schema gives MSN no other
                 projector,
-                NoPredictor(),
                 linear_layer(dim, section.prototypes, bias=False, generator=generator),
                 section,
                 steps=steps,
@@ -78,7 +75,6 @@ def _swav(
     return SwAV(
         encoder,
         projector,
-        NoPredictor(),
         linear_layer(dim, section.prototypes, bias=False, generator=generator),
         assigned=recipe.views.count,
         assignment=Assignment(section.epsilon, section.iterations, section.assign),

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from sslrun.methods.assignment import sinkhorn
 from sslrun.methods.base import Method, Updater, full_precision
 from sslrun.networks.ema import copy_of, ema_update
-from sslrun.networks.predictors import Predictor
 from sslrun.networks.vit import ViT
 from sslrun.recipe import schema
 from sslrun.seeds import stream_seed
@@ -78,7 +77,6 @@ class MSN(Method):
         self,
         encoder: ViT,
         projector: nn.Module,
-        predictor: Predictor,
         prototypes: nn.Linear,
         options: schema.Msn,
         *,
@@ -86,8 +84,7 @@ class MSN(Method):
         seed: int,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        super().__init__()
-        self.online, self.predictor = nn.Sequential(encoder, projector), predictor
+        super().__init__(encoder, projector)
         self.target, self.prototypes = copy_of(self.online), prototypes
         self.patches = encoder.grid**2  # of a full-size view
         self.options, self.steps, self.seed, self.autocast = options, steps, seed, autocast

@@ -38,6 +38,8 @@ class NonContrastive(Method):
     `autocast` opens the mixed-precision context of the two networks; predictions and loss are always float32.
     """
 
+    predictor: Predictor
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -51,11 +53,10 @@ class NonContrastive(Method):
         target: tuple[nn.Module, nn.Module] | None = None,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        super().__init__()
-        self.online, self.predictor = nn.Sequential(encoder, projector), predictor
+        super().__init__(encoder, projector)
+        self.predictor = predictor
         self.loss, self.symmetric, self.stop_gradient = loss, symmetric, stop_gradient
         self.momentum, self.autocast = momentum, autocast
-        self.target = None
         if stop_gradient and (momentum is not None or target is not None):
             self.target = copy_of(nn.Sequential(*target) if target is not None else self.online)
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslrun.methods.base import Method, Updater, full_precision
-from sslrun.networks.predictors import Predictor
 
 Negatives = Literal["all", "anchor_view", "positive_view"]
 
@@ -48,14 +47,12 @@ class SimCLR(Method):
         self,
         encoder: nn.Module,
         projector: nn.Module,
-        predictor: Predictor,
         *,
         temperature: float,
         negatives: Negatives = "all",
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        super().__init__()
-        self.online, self.target, self.predictor = nn.Sequential(encoder, projector), None, predictor
+        super().__init__(encoder, projector)
         self.temperature, self.negatives, self.autocast = temperature, negatives, autocast
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:

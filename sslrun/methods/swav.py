@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from sslrun.methods.assignment import sinkhorn
 from sslrun.methods.base import Method, Updater, full_precision
-from sslrun.networks.predictors import Predictor
 
 
 class Assignment(NamedTuple):
@@ -54,7 +53,6 @@ class SwAV(Method):
         self,
         encoder: nn.Module,
         projector: nn.Module,
-        predictor: Predictor,
         prototypes: nn.Linear,
         *,
         assigned: int,
@@ -65,8 +63,7 @@ class SwAV(Method):
         queue_from: int = 0,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        super().__init__()
-        self.online, self.target, self.predictor = nn.Sequential(encoder, projector), None, predictor
+        super().__init__(encoder, projector)
         self.prototypes, self.freeze_prototypes = prototypes, freeze_prototypes
         self.assigned, self.assignment, self.temperature = assigned, assignment, temperature
         self.queue_from, self.autocast = queue_from, autocast

@@ -73,14 +73,6 @@ def effective_rank(s_D: Tensor) -> Tensor:
     return torch.where(total > 0, (-torch.xlogy(q_D, q_D).sum()).exp(), 0.0)
 
 
-def participation_ratio(s_D: Tensor) -> Tensor:
-    """(Σ s)² / Σ s² of a spectrum: from 1 to D; 0 if it is all zero."""
-    s_D = _exact(s_D)
-    q_D = s_D / torch.where(s_D.max() > 0, s_D.max(), 1.0)
-    squares = q_D.square().sum()
-    return q_D.sum().square() / torch.where(squares > 0, squares, 1.0)
-
-
 class Alignment(NamedTuple):
     """How W_p acts on the eigenvectors u_j of F, one number a mode (D,), in order of falling s_j."""
 

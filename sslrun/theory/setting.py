@@ -10,18 +10,13 @@ from typing import Any
 from sslrun.errors import InputError
 from sslrun.recipe.schema import (
     Byol,
-    DirectCopyPredictor,
-    DirectPredictor,
-    DirectSetPredictor,
     Gaussian,
-    LinearPredictor,
     NoEma,
     NonContrastive,
     NoPredictor,
     Recipe,
     SymmetricPredictor,
 )
-from sslrun.recipe.schema.predictor import Trained
 from sslrun.theory.conversion import FlowSettings, flow_settings
 from sslrun.theory.directset import surviving_size
 from sslrun.theory.fixed_points import critical_decay, fixed_points
@@ -91,21 +86,10 @@ def setting_of(recipe: Recipe) -> Setting:
         stop_gradient=method.stop_gradient,
         predictor=not isinstance(method.predictor, NoPredictor),
         symmetric=isinstance(method.predictor, SymmetricPredictor),
-        alpha=_power(recipe),
+        alpha=method.predictor.power(),
         run_time=run_time,
         differences=tuple(_differences(recipe)),
     )
-
-
-def _power(recipe: Recipe) -> float | None:
-    match _noncontrastive(recipe).predictor:
-        case DirectPredictor(exponent=exponent):
-            return exponent
-        case DirectSetPredictor(alpha=alpha):
-            return alpha
-        case DirectCopyPredictor():
-            return 1.0
-    return None
 
 
 def _noncontrastive(recipe: Recipe) -> NonContrastive:
@@ -121,7 +105,6 @@ def _noncontrastive(recipe: Recipe) -> NonContrastive:
 def _differences(recipe: Recipe) -> list[str]:
     """What the recipe has and the flow has not, in words."""
     method, optimizer = _noncontrastive(recipe), recipe.optimizer
-    predictor = method.predictor
     found = []
     if recipe.network.backbone.kind != "linear" or recipe.network.projector.kind != "none":
         found.append("the network is not one matrix")
@@ -138,11 +121,7 @@ def _differences(recipe: Recipe) -> list[str]:
         found.append("the learning rate changes")
     if isinstance(method, Byol) and method.ema.kind == "cosine" and method.stop_gradient:
         found.append("the EMA's momentum rises")
-    linear = isinstance(predictor, LinearPredictor | SymmetricPredictor) and not predictor.bias
-    if not ((linear and getattr(predictor, "layers", 1) == 1) or isinstance(predictor, NoPredictor)):
-        found.append(f"the predictor ({predictor.kind}) is not one matrix trained by gradient alone")
-    if isinstance(predictor, Trained) and (predictor.decay or predictor.restart_every):
-        found.append("the predictor is decayed or restarted beside its optimiser")
+    found += method.predictor.beyond_theory()
     if recipe.training.precision != "float32":
         found.append(f"{recipe.training.precision} rounds")
     return list(dict.fromkeys(found))

@@ -65,7 +65,7 @@ def signals(
         "rank_correlation": float(statistics.effective_rank(spectrum_D)),
         "cosine": float(statistics.mean_cosine(z_ND)),
     }
-    W_DD = method.predictor.matrix_DD
+    W_DD = method.predictor.matrix_DD if method.predictor is not None else None
     if W_DD is not None:
         modes = statistics.alignment(F_DD, W_DD)
         found |= {

@@ -33,7 +33,8 @@ class Updates:
     ) -> None:
         self.rates, self.device = rates, device
         pairs = [(section.network, list(method.network_parameters()))]
-        pairs.append((section.predictor or section.network, list(method.predictor.parameters())))
+        if method.predictor is not None:
+            pairs.append((section.predictor or section.network, list(method.predictor.parameters())))
         self.optimizers = [_build(options, parameters) for options, parameters in pairs if parameters]
         self.peaks = [options.lr for options, parameters in pairs if parameters]
         self.spoilt = torch.zeros((), device=device)

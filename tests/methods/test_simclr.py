@@ -23,7 +23,6 @@ from torch.nn import functional as F
 
 from sslrun.methods import SimCLR
 from sslrun.methods.simclr import nt_xent
-from sslrun.networks.predictors.base import NoPredictor
 
 Negatives = Literal["all", "anchor_view", "positive_view"]
 
@@ -80,7 +79,7 @@ def test_the_order_of_the_columns_does_not_matter(
 
 
 def simclr() -> SimCLR:
-    return SimCLR(*network(1), NoPredictor(), temperature=0.2)
+    return SimCLR(*network(1), temperature=0.2)
 
 
 def test_six_steps_with_three_views_equal_the_computation_by_hand() -> None:

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from sslrun.methods import SwAV, build_encoder, build_method
 from sslrun.methods.swav import Assignment, swapped_prediction
-from sslrun.networks.predictors.base import NoPredictor, linear_layer
+from sslrun.networks.predictors.base import linear_layer
 from sslrun.recipe import schema
 
 K, A, V = 7, 2, 3
@@ -38,7 +38,6 @@ def swav(scope: Scope, queue: int = QUEUE) -> SwAV:
     return SwAV(
         encoder,
         projector,
-        NoPredictor(),
         linear_layer(D, K, False, torch.Generator().manual_seed(5)),
         assigned=A,
         assignment=Assignment(EPSILON, ITERATIONS, scope),

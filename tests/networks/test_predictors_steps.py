@@ -5,7 +5,7 @@ samples); only initial weights and drawn numbers are taken from the predictor. T
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ LR, LR_P, MOMENTUM = 0.02, 0.03, 0.9
 
 
 def section(**options: Any) -> Section:
-    built: Section = TypeAdapter(Section).validate_python(options)
+    built: Section = TypeAdapter(Annotated[Section, "as a field"]).validate_python(options)
     return built
 
 

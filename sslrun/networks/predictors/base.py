@@ -1,13 +1,18 @@
 """What every predictor is to a training step: it observes, predicts, and acts on itself after the optimisers.
 
-Predictors here need only torch. The rules that set or constrain W_p are in the files beside this one, one a concept.
+`build_predictor` makes one from its section of the recipe. The rules that train, set or constrain W_p are in the files
+next to this one, one a concept.
 Shapes: N samples, D projector outputs (the predictor's inputs, and its outputs), I inputs and O outputs of a layer.
 """
 
 from collections.abc import Sequence
+from functools import singledispatch
 
 import torch
 from torch import Tensor, nn
+
+from sslrun.errors import InputError
+from sslrun.recipe import schema
 
 
 class Predictor(nn.Module):
@@ -33,8 +38,26 @@ class Predictor(nn.Module):
         return None
 
 
+@singledispatch
+def build_predictor(section: schema.Predictor, dim: int, generator: torch.Generator) -> Predictor:
+    """The predictor of a section on `dim` projector outputs, on the CPU, with initial weights drawn from `generator`.
+
+    A kind registers its class, or a function, for its section: `@build_predictor.register(DirectPredictor)`. Raises
+    `InputError` for a section that none is registered for.
+    """
+    raise InputError(
+        f"no predictor is registered for {type(section).__qualname__}",
+        where="method.predictor.kind",
+        remedy="Register what builds it with sslrun.networks.predictors.build_predictor.",
+    )
+
+
+@build_predictor.register(schema.NoPredictor)
 class NoPredictor(Predictor):
     """W_p = I."""
+
+    def __init__(self, section: schema.NoPredictor, dim: int, generator: torch.Generator) -> None:
+        super().__init__()
 
     def forward(self, z_ND: Tensor) -> Tensor:
         """`z_ND` itself."""

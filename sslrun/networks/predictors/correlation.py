@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sslrun.errors import InputError
-from sslrun.networks.predictors.base import MatrixRule
+from sslrun.networks.predictors.base import MatrixRule, Predictor, build_predictor
 from sslrun.networks.predictors.roots import root_predictor
+from sslrun.recipe import schema
 
 
 class MovingAverage(nn.Module):
@@ -150,47 +151,53 @@ def predictor_from_correlation(
     return from_eigenpairs(p_XD, U_XDD).to(F_DD)
 
 
-class DirectPred(MatrixRule):
-    """W_p set from the moving correlation of its inputs (arXiv 2102.06810, section 4), in the authors' order.
+class CorrelationRule(MatrixRule):
+    """A rule that sets W_p from the moving correlation F of its inputs (arXiv 2102.06810, section 4), in the authors'
+    order.
 
     F takes in a batch before the batch is predicted, but W_p follows at the iteration's end: it lags F by one step,
-    and iteration 0 predicts with the random initial W_p. F is never reset. Options as `predictor_from_correlation`
-    and `CorrelationEstimate`.
+    and iteration 0 predicts with the random initial W_p. F is never reset. Rules set W_p from `self.estimate.value`.
     """
 
     def __init__(
-        self,
-        dim: int,
-        generator: torch.Generator,
-        *,
-        rho: float | None = 0.3,
-        epsilon: float = 0.1,
-        epsilon_inside: bool = False,
-        exponent: float = 0.5,
-        freq: int = 1,
-        center: bool = False,
-        floor: float = 1e-4,
+        self, dim: int, generator: torch.Generator, *, rho: float | None, freq: int, center: bool = False
     ) -> None:
         super().__init__(dim, freq, generator)
         self.estimate = CorrelationEstimate(rho, dim=dim, center=center)
-        self.exponent, self.epsilon, self.epsilon_inside, self.floor = exponent, epsilon, epsilon_inside, floor
 
     def observe(self, inputs_ND: Sequence[Tensor], targets_ND: Sequence[Tensor]) -> None:
         """F takes in all inputs together."""
         self.estimate.update(*inputs_ND)
 
+
+@build_predictor.register(schema.DirectPredictor)
+class DirectPred(CorrelationRule):
+    """`predictor_from_correlation` of F."""
+
+    def __init__(self, section: schema.DirectPredictor, dim: int, generator: torch.Generator) -> None:
+        super().__init__(dim, generator, rho=section.rho, freq=section.freq, center=section.center)
+        self.section = section
+
     def compute_matrix(self) -> Tensor:
         """W_p from the F of all batches so far; on CUDA by matrix products where they do (see `roots.py`)."""
-        F_DD = self.estimate.value
+        F_DD, rule = self.estimate.value, self.section
         if self.root_does and F_DD.device.type == "cuda":
-            return root_predictor(F_DD, self.epsilon)
+            return root_predictor(F_DD, rule.epsilon)
         return predictor_from_correlation(
-            F_DD, self.exponent, self.epsilon, self.floor, epsilon_inside=self.epsilon_inside
+            F_DD, rule.exponent, rule.epsilon, rule.floor, epsilon_inside=rule.epsilon_inside
         )
 
     @property
     def root_does(self) -> bool:
         """Whether `root_predictor` is the same rule, and F precise enough for it (no long averages, no differences)."""
-        estimate = self.estimate
-        same = self.exponent == 0.5 and not self.epsilon_inside and self.epsilon >= max(self.floor, 1e-4)
-        return same and estimate.mean is None and estimate.second.rho is not None and estimate.second.rho <= 0.99
+        rule = self.section
+        same = rule.exponent == 0.5 and not rule.epsilon_inside and rule.epsilon >= max(rule.floor, 1e-4)
+        return same and not rule.center and rule.rho is not None and rule.rho <= 0.99
+
+
+@build_predictor.register
+def offset(section: schema.OffsetPredictor, dim: int, generator: torch.Generator) -> Predictor:
+    """√max(s − c, 0) is DirectPred's rule with −c inside the root (our inference; the code names no option c)."""
+    rule = {"kind": "directpred", "epsilon": -section.offset, "epsilon_inside": True}
+    shared = section.model_dump(include={"rho", "freq", "floor"})
+    return DirectPred(schema.DirectPredictor.model_validate(rule | shared), dim, generator)

@@ -5,14 +5,14 @@ authors' code by nothing (and there `directcopy` can't run at all: it never accu
 Stands on F of `correlation.py`. Shapes: D projector outputs.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sslrun.networks.predictors.base import MatrixRule
-from sslrun.networks.predictors.correlation import CorrelationEstimate, eigenpairs, from_eigenpairs
+from sslrun.networks.predictors.base import build_predictor
+from sslrun.networks.predictors.correlation import CorrelationRule, eigenpairs, from_eigenpairs
+from sslrun.recipe import schema
 
 Norm = Literal["spectral", "frobenius", "none"]
 
@@ -40,36 +40,27 @@ def directcopy_matrix(F_DD: Tensor, epsilon: float, norm: Norm) -> Tensor:
     return W_DD + epsilon * torch.eye(len(F_DD), dtype=F_DD.dtype, device=F_DD.device)
 
 
-class DirectSet(MatrixRule):
-    """`directset_matrix` of the moving correlation, in DirectPred's order (see `DirectPred`)."""
+@build_predictor.register(schema.DirectSetPredictor)
+class DirectSet(CorrelationRule):
+    """`directset_matrix` of F."""
 
-    def __init__(
-        self,
-        dim: int,
-        generator: torch.Generator,
-        *,
-        alpha: float = 0.5,
-        norm: Norm = "spectral",
-        epsilon: float = 0.3,
-        rho: float | None = 0.5,
-        freq: int = 1,
-    ) -> None:
-        super().__init__(dim, freq, generator)
-        self.estimate = CorrelationEstimate(rho, dim=dim)
-        self.alpha, self.norm, self.epsilon = alpha, norm, epsilon
-
-    def observe(self, inputs_ND: Sequence[Tensor], targets_ND: Sequence[Tensor]) -> None:
-        """F takes in all inputs together."""
-        self.estimate.update(*inputs_ND)
+    def __init__(self, section: schema.DirectSetPredictor, dim: int, generator: torch.Generator) -> None:
+        super().__init__(dim, generator, rho=section.rho, freq=section.freq)
+        self.section = section
 
     def compute_matrix(self) -> Tensor:
         """W_p from the F of all batches so far."""
-        return directset_matrix(self.estimate.value, self.alpha, self.epsilon, self.norm)
+        return directset_matrix(self.estimate.value, self.section.alpha, self.section.epsilon, self.section.norm)
 
 
-class DirectCopy(DirectSet):
-    """`directcopy_matrix` of the moving correlation: DirectSet(1) without its eigendecomposition."""
+@build_predictor.register(schema.DirectCopyPredictor)
+class DirectCopy(CorrelationRule):
+    """`directcopy_matrix` of F: DirectSet(1) without its eigendecomposition."""
+
+    def __init__(self, section: schema.DirectCopyPredictor, dim: int, generator: torch.Generator) -> None:
+        super().__init__(dim, generator, rho=section.rho, freq=section.freq)
+        self.section = section
 
     def compute_matrix(self) -> Tensor:
         """W_p from the F of all batches so far."""
-        return directcopy_matrix(self.estimate.value, self.epsilon, self.norm)
+        return directcopy_matrix(self.estimate.value, self.section.epsilon, self.section.norm)

@@ -10,9 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sslrun.networks.predictors.base import MatrixRule
-from sslrun.networks.predictors.correlation import CorrelationEstimate, MovingAverage, eigenpairs
-from sslrun.networks.predictors.projections import symmetric as make_symmetric
+from sslrun.networks.predictors.base import build_predictor
+from sslrun.networks.predictors.constrained import symmetric as make_symmetric
+from sslrun.networks.predictors.correlation import CorrelationRule, MovingAverage, eigenpairs
+from sslrun.recipe import schema
 
 Variant = Literal["full", "diagonal", "finite_time"]
 
@@ -33,10 +34,10 @@ def minimal_space_matrix(
     F_DD: Tensor,
     M_DD: Tensor,
     *,
-    variant: Variant = "full",
-    ridge: float = 1e-3,
-    time: float = 1.0,
-    psd_steps: int | None = None,
+    variant: Variant,
+    ridge: float,
+    time: float,
+    psd_steps: int | None,
 ) -> Tensor:
     """The symmetric predictor's optimum: where Ẇ = 2M − F W − W F comes to rest, solved in the eigenbasis of F.
 
@@ -75,21 +76,20 @@ def _refined(H_DD: Tensor, F_DD: Tensor, M_DD: Tensor, steps: int, rate: float =
     return best_DD
 
 
-class OptimalPredictor(MatrixRule):
+class OptimalPredictor(CorrelationRule):
     """What the optimal rules observe: F, and M averaged over the pairs of a batch in the same way."""
 
     def __init__(
         self, dim: int, generator: torch.Generator, *, rho: float | None, freq: int, center: bool = False
     ) -> None:
-        super().__init__(dim, freq, generator)
-        self.estimate = CorrelationEstimate(rho, dim=dim, center=center)
+        super().__init__(dim, generator, rho=rho, freq=freq, center=center)
         self.cross = MovingAverage(rho, (dim, dim))
         self.target_mean = MovingAverage(rho, (dim,)) if center else None
 
     @torch.no_grad()
     def observe(self, inputs_ND: Sequence[Tensor], targets_ND: Sequence[Tensor]) -> None:
         """F takes in the inputs, M each target with its input."""
-        self.estimate.update(*inputs_ND)
+        super().observe(inputs_ND, targets_ND)
         z_ND, t_ND = (torch.cat(list(pairs)).to(self.layer.weight.dtype) for pairs in (inputs_ND, targets_ND))
         self.cross.update(t_ND.T @ z_ND / len(z_ND))
         if self.target_mean is not None:
@@ -103,60 +103,39 @@ class OptimalPredictor(MatrixRule):
         return M_DD - torch.outer(self.target_mean.value, self.estimate.mean.value)
 
 
+@build_predictor.register(schema.SolvePredictor)
 class Solve(OptimalPredictor):
     """`solve_matrix` after iterations 0, freq, 2·freq, ..."""
 
-    def __init__(
-        self,
-        dim: int,
-        generator: torch.Generator,
-        *,
-        side: Literal["left", "right"] = "right",
-        ridge: float = 1e-3,
-        rho: float | None = 0.8,
-        freq: int = 1,
-    ) -> None:
-        super().__init__(dim, generator, rho=rho, freq=freq)
-        self.side, self.ridge = side, ridge
+    def __init__(self, section: schema.SolvePredictor, dim: int, generator: torch.Generator) -> None:
+        super().__init__(dim, generator, rho=section.rho, freq=section.freq)
+        self.section = section
 
     def compute_matrix(self) -> Tensor:
         """W_p from F and M of all batches so far."""
-        return solve_matrix(self.estimate.value, self.cross_value(), self.side, self.ridge)
+        return solve_matrix(self.estimate.value, self.cross_value(), self.section.side, self.section.ridge)
 
 
+@build_predictor.register(schema.MinimalSpacePredictor)
 class MinimalSpace(OptimalPredictor):
     """`minimal_space_matrix` after iterations 0, freq, 2·freq, ..., M made symmetric first and W_p in between.
 
-    With `rho=None` all averages start anew after each setting, as in the authors' code.
+    With `rho: null` all averages start anew after each setting, as in the authors' code.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        generator: torch.Generator,
-        *,
-        variant: Variant = "full",
-        time: float = 1.0,
-        psd_steps: int | None = None,
-        symmetric: bool = True,
-        center: bool = False,
-        ridge: float = 1e-3,
-        rho: float | None = 0.8,
-        freq: int = 1,
-    ) -> None:
-        super().__init__(dim, generator, rho=rho, freq=freq, center=center)
-        self.variant, self.time, self.psd_steps = variant, time, psd_steps
-        self.symmetric, self.ridge, self.rho = symmetric, ridge, rho
+    def __init__(self, section: schema.MinimalSpacePredictor, dim: int, generator: torch.Generator) -> None:
+        super().__init__(dim, generator, rho=section.rho, freq=section.freq, center=section.center)
+        self.section = section
 
     def compute_matrix(self) -> Tensor:
         """W_p from F and M since the last reset."""
-        M_DD = self.cross_value()
-        if self.symmetric:
+        rule, M_DD = self.section, self.cross_value()
+        if rule.symmetric:
             M_DD = (M_DD + M_DD.T) / 2
         W_DD = minimal_space_matrix(
-            self.estimate.value, M_DD, variant=self.variant, ridge=self.ridge, time=self.time, psd_steps=self.psd_steps
+            self.estimate.value, M_DD, variant=rule.variant, ridge=rule.ridge, time=rule.time, psd_steps=rule.psd_steps
         )
-        if self.rho is None:
+        if rule.rho is None:
             for average in (self.estimate, self.cross, self.target_mean):
                 if average is not None:
                     average.reset()
@@ -164,5 +143,5 @@ class MinimalSpace(OptimalPredictor):
 
     def between_settings(self) -> None:
         """Keep the trained W_p symmetric."""
-        if self.symmetric:
+        if self.section.symmetric:
             make_symmetric(self.layer.weight)

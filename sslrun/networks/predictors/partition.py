@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sslrun.networks.predictors.base import Predictor
+from sslrun.networks.predictors.base import Predictor, build_predictor
 from sslrun.networks.predictors.correlation import MovingAverage, predictor_from_correlation
+from sslrun.recipe import schema
 
 
+@build_predictor.register(schema.PartitionPredictor)
 class Partition(Predictor):
     """p = (mean over hyperplanes of W_p of the sample's side) · z; nothing in it is trained by gradient.
 
@@ -24,23 +26,12 @@ class Partition(Predictor):
     normals: Tensor  # of the hyperplanes, (D, K)
     W_XDD: Tensor  # the positive sides' matrices, then the negative ones'
 
-    def __init__(
-        self,
-        dim: int,
-        generator: torch.Generator,
-        *,
-        hyperplanes: int = 6,
-        rho: float | None = 0.3,
-        epsilon: float = 0.1,
-        epsilon_inside: bool = False,
-        exponent: float = 0.5,
-        floor: float = 1e-4,
-    ) -> None:
+    def __init__(self, section: schema.PartitionPredictor, dim: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.exponent, self.epsilon, self.epsilon_inside, self.floor = exponent, epsilon, epsilon_inside, floor
-        self.register_buffer("normals", torch.randn(dim, hyperplanes, generator=generator))
-        self.estimate = MovingAverage(rho, (2 * hyperplanes, dim, dim), several=True)
-        self.register_buffer("W_XDD", torch.eye(dim).repeat(2 * hyperplanes, 1, 1))
+        self.section, sides = section, 2 * section.hyperplanes
+        self.register_buffer("normals", torch.randn(dim, section.hyperplanes, generator=generator))
+        self.estimate = MovingAverage(section.rho, (sides, dim, dim), several=True)
+        self.register_buffer("W_XDD", torch.eye(dim).repeat(sides, 1, 1))
 
     def _sides(self, z_ND: Tensor) -> Tensor:
         """(K, N) booleans: which samples of one view lie on each hyperplane's positive side."""
@@ -56,9 +47,10 @@ class Partition(Predictor):
         count_X = mask_XN.sum(dim=1)
         F_XDD = (mask_XN.unsqueeze(2) * z_ND).mT @ z_ND / count_X.clamp(min=1).view(-1, 1, 1)
         self.estimate.update(F_XDD, valid=count_X > 0)
+        F_XDD, rule = self.estimate.value, self.section
         self.W_XDD.copy_(
             predictor_from_correlation(
-                self.estimate.value, self.exponent, self.epsilon, self.floor, epsilon_inside=self.epsilon_inside
+                F_XDD, rule.exponent, rule.epsilon, rule.floor, epsilon_inside=rule.epsilon_inside
             )
         )
 

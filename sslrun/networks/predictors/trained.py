@@ -1,7 +1,7 @@
 """Predictors trained by gradient: one linear layer, or two with batch norm and ReLU (BYOL's and SimSiam's).
 
-Initial weights come from the caller's generator. `projections.py` has the constraints that may follow every step,
-`base.py` what a step asks of a predictor.
+Initial weights come from the caller's generator. `constrained.py` has those that are put back under a constraint after
+every step, `base.py` what a step asks of a predictor.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sslrun.networks.predictors.base import Predictor, RandomStream, linear_layer
+from sslrun.networks.predictors.base import Predictor, RandomStream, build_predictor, linear_layer
+from sslrun.recipe.schema import predictor as schema
+
+_RESTARTED = {"all": slice(None), "first": slice(0, 1), "last": slice(1, None)}
 
 
 class Restarts(nn.Module):
@@ -43,15 +46,17 @@ class TrainedPredictor(Predictor):
 
     def __init__(
         self,
+        section: schema.Trained,
         layers: nn.Sequential,
-        *,
+        generator: torch.Generator,
         project: Callable[..., None] | None = None,
-        decay: float = 0.0,
-        restarts: Restarts | None = None,
     ) -> None:
         super().__init__()
-        self.layers, self.restarts = layers, restarts
-        self.project, self.decay = project, decay
+        self.layers, self.project, self.decay = layers, project, section.decay
+        self.restarts: Restarts | None = None
+        if section.restart_every is not None:
+            which = section.restart_layers if isinstance(section, schema.TwoLayers) else "all"
+            self.restarts = Restarts(section.restart_every, _RESTARTED[which], generator)
         self._restart_before(0)
 
     @property
@@ -90,16 +95,28 @@ class TrainedPredictor(Predictor):
         return linears[0].weight.detach() if len(linears) == 1 else None
 
 
-def one_layer(dim: int, bias: bool, generator: torch.Generator) -> nn.Sequential:
+def one_layer(bias: bool, dim: int, generator: torch.Generator) -> nn.Sequential:
     """Linear D→D."""
     return nn.Sequential(linear_layer(dim, dim, bias, generator))
 
 
-def two_layers(dim: int, hidden: int, bias: bool, affine: bool, generator: torch.Generator) -> nn.Sequential:
+def two_layers(section: schema.TwoLayers, bias: bool, dim: int, generator: torch.Generator) -> nn.Sequential:
     """Linear D→hidden, BatchNorm1d, ReLU, Linear hidden→D."""
     return nn.Sequential(
-        linear_layer(dim, hidden, bias, generator),
-        nn.BatchNorm1d(hidden, affine=affine),
+        linear_layer(dim, section.hidden, bias, generator),
+        nn.BatchNorm1d(section.hidden, affine=section.affine),
         nn.ReLU(inplace=True),
-        linear_layer(hidden, dim, bias, generator),
+        linear_layer(section.hidden, dim, bias, generator),
     )
+
+
+@build_predictor.register
+def build_linear(section: schema.LinearPredictor, dim: int, generator: torch.Generator) -> Predictor:
+    """One layer."""
+    return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator)
+
+
+@build_predictor.register
+def build_mlp(section: schema.MlpPredictor, dim: int, generator: torch.Generator) -> Predictor:
+    """Two layers."""
+    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), generator)

@@ -24,11 +24,22 @@ def _freq() -> Any:
 class Predictor(Kind):
     """What maps the online branch's outputs onto the target's."""
 
+    def power(self) -> float | None:
+        """For the theory: α where W_p is set to F^α; None where it isn't, or nothing is known of it."""
+        return None
+
+    def beyond_theory(self) -> tuple[str, ...]:
+        """In words: what it does that a matrix trained by gradient alone, which the theory has, does not."""
+        return (f"the predictor ({self.kind}) is not one matrix trained by gradient alone",)
+
 
 class NoPredictor(Predictor):
     """W_p = I. Theory and practice: collapse."""
 
     kind: Literal["none"] = option(description="No predictor.")
+
+    def beyond_theory(self) -> tuple[str, ...]:
+        return ()
 
 
 class Trained(Predictor):
@@ -41,12 +52,25 @@ class Trained(Predictor):
         None, "Draw the weights anew (Xavier, no bias) before iterations 0, N, 2·N, ...; null for never.", ge=1
     )
 
+    def is_matrix(self) -> bool:
+        """Whether the gradient trains it as one matrix, any symmetric one included."""
+        return False
+
+    def beyond_theory(self) -> tuple[str, ...]:
+        found = () if self.is_matrix() else super().beyond_theory()
+        if self.decay or self.restart_every:
+            found += ("the predictor is decayed or restarted beside its optimiser",)
+        return found
+
 
 class LinearPredictor(Trained):
     """One linear layer, trained by gradient."""
 
     kind: Literal["linear"] = option(description="A trained d×d matrix.")
     bias: bool = option(False, "Whether the layer has a bias.")
+
+    def is_matrix(self) -> bool:
+        return not self.bias
 
 
 class TwoLayers(Trained):
@@ -77,6 +101,9 @@ class SymmetricPredictor(TwoLayers):
             if self.layers == 1 and getattr(self, name) != type(self).model_fields[name].default:
                 raise Misfit(f"{name} belongs to a predictor of two layers, and `layers` is 1", name, "layers")
         return self
+
+    def is_matrix(self) -> bool:
+        return self.layers == 1 and not self.bias
 
 
 class SymmetricNormPredictor(Trained):
@@ -117,6 +144,9 @@ class DirectPredictor(Predictor):
     def words(self) -> str:
         return f"DirectPred (rho {self.rho}, epsilon {self.epsilon})"
 
+    def power(self) -> float:
+        return self.exponent
+
 
 class OffsetPredictor(Predictor):
     """DirectPred with p_j = √max(s_j − c_j, 0) (arXiv 2102.06810, Table 7), on eigenvalues divided by the largest."""
@@ -140,6 +170,9 @@ class DirectSetPredictor(Predictor):
     rho: float | None = _rho(0.5)
     freq: int = _freq()
 
+    def power(self) -> float:
+        return self.alpha
+
 
 class DirectCopyPredictor(Predictor):
     """DirectCopy (arXiv 2110.04947): W_p = F / ‖F‖ + ε·I, without eigenvectors."""
@@ -151,6 +184,9 @@ class DirectCopyPredictor(Predictor):
     epsilon: float = option(0.3, "Added to every eigenvalue.")
     rho: float | None = _rho(0.5)
     freq: int = _freq()
+
+    def power(self) -> float:
+        return 1.0
 
 
 class SolvePredictor(Predictor):
@@ -202,15 +238,3 @@ class PartitionPredictor(Predictor):
     epsilon_inside: bool = option(False, "Add epsilon before the root instead of after it.")
     exponent: float = option(0.5, "Power of the eigenvalues.", gt=0)
     floor: float = option(1e-4, "Smallest eigenvalue given to W_p.", ge=0)
-
-
-class RankPredictor(Predictor):
-    """eigenvalue · (projection onto a random subspace) + epsilon · I: what a W_p that knows nothing of F does."""
-
-    kind: Literal["rank"] = option(description="A scaled projection onto a random subspace.")
-    rank: float = option(0.5, "Dimension of the subspace, as a fraction of d.", ge=0, le=1)
-    eigenvalue: float = option(0.5, "Eigenvalue on the subspace.")
-    epsilon: float = option(1e-5, "Added to every eigenvalue.")
-    freq: int = option(
-        1, "Draw a new subspace after iterations 0, freq, ...; in between W_p is trained and made symmetric.", ge=1
-    )
