@@ -9,8 +9,8 @@ from statistics import median
 from typing import Any, Literal
 
 from sslrun.bench.timing import Settings, Timing
+from sslrun.networks.precision import has_bf16
 from sslrun.runs.environment import environment
-from sslrun.training.precision import has_bf16
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from sslrun.bench.timing import Settings, Stopwatch, alternate, calls_a_round, t
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder, build_method
 from sslrun.methods.noncontrastive import NonContrastive
+from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
-from sslrun.training.precision import has_bf16
 from sslrun.training.pretrain import Trainer, assemble
 from sslrun.views.pipeline import Views
 

@@ -13,8 +13,8 @@ from sslrun.data.sources import check
 from sslrun.doctor.machine import gib
 from sslrun.jobs import choose_device
 from sslrun.methods import Method, build_encoder, build_method
+from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
-from sslrun.training.precision import has_bf16
 from sslrun.views.pipeline import Views
 
 _PROBE = (2, 4)  # images in the two steps from which the memory of a whole batch is extrapolated

@@ -11,9 +11,9 @@ import psutil
 import torch
 
 from sslrun.jobs import Places, places
+from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.environment import environment
-from sslrun.training.precision import has_bf16
 
 EXTRAS = {
     "pynvml": ("pip install nvidia-ml-py", "free memory of NVIDIA GPUs, without starting CUDA on them"),

@@ -19,7 +19,7 @@ from sslrun.data.batches import Batches, choose_stream
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError, RunFailed
 from sslrun.evaluation.features import extract
-from sslrun.methods.build import mixed_precision
+from sslrun.networks.precision import mixed_precision
 from sslrun.recipe import schema
 from sslrun.recipe.schema import Recipe, Schedule, Udg
 from sslrun.seeds import stream_seed

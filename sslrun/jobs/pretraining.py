@@ -17,6 +17,7 @@ from sslrun.files import write_json
 from sslrun.jobs.evaluating import asked_for, epochs_asked_for, evaluation_job
 from sslrun.jobs.places import Places, choose_device, identify
 from sslrun.jobs.stopping import StopSignals
+from sslrun.networks.precision import has_bf16
 from sslrun.recipe import to_yaml
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.cells import Number
@@ -25,7 +26,6 @@ from sslrun.runs.folder import RunFolder, create
 from sslrun.runs.lease import hold
 from sslrun.runs.status import utc_now
 from sslrun.training.diagnostics import verdict
-from sslrun.training.precision import has_bf16
 from sslrun.training.pretrain import Observer, assemble, pretrain
 from sslrun.training.starting import encoder_metadata, starting_encoder
 

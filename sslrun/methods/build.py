@@ -16,6 +16,7 @@ from sslrun.methods.swav import Assignment, SwAV
 from sslrun.networks.backbones import build_backbone
 from sslrun.networks.ema import ema_momentum
 from sslrun.networks.heads import build_projector
+from sslrun.networks.precision import mixed_precision
 from sslrun.networks.predictors import build_predictor
 from sslrun.networks.predictors.base import linear_layer
 from sslrun.networks.vit import ViT
@@ -115,11 +116,6 @@ def _noncontrastive(
         target=target,
         autocast=autocast,
     )
-
-
-def mixed_precision(precision: str, device_type: str) -> AbstractContextManager[object]:
-    """Autocast to bfloat16 if `precision` is bf16, else nothing."""
-    return torch.autocast(device_type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def _projector(recipe: Recipe, encoder: nn.Module, stream: str) -> tuple[nn.Module, int]:
