@@ -50,7 +50,7 @@ def test_what_the_system_says_is_said(
     def refuse(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("sslrun.report.status.overview", refuse)
+    monkeypatch.setattr("sslrun.runs.status.overview", refuse)
     code, _, err = sslrun("status", tmp_path)
     assert code == 2 and err.startswith(told) and "Traceback" not in err
 
@@ -62,7 +62,7 @@ def test_an_error_about_no_file_shows_its_trace(
     def refuse(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("sslrun.report.status.overview", refuse)
+    monkeypatch.setattr("sslrun.runs.status.overview", refuse)
     with pytest.raises(type(error), match=str(error.args[-1])):
         sslrun("status", tmp_path)
 

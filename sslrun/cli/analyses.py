@@ -40,7 +40,7 @@ def analyse(
     cells = analyse_runs(folders, changes, at=at, data=data, device=device)
     found = [
         analyses.Analysed(
-            folder.path.name, cell["metrics"], folder.history.read(), read_recipe(folder.recipe).network.weights
+            folder.path.name, cell.metrics, folder.history.read(), read_recipe(folder.recipe).network.weights
         )
         for folder, cell in zip(folders, cells, strict=True)
     ]

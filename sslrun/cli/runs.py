@@ -1,7 +1,7 @@
 """The commands that make and judge one run: pretrain, evaluate."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ from sslrun.cli.options import (
 
 if TYPE_CHECKING:
     from sslrun.runs.folder import RunFolder
+    from sslrun.runs.records import EvaluationRecord
 
 run_app = typer.Typer(rich_markup_mode=None)
 
@@ -77,7 +78,7 @@ def evaluate(
     _show_run(folder, evaluate_run(folder, kinds, changes, at=at, data=data, device=device), as_json)
 
 
-def _show_run(folder: "RunFolder", cells: "list[dict[str, Any]]", as_json: bool) -> None:
+def _show_run(folder: "RunFolder", cells: "list[EvaluationRecord]", as_json: bool) -> None:
     """The end of a run: one table, the verdict with its evidence, the folder, the next command."""
     from sslrun import console
     from sslrun.recipe import read_recipe

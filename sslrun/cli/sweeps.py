@@ -79,7 +79,7 @@ def status(
 
     Example: sslrun status results
     """
-    from sslrun.report.status import overview
+    from sslrun.runs.status import overview
 
     found = overview(results_folder(results))
     typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else "\n".join(found.lines()))
@@ -97,13 +97,12 @@ def logs(
     Example: sslrun logs quickstart --follow
     """
     from sslrun.runs.resolving import resolve
-    from sslrun.runs.standing import follow_log, last_lines
 
     folder = resolve(results_folder(results), run)
-    for line in last_lines(folder, lines):
+    for line in folder.last_lines(lines):
         typer.echo(line)
     if follow:
-        for text in follow_log(folder):
+        for text in folder.follow_log():
             typer.echo(text, nl=False)
 
 
@@ -118,7 +117,7 @@ def clean(
 
     Example: sslrun clean --checkpoints
     """
-    from sslrun.report.cleaning import removals, remove
+    from sslrun.runs.cleaning import removals, remove
 
     listed = removals(results_folder(results), failed=failed, checkpoints=checkpoints)
     for one in listed:

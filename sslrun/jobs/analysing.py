@@ -22,6 +22,7 @@ from sslrun.recipe import read_recipe
 from sslrun.recipe.identity import science
 from sslrun.recipe.schema import Analyses, Recipe
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.records import EvaluationRecord
 from sslrun.training.starting import starting_encoder
 
 
@@ -43,7 +44,7 @@ def analyse_runs(
     at: int | None = None,
     data: Path | None = None,
     device: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[EvaluationRecord]:
     """The cell `analyses` of each run, of its last encoder or that of epoch `at`; `changes` as `evaluate_run` has them.
 
     Raises `InputError` for runs whose data or whose questions differ, and as `evaluate_run` does.

@@ -22,6 +22,7 @@ from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.records import EvaluationRecord
 from sslrun.training.starting import starting_encoder
 
 KINDS = ("knn", "linear", "authors_probe", "udg", "analyses")
@@ -46,7 +47,7 @@ def evaluation_job(
     *,
     at: int | None = None,
     beat: Callable[[], None] = lambda: None,
-) -> list[dict[str, Any]]:
+) -> list[EvaluationRecord]:
     """The cells of a finished run, one a kind in `sections`; those that are missing are computed and kept.
 
     `at` judges the encoder kept after that epoch instead of the last one. Each cell holds the run's metrics and, as
@@ -67,8 +68,10 @@ def evaluation_job(
                 subject = judge.subject(kept_encoder(folder, judge, at))
             metrics = judge.cell(kind, section, subject)
             seconds = round(time.perf_counter() - begun, 3)
-            cell = {"kind": kind, "at": at, "identity": identity, "settings": settings, "metrics": metrics}
-            folder.write_evaluation(cell | {"seconds": seconds})
+            cell = EvaluationRecord(
+                kind=kind, at=at, identity=identity, settings=settings, metrics=metrics, seconds=seconds
+            )
+            folder.write_evaluation(cell)
         cells.append(cell)
     return cells
 
@@ -90,7 +93,7 @@ def evaluate_run(
     at: int | None = None,
     data: Path | None = None,
     device: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[EvaluationRecord]:
     """Judge a kept run by `kinds` of evaluation (those its recipe asks for if none is named); the cells.
 
     `changes` may set `evaluation.*` and `run.*` fields only. Raises `InputError` if they change what was pretrained,

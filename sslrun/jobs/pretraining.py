@@ -24,7 +24,7 @@ from sslrun.runs.cells import Number
 from sslrun.runs.environment import environment
 from sslrun.runs.folder import RunFolder, create
 from sslrun.runs.lease import hold
-from sslrun.runs.status import utc_now
+from sslrun.runs.records import EvaluationRecord, State, utc_now
 from sslrun.training.diagnostics import verdict
 from sslrun.training.pretrain import Observer, assemble, pretrain
 from sslrun.training.starting import encoder_metadata, starting_encoder
@@ -42,7 +42,7 @@ def pretrain_job(
     watch: Watch = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     begin: Begin = lambda *_: None,
-) -> tuple[RunFolder, list[dict[str, Any]]]:
+) -> tuple[RunFolder, list[EvaluationRecord]]:
     """Pretrain the recipe's run unless that is done, compute the evaluations that are missing; its folder, and these.
 
     `begin` is called once the folder is held, with the images if there is training to do; `watch` is shown where
@@ -52,7 +52,7 @@ def pretrain_job(
     device = choose_device(recipe.run.device)
     name = identify(recipe, where.data)
     folder = create(where.results, recipe.name, name, to_yaml(recipe))
-    if fresh and folder.status.state != "queued":
+    if fresh and folder.status.state != State.QUEUED:
         with hold(folder):
             say(f"the old run is kept as {folder.set_aside().name}")
         folder = create(where.results, recipe.name, name, to_yaml(recipe))
@@ -93,7 +93,9 @@ def _train(
     images = load(recipe.data, where.data, "pretrain", lambda *_: beat())
     begin(folder, images)
     started = status.started or utc_now()
-    folder.update_status(state="running", started=started, threads=threads, epochs=recipe.training.epochs, reason=None)
+    folder.update_status(
+        state=State.RUNNING, started=started, threads=threads, epochs=recipe.training.epochs, reason=None
+    )
     write_json(folder.environment, environment(threads))
     trainer = assemble(recipe, starting_encoder(recipe, images.images.shape[1]), images, device)
     begun = time.perf_counter()
@@ -121,7 +123,7 @@ def _train(
     rows = folder.history.read()
     judged = verdict(rows[-1], rows[0], recipe.training.collapse)
     folder.update_status(
-        state="collapsed" if judged.collapsed else "done",
+        state=State.COLLAPSED if judged.collapsed else State.DONE,
         finished=utc_now(),
         verdict=judged.kind,
         evidence=judged.evidence,
@@ -165,14 +167,14 @@ def _failures_recorded(folder: RunFolder, retried: bool) -> Iterator[None]:
             remedy="Make room or mend it, then run the same command: it goes on from the last checkpoint.",
         )
         with suppress(OSError):  # the disk that is full may be the one that holds the status
-            folder.update_status(state="failed", finished=utc_now(), reason=str(failure))
+            folder.update_status(state=State.FAILED, finished=utc_now(), reason=str(failure))
         raise failure from error
     except Exception as error:
         designed = isinstance(error, SslrunError)
         if retried and not designed:
             raise
         reason = str(error) if designed else f"{type(error).__name__}: {error}"
-        folder.update_status(state="failed", finished=utc_now(), reason=reason)
+        folder.update_status(state=State.FAILED, finished=utc_now(), reason=reason)
         with folder.log.open("a", encoding="utf-8") as log:
             log.write(traceback.format_exc())
         raise

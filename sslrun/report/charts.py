@@ -12,12 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sslrun.errors import SslrunError
-from sslrun.report.collecting import FINISHED, Results
+from sslrun.report.collecting import Results
 from sslrun.report.drawing import COLOURS, GREY, plain, style
 from sslrun.report.plots import Rows, matrix, series
 from sslrun.report.statistics import estimate
 from sslrun.report.tables import Labels, conditions, values
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.records import FINISHED
 
 MOST_BARS = 60
 MOST_CURVES = 14

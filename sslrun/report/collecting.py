@@ -5,6 +5,7 @@ one, from the recipe's options in which the runs differ. Builds on `sslrun.runs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,19 +14,18 @@ from typing import Any
 import pandas as pd
 
 from sslrun.errors import InputError
-from sslrun.files import read_json
 from sslrun.grids.checking import TABLE_COLUMNS
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.structure import operational, sections
-from sslrun.runs.cells import BASELINES, SECONDS, CellName, Number
+from sslrun.runs.cells import BASELINES, SECONDS, Number
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.standing import cell_state
+from sslrun.runs.records import CellRecord, GridRecord, grid_records
+from sslrun.runs.status import cell_state
 from sslrun.runs.table import evaluation_numbers, load_runs
 
 NONE = "–"
 """The label of an option that a run's recipe does not have."""
-FINISHED = ("done", "collapsed")
 _JUDGED_ALIKE = {f"evaluation.{name}" for name in ("every", "kept", "baselines")}
 """What of `evaluation` changes no metric's meaning."""
 
@@ -99,74 +99,48 @@ def collect(folder: Path, grid: str | None = None) -> Results:
     Half-written and foreign folders are left out and named. Raises `InputError` if there is no such folder or grid.
     """
     runs = load_runs(folder)
-    sweeps = _sweeps(folder, runs.attrs["left_out"])
-    if grid is None and len(sweeps) != 1:
-        notes = [f"several grids were run here ({', '.join(sweeps)}): --grid chooses one"] if sweeps else []
+    grids = grid_records(folder, runs.attrs["left_out"])
+    if grid is None and len(grids) != 1:
+        notes = [f"several grids were run here ({', '.join(grids)}): --grid chooses one"] if grids else []
         return _by_recipe(folder, runs, notes)
-    name = one_of(grid, [name for name in sweeps if name == grid], list(sweeps), "grid") if grid else next(iter(sweeps))
-    return _by_grid(folder, runs, sweeps[name])
+    name = one_of(grid, [name for name in grids if name == grid], list(grids), "grid") if grid else next(iter(grids))
+    return _by_grid(folder, runs, grids[name])
 
 
-def _sweeps(folder: Path, left_out: list[tuple[str, str]]) -> dict[str, dict[str, Any]]:
-    found = {}
-    for path in sorted((folder / "sweeps").rglob("*.json")):
-        try:
-            sweep = read_json(path)
-            cells = [(dict(cell["labels"]), int(cell["seed"]), str(cell["identity"])) for cell in sweep["cells"]]
-            if not all(sweep["axes"].keys() <= labels.keys() for labels, _, _ in cells):
-                raise KeyError
-            found[str(sweep["grid"])] = sweep
-        except (OSError, ValueError) as error:
-            left_out.append((str(path), f"damaged: {error}"))
-        except (KeyError, TypeError, AttributeError):
-            left_out.append((str(path), "not a sweep: grid, axes or cells missing"))
-    return found
-
-
-def _by_grid(folder: Path, runs: pd.DataFrame, sweep: dict[str, Any]) -> Results:
+def _by_grid(folder: Path, runs: pd.DataFrame, grid: GridRecord) -> Results:
     """One row a cell of the grid, whether its run is there or not."""
-    axes, cells = [str(axis) for axis in sweep["axes"]], sweep["cells"]
-    by_identity = {identity: number for number, identity in enumerate(runs["identity"])} if len(runs) else {}
-    numbers = [by_identity.get(cell["identity"], -1) for cell in cells]
-    table = runs.reindex([number if number >= 0 else None for number in numbers]).reset_index(drop=True)
-    there = [number >= 0 for number in numbers]
-    names = table["folder"].tolist() if "folder" in table else [""] * len(cells)
-    own = [
-        _cell_numbers(folder / name if present else None, cell)
-        for cell, present, name in zip(cells, there, names, strict=True)
-    ]
+    rows = {identity: row for row, identity in enumerate(runs["identity"])} if len(runs) else {}
+    at = [rows.get(cell.identity) for cell in grid.cells]
+    table = runs.reindex(at).reset_index(drop=True)
+    names = runs["folder"].tolist() if len(runs) else []
+    folders = [None if row is None else RunFolder(folder / names[row]) for row in at]
     # Where the grid says how to evaluate, a cell has the numbers of its own evaluations and no other cell's.
+    own = [_own_numbers(run, cell) for run, cell in zip(folders, grid.cells, strict=True)]
     judged = list(dict.fromkeys(number for each in own for number in each))
-    states, reasons = (table[name].tolist() if name in table else [None] * len(cells) for name in ("status", "reason"))
-    told = [reason if isinstance(reason, str) else None for reason in reasons]
-    status = [
-        cell_state(RunFolder(folder / name), state, reason, _asked(cell)) if present else "missing"
-        for present, name, state, reason, cell in zip(there, names, states, told, cells, strict=True)
-    ]
+    states = [cell_state(run, cell.asked) for run, cell in zip(folders, grid.cells, strict=True)]
     ours = {str(number): _series([each.get(number) for each in own]) for number in judged} | {
-        "identity": [cell["identity"] for cell in cells],
-        "seed": [int(cell["seed"]) for cell in cells],
-        "status": status,
-        **{f"axis.{axis}": [str(cell["labels"][axis]) for cell in cells] for axis in axes},
+        "identity": [cell.identity for cell in grid.cells],
+        "seed": [cell.seed for cell in grid.cells],
+        "status": [state.value for state in states],
+        **{f"axis.{axis}": [cell.labels[axis] for cell in grid.cells] for axis in grid.axes},
     }
     order = list(dict.fromkeys([*table, *ours]))
     table = pd.concat([table.drop(columns=[*ours], errors="ignore"), pd.DataFrame(ours)], axis=1)[order]
-    used = {cell["identity"] for cell in cells}
-    others = sum(identity not in used for identity in by_identity)
-    notes = [f"grid {sweep['grid']}: {len(cells)} cells", *([str(sweep["notes"])] if sweep.get("notes") else [])]
+    others = len(rows.keys() - {cell.identity for cell in grid.cells})
+    notes = [f"grid {grid.grid}: {len(grid.cells)} cells", *([grid.notes] if grid.notes else [])]
     if others:
         notes.append(f"{others} run{'s' * (others > 1)} here {'are' if others > 1 else 'is'} not part of this grid")
     timing = dict.fromkeys([*runs.attrs["timing"], *(str(number) for number in judged if number.metric == SECONDS)])
     known = runs.attrs["numbers"] | {str(number): asdict(number) for number in judged}
     table.attrs = {**runs.attrs, "timing": list(timing), "numbers": known, "paths": {}}
-    labels = {axis: _in_order(sweep["axes"][axis], table[f"axis.{axis}"].tolist()) for axis in axes}
-    baseline = {str(axis): str(label) for axis, label in (sweep.get("baseline") or {}).items() if axis in axes}
-    return Results(folder, table, tuple(axes), labels, str(sweep["grid"]), baseline, tuple(notes))
+    labels = {axis: _in_order(ordered, table[f"axis.{axis}"].tolist()) for axis, ordered in grid.axes.items()}
+    baseline = {axis: label for axis, label in (grid.baseline or {}).items() if axis in grid.axes}
+    return Results(folder, table, tuple(grid.axes), labels, grid.grid, baseline, tuple(notes))
 
 
 def _in_order(ordered: Sequence[str], there: list[str]) -> list[str]:
     """The labels that are there as the grid orders them; by first appearance `exclude` would decide."""
-    return [label for label in dict.fromkeys([*map(str, ordered), *there]) if label in there]
+    return [label for label in dict.fromkeys([*ordered, *there]) if label in there]
 
 
 def _series(numbers_or_none: list[Any]) -> pd.Series:
@@ -174,23 +148,15 @@ def _series(numbers_or_none: list[Any]) -> pd.Series:
     return pd.Series(numbers_or_none, dtype=float if plain else object)
 
 
-def _asked(cell: dict[str, Any]) -> dict[CellName, str]:
-    """The identities of a grid's cell's evaluations."""
-    return {CellName.parse(name): str(identity) for name, identity in (cell.get("evaluations") or {}).items()}
-
-
-def _cell_numbers(path: Path | None, cell: dict[str, Any]) -> dict[Number, Any]:
+def _own_numbers(run: RunFolder | None, cell: CellRecord) -> dict[Number, Any]:
     """The numbers of a cell's own evaluations under their plain names; empty as long as they are not there."""
     numbers: dict[Number, Any] = {}
-    for name, identity in _asked(cell).items():
+    for name, identity in cell.asked:
         numbers |= dict.fromkeys(Number(name.kind, name.epoch, baseline=baseline) for baseline in (None, *BASELINES))
         numbers |= {Number(name.kind, name.epoch, SECONDS): None}
-        try:
-            if path is not None:
-                found = read_json(RunFolder(path).evaluation_path(name, identity))
-                numbers |= evaluation_numbers([found], {})
-        except (OSError, ValueError, KeyError, TypeError):  # not yet there, or named by `load_runs` as damaged
-            continue
+        with suppress(InputError):  # `load_runs` has named what can't be read
+            found = run.read_evaluation(name, identity) if run is not None else None
+            numbers |= evaluation_numbers([found], {}) if found is not None else {}
     return numbers
 
 

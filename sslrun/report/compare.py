@@ -48,11 +48,7 @@ def _outcome(folder: RunFolder) -> dict[str, Any]:
         last = folder.history.last() or {}
     except ValueError as error:
         raise InputError(f"damaged: {error}", where=str(folder.history.path)) from error
-    try:
-        cells = folder.evaluations()
-    except ValueError as error:
-        raise InputError(f"damaged: {error}", remedy="Remove the file and evaluate the run again.") from error
-    numbers = evaluation_numbers(cells, read_recipe(folder.recipe).evaluation.model_dump(mode="json"))
+    numbers = evaluation_numbers(folder.evaluations(), read_recipe(folder.recipe).evaluation.model_dump(mode="json"))
     return {
         "status": status.state,
         "verdict": status.verdict or "none yet",

@@ -13,6 +13,7 @@ import pandas as pd
 from sslrun.report.collecting import NONE, Results
 from sslrun.report.scorecard import Score
 from sslrun.report.statistics import NO_SPREAD
+from sslrun.runs.records import State
 
 Record = Mapping[Any, Any]
 Texts = tuple[str, ...]
@@ -115,7 +116,7 @@ def troubles(results: Results) -> list[Table]:
     runs = results.runs
     rows = []
     for row, state in enumerate(runs["status"].tolist() if len(runs) else []):
-        if state in ("failed", "interrupted"):
+        if state in (State.FAILED, State.INTERRUPTED):
             reason = runs["reason"].iloc[row]
             told = str(reason).splitlines()[0] if isinstance(reason, str) and reason else "its process is gone"
             labels = (_label(runs[f"axis.{axis}"].iloc[row]) for axis in results.axes)

@@ -1,12 +1,14 @@
 """One run in a few lines: what it is when it starts, what became of it at the end, and why to believe that."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
 from sslrun.recipe.schema import NonContrastive, Recipe
-from sslrun.runs.cells import CellName, Number
+from sslrun.runs.cells import Number
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.records import EvaluationRecord, Metric
 
 _COLUMNS = {  # of the closing table by kind of evaluation: title, metric
     "knn": [("kNN", "accuracy")],
@@ -37,17 +39,17 @@ def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: 
     return line
 
 
-def scores(cells: Sequence[dict[str, Any]], weights: str | None) -> list[list[str]]:
+def scores(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[str]]:
     """The closing table: a header, then a row for this run, its encoders kept earlier, its untrained one, raw pixels.
 
     Empty without a cell that it has a column for. `weights` is the recipe's `network.weights`.
     """
     columns: list[tuple[str, str, str]] = []
-    at = cells[0]["at"] if cells else None
-    for cell in (cell for cell in cells if cell["at"] == at):
-        columns += [(cell["kind"], title, key) for title, key in _COLUMNS.get(cell["kind"], ())]
-    found = {Number.of_key(CellName.of(cell), key): value for cell in cells for key, value in cell["metrics"].items()}
-    kept = sorted({cell["at"] for cell in cells} - {at})
+    at = cells[0].at if cells else None
+    for cell in (cell for cell in cells if cell.at == at):
+        columns += [(cell.kind, title, key) for title, key in _COLUMNS.get(cell.kind, ())]
+    found = {Number.of_key(cell.name, key): value for cell in cells for key, value in cell.metrics.items()}
+    kept = sorted({cell.at for cell in cells if cell.at is not None} - {at})
     labels: dict[tuple[str | None, int | None], str] = {(None, at): "this run"}
     labels |= {(None, epoch): f"after epoch {epoch}" for epoch in kept}
     labels |= {("untrained", at): starting(weights), ("pixels", at): "raw pixels"}
@@ -59,14 +61,14 @@ def scores(cells: Sequence[dict[str, Any]], weights: str | None) -> list[list[st
     return rows if columns else []
 
 
-def unseen(cells: Sequence[dict[str, Any]], weights: str | None) -> list[list[str]]:
+def unseen(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[str]]:
     """The table of unseen domains: a header, then a row for this run, ERM and raw pixels; empty without such a cell.
 
     Columns are the nearest neighbour and the labelled fractions. With several target domains each entry has the plain
     mean of their accuracies and the accuracy over all their images. Fine-tuning is ERM only from an untrained encoder,
     that is without `weights`, the recipe's `network.weights`.
     """
-    metrics = next((cell["metrics"] for cell in cells if cell["kind"] == "udg"), None)
+    metrics = next((cell.metrics for cell in cells if cell.kind == "udg"), None)
     if metrics is None:
         return []
     of_fraction = [name.removesuffix(".labelled") for name in metrics if name.endswith(".labelled")]
@@ -84,7 +86,7 @@ def unseen(cells: Sequence[dict[str, Any]], weights: str | None) -> list[list[st
     return rows
 
 
-def _entry(values: Sequence[float | None]) -> str:
+def _entry(values: Sequence[Metric]) -> str:
     return " / ".join(f"{value:.3f}" for value in values if value is not None) or "–"
 
 
@@ -115,7 +117,7 @@ def selected_on_test(history: Sequence[dict[str, Any]]) -> str | None:
     )
 
 
-def closing(folder: RunFolder, cells: Sequence[dict[str, Any]]) -> list[str]:
+def closing(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> list[str]:
     """What follows the table at the end of a run: verdict, where it is kept, what to try next."""
     history = folder.history.read()
     lines = [verdict_line(folder, len(history[-1]["spectrum"]))]
@@ -125,7 +127,7 @@ def closing(folder: RunFolder, cells: Sequence[dict[str, Any]]) -> list[str]:
     return [*lines, f"kept in   {folder.path}        next   sslrun plot {folder.path}"]
 
 
-def as_json(folder: RunFolder, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def as_json(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> dict[str, Any]:
     """The same for programs."""
     status = folder.status
     return {
@@ -136,5 +138,5 @@ def as_json(folder: RunFolder, cells: Sequence[dict[str, Any]]) -> dict[str, Any
         "verdict": status.verdict,
         "evidence": status.evidence,
         "seconds": status.seconds,
-        "evaluations": list(cells),
+        "evaluations": [asdict(cell) for cell in cells],
     }

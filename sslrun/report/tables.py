@@ -14,14 +14,13 @@ import pandas as pd
 
 from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
-from sslrun.report.collecting import FINISHED, Results, one_of
+from sslrun.report.collecting import Results, one_of
 from sslrun.report.statistics import Difference, estimate, judge, paired_difference
 from sslrun.runs.cells import ACCURACY
+from sslrun.runs.records import FINISHED, UNFINISHED, State
 
 Labels = tuple[str, ...]
 Values = dict[int, float]
-
-_UNFINISHED = ("queued", "running", "interrupted", "pruned")
 
 
 def default_metrics(results: Results) -> list[str]:
@@ -100,10 +99,10 @@ def summary(results: Results, metrics: Sequence[str], without_collapsed: bool = 
         there = [states[row] for row in members]
         outcome = {
             "runs": len(there),
-            "collapsed": there.count("collapsed"),
-            "failed": there.count("failed"),
-            "unfinished": sum(state in _UNFINISHED for state in there),
-            "missing": there.count("missing"),
+            "collapsed": there.count(State.COLLAPSED),
+            "failed": there.count(State.FAILED),
+            "unfinished": sum(state in UNFINISHED for state in there),
+            "missing": there.count(State.MISSING),
         }
         for metric in metrics:
             found = estimate(list(by_metric[metric][labels].values()))

@@ -3,9 +3,7 @@
 `folder` names files by `CellName`, `table` columns by `Number`; a history holds the numbers of `evaluation.every`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 BASELINES = ("untrained", "pixels")
 """What a run is compared with: the encoder that its training starts from, and raw pixels."""
@@ -34,11 +32,6 @@ class CellName:
         """From `knn` or `knn@100`. Raises `ValueError` for an epoch that is no number."""
         kind, at, epoch = text.partition("@")
         return cls(kind, int(epoch) if at else None)
-
-    @classmethod
-    def of(cls, cell: Mapping[str, Any]) -> "CellName":
-        """From what a cell's file holds."""
-        return cls(str(cell["kind"]), cell.get("at"))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ compared before anything is reused. Who may write into it is the lease's to say;
 """
 
 import re
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from sslrun.errors import InputError
-from sslrun.files import locked, read_json, write_json, write_text
+from sslrun.files import locked, write_json, write_text
 from sslrun.runs.cells import CellName
 from sslrun.runs.history import History
-from sslrun.runs.status import Status, utc_now
+from sslrun.runs.records import EvaluationRecord, LeftOut, RunRecord, Status, read, read_all, utc_now
 
 HEX_DIGITS = 16
 _NAME = re.compile(rf"(?:(?P<name>.+)-)?(?P<hex>[0-9a-f]{{{HEX_DIGITS}}})")
@@ -38,16 +40,14 @@ class RunFolder:
         return split_name(self.path.name)[0]
 
     @cached_property
+    def record(self) -> RunRecord:
+        """What run it is. Raises `InputError` if the folder does not say."""
+        return read(RunRecord, self.path / "identity.json")
+
+    @property
     def identity(self) -> str:
-        """The full identity, in hex. Raises `InputError` if the folder holds none."""
-        try:
-            return str(read_json(self.path / "identity.json")["identity"])
-        except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
-            raise InputError(
-                "not a run: no readable identity.json",
-                where=str(self.path),
-                remedy="Give the folder of a run, or its name: `sslrun status` lists them.",
-            ) from error
+        """The full identity, in hex. Raises as `record`."""
+        return self.record.identity
 
     @property
     def recipe(self) -> Path:
@@ -93,15 +93,7 @@ class RunFolder:
     @property
     def status(self) -> Status:
         """Its state, read anew. Raises `InputError` if status.json is missing or foreign."""
-        path = self.path / "status.json"
-        try:
-            return Status.from_json(read_json(path))
-        except (FileNotFoundError, ValueError) as error:
-            raise InputError(
-                f"can't tell the state of this run: {error}",
-                where=str(path),
-                remedy="Start it again with --fresh, or remove the folder.",
-            ) from error
+        return read(Status, self.path / "status.json")
 
     def write_status(self, status: Status) -> None:
         """Replace status.json."""
@@ -117,28 +109,50 @@ class RunFolder:
         """Where the cell with this identity lies."""
         return self.path / "evaluations" / f"{name.stem}-{identity[:HEX_DIGITS]}.json"
 
-    def read_evaluation(self, name: CellName, identity: str) -> dict[str, Any] | None:
-        """The finished cell with this identity, or none. Raises `InputError` if the full identity differs."""
-        path = self.evaluation_path(name, identity)
-        try:
-            cell: dict[str, Any] = read_json(path)
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise InputError(str(error), remedy="Remove the file; it will be computed again.") from error
-        if cell.get("identity") != identity:
-            raise _other_identity(path, str(cell.get("identity")), identity)
-        return cell
+    def lacking(self, evaluations: Iterable[tuple[CellName, str]]) -> list[CellName]:
+        """The names of those `evaluations` (names and identities) that are not there."""
+        return [name for name, identity in evaluations if not self.evaluation_path(name, identity).exists()]
 
-    def write_evaluation(self, cell: dict[str, Any]) -> Path:
-        """Keep a finished cell: `kind`, `identity`, `at` (an epoch or None), `settings`, `metrics`, `seconds`."""
-        path = self.evaluation_path(CellName.of(cell), cell["identity"])
-        write_json(path, cell)
+    def read_evaluation(self, name: CellName, identity: str) -> EvaluationRecord | None:
+        """The finished evaluation with this identity, or none. Raises `InputError` if the full identity differs."""
+        path = self.evaluation_path(name, identity)
+        if not path.exists():
+            return None
+        found = read(EvaluationRecord, path)
+        if found.identity != identity:
+            raise _other_identity(path, found.identity, identity)
+        return found
+
+    def write_evaluation(self, record: EvaluationRecord) -> Path:
+        """Keep a finished evaluation. Raises `ValueError` for numbers that are not finite."""
+        path = self.evaluation_path(record.name, record.identity)
+        write_json(path, asdict(record))
         return path
 
-    def evaluations(self) -> list[dict[str, Any]]:
-        """All finished cells, by file name. Raises `ValueError` naming the file that is not JSON."""
-        return [read_json(path) for path in sorted((self.path / "evaluations").glob("*.json"))]
+    def evaluations(self, left_out: LeftOut | None = None) -> list[EvaluationRecord]:
+        """All finished evaluations, by file name; those that can't be read go to `left_out`, or raise `InputError`."""
+        return list(read_all(EvaluationRecord, sorted((self.path / "evaluations").glob("*.json")), left_out))
+
+    def last_lines(self, count: int) -> list[str]:
+        """The last lines of its log; none without a log."""
+        try:
+            with self.log.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, size - 400 * count))
+                return file.read().decode("utf-8", "replace").splitlines()[-count:]
+        except FileNotFoundError:
+            return []
+
+    def follow_log(self) -> Iterator[str]:
+        """What is written to its log from now on, as it comes, without end."""
+        self.log.touch()
+        with self.log.open(encoding="utf-8", errors="replace") as file:
+            file.seek(0, 2)
+            while True:
+                if text := file.read():
+                    yield text
+                else:
+                    time.sleep(0.5)
 
     def set_aside(self) -> Path:
         """Rename the folder to `…-old-<time>`, where no look-up finds it, and give its new path.
@@ -189,7 +203,7 @@ def create(results: Path, name: str, identity: str, recipe_yaml: str) -> RunFold
             write_text(folder.recipe, recipe_yaml)
             folder.write_status(Status(created=utc_now()))
             recipe = parse(recipe_yaml, str(folder.recipe)).values
-            write_json(folder.path / "identity.json", {"identity": identity, "recipe": recipe})
+            write_json(folder.path / "identity.json", asdict(RunRecord(identity, recipe)))
     return folder
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from sslrun.errors import RunHeld
 from sslrun.files import locked, write_json
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.status import utc_now
+from sslrun.runs.records import utc_now
 
 TIMEOUT_SECONDS = 30 * 60.0
 BEAT_SECONDS = 1.0

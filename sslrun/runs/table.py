@@ -5,22 +5,21 @@ Read from the folders each time; nothing is cached, so nothing can be stale. `ss
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslrun.errors import InputError
-from sslrun.runs.cells import SECONDS, CellName, Number
+from sslrun.runs.cells import SECONDS, Number
 from sslrun.runs.folder import RunFolder, split_name
 from sslrun.runs.lease import holder
-from sslrun.runs.status import Status
+from sslrun.runs.records import EvaluationRecord, LeftOut, Status, state_now
 
 if TYPE_CHECKING:
     import pandas
 
 Columns = dict[str, Any]
-LeftOut = list[tuple[str, str]]
 
 _NOT_RUNS = ("tables", "sweeps", "baselines")
 _TIMES = ("created", "started", "finished", "seconds", "images_per_second")
@@ -67,32 +66,28 @@ def _folders(results: Path) -> list[Path]:
 def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Columns, Columns, Columns, Columns] | None:
     """(state, recipe, signals, evaluations) of one run, or none if it has to be left out; `numbers` takes up what the
     columns of evaluations are."""
+    folder = RunFolder(path)
     try:
         if "-old-" in path.name and not split_name(path.name)[1]:
-            raise ValueError("set aside by --fresh")
-        about = _read(path / "identity.json")
-        folder = RunFolder(path)
-        status = Status.from_json(_read(path / "status.json"))
-        recipe = about["recipe"]
-        state = {"identity": about["identity"], "name": folder.name, "folder": path.name, **_state(folder, status)}
-    except (OSError, ValueError, KeyError, TypeError, InputError) as error:
-        left_out.append((str(path), _why(error)))
+            raise InputError("set aside by --fresh")
+        recipe, status = folder.record.recipe, folder.status
+        state = {"identity": folder.identity, "name": folder.name, "folder": path.name, **_state(folder, status)}
+    except InputError as error:
+        left_out.append((str(path), error.what))
         return None
     signals: Columns = {}
     try:
         signals = _flat(folder.history.last() or {})
     except (OSError, ValueError) as error:
-        left_out.append((str(folder.history.path), _why(error)))
-    cells = list(_cells(path / "evaluations", left_out))
-    found = evaluation_numbers(cells, recipe.get("evaluation") or {})
+        left_out.append((str(folder.history.path), f"damaged: {error}"))
+    found = evaluation_numbers(folder.evaluations(left_out), recipe.get("evaluation") or {})
     numbers.update((str(number), number) for number in found)
     return state, _flat(recipe), signals, {str(number): value for number, value in found.items()}
 
 
 def _state(folder: RunFolder, status: Status) -> Columns:
-    dead = status.state == "running" and holder(folder) is None
     return {
-        "status": "interrupted" if dead else status.state,
+        "status": state_now(status, held=holder(folder) is not None).value,
         "verdict": status.verdict,
         **{f"verdict.{name}": value for name, value in status.evidence.items()},
         "reason": status.reason,
@@ -105,34 +100,17 @@ def _state(folder: RunFolder, status: Status) -> Columns:
     }
 
 
-def _cells(folder: Path, left_out: LeftOut) -> Iterator[dict[str, Any]]:
-    """The readable evaluation cells of a run, by file name."""
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.glob("*.json")):
-        try:
-            cell = _read(path)
-            if not all(isinstance(cell[key], dict) for key in ("settings", "metrics")):
-                raise TypeError
-            yield {**cell, "kind": str(cell["kind"])}
-        except (OSError, ValueError) as error:
-            left_out.append((str(path), _why(error)))
-        except (KeyError, TypeError):
-            left_out.append((str(path), "not an evaluation: kind, settings or metrics missing"))
-
-
-def evaluation_numbers(cells: list[dict[str, Any]], asked: Mapping[str, Any]) -> dict[Number, Any]:
-    """The numbers of all cells of one run; `asked` is the recipe's section, whose settings get the plain names."""
+def evaluation_numbers(records: Sequence[EvaluationRecord], asked: Mapping[str, Any]) -> dict[Number, Any]:
+    """The numbers of a run's evaluations; `asked` is the recipe's section, whose settings get the plain names."""
     numbers: dict[Number, Any] = {}
-    for cell in cells:
-        name = CellName.of(cell)
-        like = [other["settings"] for other in cells if CellName.of(other) == name]
+    for record in records:
+        like = [other.settings for other in records if other.name == record.name]
         agreed = {key: like[0][key] for key in like[0] if all(key in one and one[key] == like[0][key] for one in like)}
-        plain = agreed | (asked.get(name.kind) or {})
-        own = ",".join(f"{k}={_short(v)}" for k, v in cell["settings"].items() if k not in plain or plain[k] != v)
-        for key, value in _flat(cell["metrics"]).items():
-            numbers[Number.of_key(name, key, own)] = value
-        numbers[Number.of_key(name, SECONDS, own)] = cell.get("seconds")
+        plain = agreed | (asked.get(record.kind) or {})
+        own = ",".join(f"{k}={_short(v)}" for k, v in record.settings.items() if k not in plain or plain[k] != v)
+        for key, value in _flat(record.metrics).items():
+            numbers[Number.of_key(record.name, key, own)] = value
+        numbers[Number.of_key(record.name, SECONDS, own)] = record.seconds
     return numbers
 
 
@@ -153,19 +131,3 @@ def _tuple(value: Any) -> Any:
 
 def _short(value: Any) -> str:
     return re.sub(r'[\s"]', "", json.dumps(value, ensure_ascii=False))
-
-
-def _read(path: Path) -> Any:
-    with path.open("rb") as file:
-        return json.load(file)
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        name = Path(error.filename).name
-        return f"not a run: no {name}" if name == "identity.json" else f"half-written: no {name}"
-    if isinstance(error, ValueError) and isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-        return f"damaged: {error}"
-    if isinstance(error, KeyError | TypeError):
-        return "foreign: its identity.json or status.json is not one of ours"
-    return str(error)

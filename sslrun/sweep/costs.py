@@ -53,11 +53,8 @@ def earlier(results: Path) -> dict[Key, Cost]:
 
 
 def evaluation_seconds(folder: RunFolder) -> dict[str, float]:
-    """What each kind of evaluation took that is in a run's folder; nothing where they can't be read."""
-    try:
-        return {str(cell["kind"]): float(cell["seconds"]) for cell in folder.evaluations()}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    """What each kind of evaluation took that is in a run's folder; those that can't be read are passed over."""
+    return {found.kind: found.seconds for found in folder.evaluations([]) if found.seconds is not None}
 
 
 def _measured(folder: RunFolder) -> Iterator[tuple[Key, Cost]]:
@@ -66,10 +63,10 @@ def _measured(folder: RunFolder) -> Iterator[tuple[Key, Cost]]:
         status, row = folder.status, folder.history.last()
         if about["host"] != socket.gethostname() or not row or not row["epoch"] or not row["seconds"]:
             return
-        recipe = read_json(folder.path / "identity.json")["recipe"]
+        recipe = folder.record.recipe
         device = recipe["run"]["device"]
         device = ("cuda" if about["gpus"] else "cpu") if device == "auto" else device.partition(":")[0]
-        seconds = sum(float(cell["seconds"]) for cell in folder.evaluations())
+        seconds = sum(found.seconds or 0.0 for found in folder.evaluations([]))
         size = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
         yield key(recipe, status.threads, device), Cost(row["seconds"] / row["epoch"], seconds, size)
     except (OSError, ValueError, KeyError, TypeError, InputError, RunFailed):

@@ -11,19 +11,24 @@ from sslrun.errors import InputError
 from sslrun.grids import Cell, Grid
 from sslrun.recipe.messages import nearest
 from sslrun.recipe.schema import Recipe
+from sslrun.runs.records import State
 from sslrun.sweep.costs import Cost, Key, earlier, evaluation_seconds, recipe_key
 from sslrun.sweep.durations import clock
 from sslrun.sweep.slots import Slots
-from sslrun.sweep.work import Folders, Job, State
+from sslrun.sweep.work import Folders, Job
 
 MEASURED = "measured on a few steps; linear probes and baselines not counted"
-_WORDS: dict[State, str] = {
-    "new": "new",
-    "started": "to be finished",
-    "finished": "cached",
-    "elsewhere": "running elsewhere",
-    "failed": "failed before",
+_WORDS = {
+    State.MISSING: "new",
+    State.QUEUED: "new",
+    State.INTERRUPTED: "to be finished",
+    State.PRUNED: "to be finished",
+    State.DONE: "cached",
+    State.COLLAPSED: "cached",
+    State.RUNNING: "running elsewhere",
+    State.FAILED: "failed before",
 }
+_TO_DO = (State.MISSING, State.QUEUED, State.INTERRUPTED, State.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Plan:
     @property
     def ours(self) -> list[Entry]:
         """What will be done here."""
-        return [entry for entry in self.chosen if entry.state != "elsewhere"]
+        return [entry for entry in self.chosen if entry.state != State.RUNNING]
 
     @property
     def cells(self) -> dict[State, int]:
@@ -87,8 +92,9 @@ class Plan:
         cells = sum(self.cells.values())
         head = f"{self.grid.record_name}   {cells} cells" + (f" ({axes})" if axes else "")
         lines = [head if runs == cells else f"{head} that share {runs} pretrainings"]
-        told = [f"{count} {_WORDS[state]}" for state in _WORDS if (count := self.cells.get(state, 0))]
-        failed = any(entry.state == "failed" and not entry.chosen for entry in self.entries)
+        counts = Counter(_WORDS[entry.state] for entry in self.entries for _ in entry.job.cells)
+        told = [f"{counts[word]} {word}" for word in dict.fromkeys(_WORDS.values()) if counts[word]]
+        failed = any(entry.state == State.FAILED and not entry.chosen for entry in self.entries)
         lines.append(" · ".join(told) + ("   (--retry does failed ones again)" if failed else ""))
         return "\n".join([*lines, *self.bill()])
 
@@ -152,7 +158,7 @@ def make_plan(
     spent, count = 0.0, 0
     for job in jobs:
         state = job.state(folders[job])
-        wanted = state in ("new", "started") or (state == "failed" and retry)
+        wanted = state in _TO_DO or (state == State.FAILED and retry)
         wanted = wanted and (limit is None or count < limit)
         seconds, size = 0.0, 0
         if wanted:
@@ -161,7 +167,7 @@ def make_plan(
             wanted = budget is None or spent + seconds <= budget
         if wanted:
             count, spent = count + 1, spent + seconds
-        entries.append(Entry(job, state, wanted or state == "elsewhere", seconds, size))
+        entries.append(Entry(job, state, wanted or state == State.RUNNING, seconds, size))
     told = "measured on earlier runs" if len(costs) == known else MEASURED
     return Plan(grid, tuple(entries), slots, told)
 

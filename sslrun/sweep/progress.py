@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sslrun import console
 from sslrun.errors import SslrunError
-from sslrun.runs.standing import Standing, standing
+from sslrun.runs.records import FINISHED
+from sslrun.runs.status import Snapshot, snapshot
 from sslrun.sweep.durations import clock
 from sslrun.sweep.pool import Running
 from sslrun.sweep.scheduler import Sweep
@@ -62,7 +63,7 @@ def counts(sweep: Sweep) -> str:
     """The cells by state, and the time until the last is done."""
     cells = dict.fromkeys(("done", "running", "elsewhere", "waiting", "failed"), 0)
     jobs = {
-        "done": [*sweep.done, *(entry.job for entry in sweep.plan.entries if entry.state == "finished")],
+        "done": [*sweep.done, *(entry.job for entry in sweep.plan.entries if entry.state in FINISHED)],
         "running": [one.job for one in sweep.engine.running],
         "elsewhere": sweep.watched,
         "waiting": [*sweep.queue, *sweep.alone],
@@ -81,14 +82,14 @@ def seconds_left(sweep: Sweep) -> float:
     running = []
     for one in sweep.engine.running:
         expected = max(0.0, sweep.expected(one.job) - (time.time() - one.started))
-        found = _standing(one)
+        found = _snapshot(one)
         running.append(max(expected, (found.seconds_left if found else None) or 0.0))
     waiting = sum(sweep.expected(job) for job in (*sweep.queue, *sweep.alone))
     waiting += sweep.source.seconds_left if sweep.source else 0.0
     return max([(sum(running) + waiting) / sweep.engine.slots.count, *running])
 
 
-def row(found: Standing | None) -> list[str]:
+def row(found: Snapshot | None) -> list[str]:
     """epoch, loss, std, images/s and time left, as far as known."""
     if found is None:
         return ["", "", "", "", ""]
@@ -105,9 +106,9 @@ def row(found: Standing | None) -> list[str]:
     ]
 
 
-def _standing(one: Running) -> Standing | None:
+def _snapshot(one: Running) -> Snapshot | None:
     try:
-        return standing(one.folder)
+        return snapshot(one.folder)
     except (SslrunError, OSError):
         return None
 
@@ -119,5 +120,5 @@ def _table(sweep: Sweep) -> "Table":
     for column in table.columns[1:]:
         column.justify = "right"
     for one in sweep.engine.running:
-        table.add_row(str(one.job), *row(_standing(one)))
+        table.add_row(str(one.job), *row(_snapshot(one)))
     return table

@@ -17,8 +17,7 @@ from typing import Any, Protocol
 from sslrun.errors import RunHeld, SslrunError
 from sslrun.runs.folder import RunFolder, find
 from sslrun.runs.lease import hold
-from sslrun.runs.standing import last_lines
-from sslrun.runs.status import utc_now
+from sslrun.runs.records import FINISHED, State, utc_now
 from sslrun.sweep.plan import Plan
 from sslrun.sweep.pool import Running
 from sslrun.sweep.slots import Device, Slots
@@ -115,11 +114,11 @@ class Sweep:
         ours = [entry.job for entry in plan.ours]
         self.queue: deque[Job] = deque(ours)
         self.alone: deque[Job] = deque()
-        self.watched: list[Job] = [entry.job for entry in plan.chosen if entry.state == "elsewhere"]
+        self.watched: list[Job] = [entry.job for entry in plan.chosen if entry.state == State.RUNNING]
         self.done: list[Job] = []
         self.failures: list[Failure] = []
         self.stops = 0
-        self.retrying = {entry.job.identity for entry in plan.ours if entry.state == "failed"}
+        self.retrying = {entry.job.identity for entry in plan.ours if entry.state == State.FAILED}
         self.costs = {entry.job.identity: entry.seconds for entry in plan.entries}
         self._worked = self._estimated = 0.0
         self._tries: dict[str, int] = {}
@@ -184,13 +183,13 @@ class Sweep:
     def _taken_by_others(self, job: Job) -> bool:
         folder = find(self.results, job.identity)
         state = job.state(folder)
-        if state == "elsewhere":
+        if state == State.RUNNING:
             self.watched.append(job)
-        elif state == "finished":
+        elif state in FINISHED:
             self.done.append(job)
             self.watcher.event(f"{job}   done elsewhere")
-        elif state == "failed" and folder is not None and not self._ours_to_try(job, folder):
-            self.failures.append(Failure(job, folder.status.reason or "", last_lines(folder, 3)))
+        elif state == State.FAILED and folder is not None and not self._ours_to_try(job, folder):
+            self.failures.append(Failure(job, folder.status.reason or "", folder.last_lines(3)))
         else:
             return False
         return True
@@ -250,11 +249,11 @@ class Sweep:
 
     def _give_up(self, job: Job, folder: RunFolder | None, reason: str) -> None:
         """Record a failure in the run's status, for every later sweep and report, unless another has taken the run."""
-        lines = last_lines(folder, 5) if folder is not None else []
+        lines = folder.last_lines(5) if folder is not None else []
         if folder is not None:
             try:
                 with hold(folder):
-                    changes = {} if folder.status.finished_well else {"state": "failed", "finished": utc_now()}
+                    changes = {} if folder.status.finished_well else {"state": State.FAILED, "finished": utc_now()}
                     folder.update_status(reason=reason, **changes)
             except RunHeld:
                 self.watched.append(job)
@@ -283,5 +282,5 @@ class Sweep:
 def _mark_pruned(folder: RunFolder) -> None:
     """Say of a run that nobody waits for why it is not finished, unless another sweep has taken it up."""
     with suppress(RunHeld), hold(folder):
-        if folder.status.state == "running":
-            folder.update_status(state="pruned")
+        if folder.status.state == State.RUNNING:
+            folder.update_status(state=State.PRUNED)

@@ -23,11 +23,11 @@ from sslrun.grids.schema import Partial
 from sslrun.grids.space import Space
 from sslrun.runs.folder import RunFolder, find
 from sslrun.runs.history import Row
+from sslrun.runs.records import FINISHED, State
 from sslrun.runs.table import evaluation_numbers
-from sslrun.sweep.record import write_record
 from sslrun.sweep.scheduler import Sweep
 from sslrun.sweep.study import Study
-from sslrun.sweep.work import Digests, Job, Source, jobs_of
+from sslrun.sweep.work import Digests, Job, Source, grid_record, jobs_of
 
 _YOUNG = timedelta(seconds=5)
 """A trial of another sweeper is left alone for so long: its run is about to start."""
@@ -74,7 +74,7 @@ class Search:
             running = {trial.number for trial in self._running()}
             for number in self._taken.keys() - running:
                 for job in self._taken.pop(number):
-                    if job.state(find(self.results, job.identity)) != "finished":
+                    if job.state(find(self.results, job.identity)) not in FINISHED:
                         sweep.drop(job)
             self.open = bool(running & self._taken.keys()) or (self.most > 0 and bool(running)) or self._to_ask > 0
             self._record()
@@ -115,7 +115,7 @@ class Search:
         if sweep.stops or young or trial.number in self._taken:
             return
         jobs = self._jobs(trial)
-        elsewhere = [job for job in jobs if job.state(find(self.results, job.identity)) == "elsewhere"]
+        elsewhere = [job for job in jobs if job.state(find(self.results, job.identity)) == State.RUNNING]
         if len(elsewhere) < len(jobs):
             if self.most <= 0:
                 return
@@ -132,7 +132,7 @@ class Search:
         folders = [find(self.results, job.identity) for job in jobs]
         failures = [one for one in sweep.failures if any(one.job.identity == job.identity for job in jobs)]
         ours = any(one.job.identity == job.identity for one in sweep.engine.running for job in jobs)
-        ended = all(job.state(folder) == "finished" for job, folder in zip(jobs, folders, strict=True))
+        ended = all(job.state(folder) in FINISHED for job, folder in zip(jobs, folders, strict=True))
         rows = [row for folder in folders if folder is not None and (ours or ended) for row in _history(folder)]
         if trial.number in self._wrong:
             self.study.fail(trial, self._wrong[trial.number])
@@ -207,7 +207,7 @@ class Search:
             name: {label(value): {} for value in _ordered(name, points, self.space)} for name in self.space.first
         }
         file = self.grid.file.model_copy(update={"axes": axes})
-        write_record(self.results, replace(self.grid, file=file, cells=tuple(cells)), list(jobs.values()))
+        grid_record(replace(self.grid, file=file, cells=tuple(cells)), list(jobs.values())).write(self.results)
 
 
 def metrics(job: Job, folder: RunFolder) -> dict[str, Any]:

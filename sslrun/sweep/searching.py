@@ -13,6 +13,7 @@ from sslrun.errors import InputError, Interrupted, RunFailed
 from sslrun.grids import Grid
 from sslrun.grids.space import Space
 from sslrun.recipe.shipped import shipped
+from sslrun.runs.records import State
 from sslrun.sweep.costs import earlier
 from sslrun.sweep.plan import MEASURED, Entry, Plan, cost_of
 from sslrun.sweep.pool import LocalPool
@@ -63,7 +64,7 @@ def _plan(trials: Search, pool: LocalPool, options: Options) -> str:
     wanted = " and ".join(f"{way} {name}" for name, way in block.objectives.items())
     head = f"{grid.record_name}   {block.trials} trials: {wanted} over {len(block.fields)} options ({block.sampler})"
     count = int(min(trials.most, found["under way"] + found["to come"])) * runs
-    entry = Entry(job, "new", True, trials.seconds, cost.size)
+    entry = Entry(job, State.MISSING, True, trials.seconds, cost.size)
     how = "measured on earlier runs" if len(costs) == known else MEASURED
     bill = Plan(grid, (entry,) * count, pool.slots, how).bill()
     told = " · ".join(f"{count} {word}" for word, count in found.items() if count)

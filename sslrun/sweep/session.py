@@ -14,10 +14,9 @@ from sslrun.sweep.costs import Cost
 from sslrun.sweep.plan import Plan, make_plan, select
 from sslrun.sweep.pool import LocalPool
 from sslrun.sweep.progress import Board, counts
-from sslrun.sweep.record import write_record
 from sslrun.sweep.scheduler import Sweep
 from sslrun.sweep.slots import slots
-from sslrun.sweep.work import Job, jobs_of
+from sslrun.sweep.work import Job, grid_record, jobs_of
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan
             budget=options.budget,
         )
         if start:
-            write_record(pool.where.results, grid, jobs)
+            grid_record(grid, jobs).write(pool.where.results)
         yield plan, pool
 
 

@@ -4,26 +4,23 @@ Settings of evaluations never make another run: their cells belong to the same j
 to say, what is finished the folder's; nothing is remembered elsewhere, so any scheduler may end at any moment.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sslrun.data.sources import fingerprint
 from sslrun.errors import InputError
-from sslrun.grids import Cell
+from sslrun.grids import Cell, Grid
 from sslrun.jobs import asked_for, cell_identity, epochs_asked_for
 from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, find, split_name
-from sslrun.runs.lease import holder
+from sslrun.runs.records import CellRecord, GridRecord, State
 from sslrun.runs.resolving import run_names
-
-State = Literal["new", "started", "finished", "elsewhere", "failed"]
-"""`started`: interrupted on the way, or lacking evaluations; `elsewhere`: a live process has it."""
-
+from sslrun.runs.status import cell_state
 
 Source = tuple[str, str | None]
 """The data section and the weights file of a recipe."""
@@ -51,21 +48,11 @@ class Job:
 
     def missing(self, folder: RunFolder) -> list[CellName]:
         """The names of the evaluations that are asked for and are not in the run's folder."""
-        named = self.evaluations.items()
-        return [name for identity, name in named if not folder.evaluation_path(name, identity).exists()]
+        return folder.lacking((name, identity) for identity, name in self.evaluations.items())
 
     def state(self, folder: RunFolder | None) -> State:
         """What the run's folder says of it. Raises `InputError` if that has no readable status."""
-        if folder is None:
-            return "new"
-        status = folder.status
-        if status.finished_well and not self.missing(folder):
-            return "finished"
-        if holder(folder) is not None:
-            return "elsewhere"
-        if status.state == "failed" or (status.finished_well and status.reason):
-            return "failed"
-        return "new" if status.state == "queued" else "started"
+        return cell_state(folder, ((name, identity) for identity, name in self.evaluations.items()))
 
     def __str__(self) -> str:
         """Its labels: those of its first cell, and what other cells have in their place."""
@@ -102,6 +89,27 @@ def jobs_of(
             read[source] = fingerprint(recipe.data, data), weights_digest(recipe)
         grouped.setdefault(identity(recipe, *read[source]), []).append(Cell(cell.labels, cell.seed, recipe))
     return [Job(identity, tuple(group)) for identity, group in grouped.items()]
+
+
+def grid_record(grid: Grid, jobs: Sequence[Job]) -> GridRecord:
+    """Which cells of a grid are which runs; `jobs` have all of its cells."""
+    runs = {cell.key: job.identity for job in jobs for cell in job.cells}
+    return GridRecord(
+        grid=grid.record_name,
+        notes=grid.file.notes,
+        axes=grid.axes,
+        seeds=grid.file.seeds,
+        baseline=grid.file.baseline,
+        cells=tuple(
+            CellRecord(
+                labels=cell.labels,
+                seed=cell.seed,
+                identity=runs[cell.key],
+                evaluations={str(name): found for name, found in evaluations(runs[cell.key], cell.recipe).items()},
+            )
+            for cell in grid.cells
+        ),
+    )
 
 
 class Folders:

@@ -86,7 +86,7 @@ def test_killed_and_started_again_a_run_ends_with_the_same_bits(
     calm, killed = only_run(tmp_path / "calm"), only_run(tmp_path / "killed")
     assert killed.encoder.read_bytes() == calm.encoder.read_bytes()
     assert without_timing(killed.history.read()) == without_timing(calm.history.read())
-    accuracies = [[cell["metrics"] for cell in run.evaluations()] for run in (calm, killed)]
+    accuracies = [[cell.metrics for cell in run.evaluations()] for run in (calm, killed)]
     assert accuracies[0] == accuracies[1]
 
 
@@ -178,7 +178,7 @@ def test_evaluate_adds_a_cell_without_pretraining_again(sslrun: Run, tmp_path: P
     at_one = json.loads(out)["evaluations"][0]
     assert at_one["at"] == 1
     assert (folder.path / "history.jsonl").stat().st_mtime_ns == history
-    assert {(cell["kind"], cell["at"]) for cell in folder.evaluations()} == {
+    assert {(cell.kind, cell.at) for cell in folder.evaluations()} == {
         ("knn", None),
         ("authors_probe", None),
         ("knn", 1),

@@ -47,7 +47,7 @@ def test_pretrain_shows_the_table_and_keeps_erm_for_other_runs(sslrun: Run, reci
         "raw pixels",
     ]
     (cell,) = only(results).evaluations()
-    metrics = cell["metrics"]
+    metrics = cell.metrics
     assert {"nn.avg", "1.avg", "1.decay", "100.ink", "100.overall", "100.epoch"} <= metrics.keys()
     assert {"untrained.nn.avg", "untrained.1.epoch", "untrained.100.avg", "pixels.nn.avg"} <= metrics.keys()
     assert "pixels.1.avg" not in metrics
@@ -101,7 +101,7 @@ def test_evaluate_adds_the_cell_and_other_crops_make_another_erm(sslrun: Run, re
     assert "unseen: ink" in out
     assert "kNN" not in out
     (cell,) = only(results).evaluations()
-    assert cell["settings"]["epochs"] == 1
+    assert cell.settings["epochs"] == 1
     assert only(results).encoder.read_bytes() == before
     code, again, _ = sslrun(*asked, f"evaluation.udg={options}")
     assert (code, len(only(results).evaluations())) == (0, 1)

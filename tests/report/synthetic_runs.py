@@ -11,9 +11,8 @@ from typing import Any
 
 from sslrun.recipe import read_recipe, to_yaml
 from sslrun.recipe.schema import Recipe
-from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.status import Status
+from sslrun.runs.records import EvaluationRecord, State, Status
 
 D = 16
 
@@ -50,7 +49,7 @@ def make_run(
     folder.history.path.write_text(history)
     evidence = {"std": rows[-1]["std"], "rank": rows[-1]["rank"], "untrained_rank": rows[0]["rank"]}
     status = Status(
-        state=state,  # type: ignore[arg-type]  # tests write states as plain text
+        state=State(state),
         created="2026-01-01T00:00:00Z",
         seconds=60.0 + seed,
         epoch=epochs,
@@ -78,8 +77,8 @@ def write_cell(folder: RunFolder, kind: str, accuracy: float, settings: dict[str
     """An evaluation of a run; its identity."""
     identity = identity_of(folder.path.name, kind, sorted(settings.items()))
     metrics = {"accuracy": accuracy, "untrained.accuracy": 0.8, "pixels.accuracy": 0.9}
-    cell = {"kind": kind, "at": None, "identity": identity, "settings": settings, "metrics": metrics, "seconds": 1.5}
-    folder.evaluation_path(CellName(kind), identity).write_text(json.dumps(cell))
+    cell = EvaluationRecord(kind=kind, identity=identity, settings=settings, metrics=metrics, seconds=1.5)
+    folder.evaluation_path(cell.name, identity).write_text(json.dumps(asdict(cell)))
     return identity
 
 

@@ -10,9 +10,9 @@ from synthetic_runs import make_run, write_cell
 from sslrun.errors import InputError
 from sslrun.report.collecting import Results, collect
 from sslrun.report.document import as_json, build
-from sslrun.report.status import overview
 from sslrun.report.tables import comparisons, default_metrics, read_baseline, summary
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.status import overview
 
 LINEAR, NONE, DIRECT = (f"method.predictor={{kind: {kind}}}" for kind in ("linear", "none", "directpred"))
 NO_EMA = "method.ema={kind: none}"
@@ -112,7 +112,7 @@ def test_a_grid_gives_labels_missing_cells_and_its_own_evaluations(tmp_path: Pat
     runs = [make_run(tmp_path, seed, knn=0.9) for seed in (0, 1)]
     other = make_run(tmp_path, 5, NO_EMA, knn=0.1)
     twenty = [write_cell(run, "knn", 0.7, {"k": 20, "temperature": 0.07}) for run in runs]
-    five = [next(cell["identity"] for cell in run.evaluations() if cell["metrics"]["accuracy"] == 0.9) for run in runs]
+    five = [next(cell.identity for cell in run.evaluations() if cell.metrics["accuracy"] == 0.9) for run in runs]
     cells: list[tuple[dict[str, str], RunFolder | str, int, dict[str, str]]] = []
     for label, identities in (("few", five), ("many", twenty)):
         for seed in (0, 1):
@@ -136,7 +136,7 @@ def test_a_grid_gives_labels_missing_cells_and_its_own_evaluations(tmp_path: Pat
 def test_a_cell_without_its_evaluation_is_not_done_whatever_its_run_is(tmp_path: Path) -> None:
     failed = make_run(tmp_path, 0, reason="the probe ran out of memory")
     halted, whole = make_run(tmp_path, 1), make_run(tmp_path, 2)
-    knn = next(cell["identity"] for cell in whole.evaluations() if cell["kind"] == "knn")
+    knn = next(cell.identity for cell in whole.evaluations() if cell.kind == "knn")
     missing = {"linear": "cd" * 32}
     write_sweep(
         tmp_path,

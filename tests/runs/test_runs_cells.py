@@ -16,7 +16,6 @@ METRICS = st.from_regex(r"[a-z0-9_]{1,8}(\.[a-z0-9_]{1,8}){0,2}", fullmatch=True
 @given(NAMES)
 def test_a_name_is_read_as_it_was_written(name: CellName) -> None:
     assert CellName.parse(str(name)) == name
-    assert CellName.of({"kind": name.kind, "at": name.epoch}) == name
 
 
 @given(NAMES, METRICS, st.none() | st.sampled_from(BASELINES))

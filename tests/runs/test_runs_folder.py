@@ -3,6 +3,7 @@ import math
 import multiprocessing
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from sslrun.errors import InputError
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, create, find, split_name
+from sslrun.runs.records import EvaluationRecord, Status, utc_now
 from sslrun.runs.resolving import resolve
-from sslrun.runs.status import Status, utc_now
 
 RECIPE = "name: quick\nseed: 3\noptimizer:\n  lr: 1e-4\n  decay: -2.5E+3\n  kind: sgd\nviews: null\nscale: [0.1, 1]\n"
 RECIPE += "words: [on, 2026-01-01, '1']\n"
@@ -108,7 +109,7 @@ def test_evaluation_cells_are_kept_apart_and_compared_in_full(tmp_path: Path) ->
     folder = create(tmp_path, "quick", identity_from(1), RECIPE)
     first, second = identity_from(5), identity_from(6)
     cells = [
-        {"kind": "knn", "at": at, "identity": name, "settings": {"k": 5}, "metrics": {"accuracy": 0.9}, "seconds": 1.0}
+        EvaluationRecord(kind="knn", at=at, identity=name, settings={"k": 5}, metrics={"accuracy": 0.9}, seconds=1.0)
         for at, name in ((None, first), (100, second))
     ]
     paths = [folder.write_evaluation(cell) for cell in cells]
@@ -123,7 +124,7 @@ def test_evaluation_cells_are_kept_apart_and_compared_in_full(tmp_path: Path) ->
     with pytest.raises(InputError, match="Remove the file"):
         folder.read_evaluation(CellName("knn"), first)
     with pytest.raises(ValueError, match="JSON"):
-        folder.write_evaluation({**cells[0], "metrics": {"accuracy": math.nan}})
+        folder.write_evaluation(replace(cells[0], metrics={"accuracy": math.nan}))
 
 
 def test_kept_encoders_are_listed_in_order(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sslrun.errors import InputError
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, create
 from sslrun.runs.lease import hold
-from sslrun.runs.status import Status
+from sslrun.runs.records import EvaluationRecord, Status
 
 RECIPE = """
 seed: {seed}
@@ -40,15 +40,10 @@ def run(results: Path, seed: int, name: str = "quick") -> RunFolder:
     return folder
 
 
-def cell(kind: str, number: int, metrics: dict[str, float], at: int | None = None, **settings: Any) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "at": at,
-        "settings": settings,
-        "metrics": metrics,
-        "identity": identity_of(number),
-        "seconds": 1.2,
-    }
+def cell(kind: str, number: int, metrics: dict[str, Any], at: int | None = None, **settings: Any) -> EvaluationRecord:
+    return EvaluationRecord(
+        kind=kind, at=at, identity=identity_of(number), settings=settings, metrics=metrics, seconds=1.2
+    )
 
 
 def test_one_row_a_run_with_recipe_signals_and_evaluations(tmp_path: Path) -> None:
@@ -168,8 +163,8 @@ def test_a_thousand_runs_are_read_in_time(tmp_path: Path) -> None:
         for name, content in {
             "identity": {"identity": identity_of(number), "recipe": {"seed": number, **settings}},
             "status": asdict(Status(state="done", verdict="healthy", evidence={"std": 0.9})),
-            "evaluations/knn-0": cell("knn", number, metrics),
-            "evaluations/linear-0": cell("linear", number, metrics),
+            "evaluations/knn-0": asdict(cell("knn", number, metrics)),
+            "evaluations/linear-0": asdict(cell("linear", number, metrics)),
         }.items():
             (path / f"{name}.json").write_text(json.dumps(content))
         (path / "history.jsonl").write_text(history * 60)

@@ -19,11 +19,11 @@ from sslrun.errors import InputError, RecipeError
 from sslrun.grids import Grid, read_grid
 from sslrun.jobs import identify
 from sslrun.recipe import read_recipe, to_yaml
-from sslrun.report.status import overview
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
-from sslrun.runs.status import Status
+from sslrun.runs.records import EvaluationRecord, Status
+from sslrun.runs.status import overview
 from sslrun.sweep import search as search_module
 from sslrun.sweep.plan import Plan
 from sslrun.sweep.pool import Running
@@ -124,8 +124,9 @@ class Engine:
 
 def finish(job: Job, folder: RunFolder) -> None:
     for identity, name in job.evaluations.items():
-        cell = {"kind": name.kind, "identity": identity, "at": None, "seconds": 1.0, "settings": {}}
-        folder.write_evaluation(cell | {"metrics": {"accuracy": score(job)}})
+        metrics = {"accuracy": score(job)}
+        record = EvaluationRecord(kind=name.kind, identity=identity, settings={}, metrics=metrics, seconds=1.0)
+        folder.write_evaluation(record)
     folder.update_status(state="done", verdict="healthy")
 
 

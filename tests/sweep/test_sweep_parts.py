@@ -17,7 +17,7 @@ from sslrun.jobs.measuring import measure
 from sslrun.recipe import to_yaml
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
-from sslrun.runs.status import Status
+from sslrun.runs.records import EvaluationRecord, Status
 from sslrun.sweep import durations
 from sslrun.sweep.costs import Cost, earlier, recipe_key
 from sslrun.sweep.plan import Plan, make_plan, select
@@ -46,7 +46,7 @@ def folder_of(job: Job, results: Path, **status: Any) -> RunFolder:
 
 def evaluate(job: Job, folder: RunFolder) -> None:
     for identity, name in job.evaluations.items():
-        folder.write_evaluation({"kind": name.kind, "identity": identity, "at": None, "settings": {}, "metrics": {}})
+        folder.write_evaluation(EvaluationRecord(kind=name.kind, identity=identity, settings={}, metrics={}))
 
 
 def plan_of(jobs: list[Job], grid: Path, results: Path, **options: Any) -> Plan:
@@ -64,21 +64,21 @@ def test_cells_that_differ_in_evaluation_share_a_job(jobs: list[Job], tmp_path: 
 
 def test_the_state_of_a_job_is_read_from_its_folder(jobs: list[Job], tmp_path: Path) -> None:
     job = jobs[0]
-    assert job.state(None) == "new"
+    assert job.state(None) == "missing"
     folder = folder_of(job, tmp_path)
-    assert job.state(folder) == "new"
+    assert job.state(folder) == "queued"
     folder.update_status(state="running")
-    assert job.state(folder) == "started"
+    assert job.state(folder) == "interrupted"
     with hold(folder):
-        assert job.state(folder) == "elsewhere"
+        assert job.state(folder) == "running"
     folder.update_status(state="failed", reason="crashed")
     assert job.state(folder) == "failed"
     folder.update_status(state="done", reason=None)
-    assert job.state(folder) == "started"
+    assert job.state(folder) == "interrupted"
     folder.update_status(reason="an evaluation crashed")
     assert job.state(folder) == "failed"
     evaluate(job, folder)
-    assert job.state(folder) == "finished"
+    assert job.state(folder) == "done"
 
 
 def test_the_plan_adds_up(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_plan_adds_up(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
     folder_of(jobs[1], tmp_path, state="running", epoch=1)
     folder_of(jobs[2], tmp_path, state="failed", reason="x")
     plan = plan_of(jobs, grid, tmp_path)
-    assert plan.cells == {"finished": 2, "started": 2, "failed": 2, "new": 2}
+    assert plan.cells == {"done": 2, "interrupted": 2, "failed": 2, "missing": 2}
     assert [entry.job for entry in plan.ours] == [jobs[1], jobs[3]]
     assert [entry.seconds for entry in plan.ours] == [10 + 2 * 5, 20 + 2 * 5]
     assert (plan.device_seconds, plan.wall_seconds, plan.bytes) == (50, 30, 4_000_000)
@@ -104,13 +104,13 @@ def test_a_missing_evaluation_costs_what_its_kind_took_with_other_settings(
 ) -> None:
     (first, name), (second, _) = jobs[0].evaluations.items()
     folder = folder_of(jobs[0], tmp_path, state="done", epoch=2)
-    cell = {"kind": name.kind, "identity": first, "at": None, "settings": {}, "metrics": {}, "seconds": 1.25}
+    cell = EvaluationRecord(kind=name.kind, identity=first, settings={}, metrics={}, seconds=1.25)
     folder.write_evaluation(cell)
     assert [entry.seconds for entry in plan_of(jobs[:1], grid, tmp_path).ours] == [1.25]
     folder.evaluation_path(name, first).write_text("{")  # damaged: half of what both cost
     assert [entry.seconds for entry in plan_of(jobs[:1], grid, tmp_path).ours] == [5]
     folder.write_evaluation(cell)
-    folder.write_evaluation({**cell, "identity": second})
+    folder.write_evaluation(replace(cell, identity=second))
     assert plan_of(jobs[:1], grid, tmp_path).ours == []
 
 
@@ -329,14 +329,14 @@ def test_a_failed_evaluation_leaves_the_run_done(jobs: list[Job], grid: Path, tm
     assert jobs[0].state(folder) == "failed"
     swept(jobs[:1], grid, tmp_path, lambda *_: Outcome("done"), retry=True)
     assert folder.status.reason is None
-    assert jobs[0].state(folder) == "finished"
+    assert jobs[0].state(folder) == "done"
 
 
 def test_a_run_held_elsewhere_is_watched_until_it_is_done(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
     folder = folder_of(jobs[0], tmp_path, state="running")
     with hold(folder):
         plan = plan_of(jobs, grid, tmp_path)
-        assert [entry.state for entry in plan.entries] == ["elsewhere", "new", "new", "new"]
+        assert [entry.state for entry in plan.entries] == ["running", "missing", "missing", "missing"]
         engine = FakeEngine(tmp_path, lambda *_: Outcome("done"))
         sweep = Sweep(plan, engine, Silent(), tmp_path, stop_on_failure=False)
         evaluate(jobs[0], folder)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from sslrun.errors import InputError
-from sslrun.report.cleaning import removals, remove
+from sslrun.runs.cleaning import removals, remove
 from sslrun.runs.folder import RunFolder, create
 from sslrun.runs.lease import hold
-from sslrun.runs.status import State, Status
+from sslrun.runs.records import State, Status
 
 
 def run(results: Path, digit: str, state: State) -> RunFolder:

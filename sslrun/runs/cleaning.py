@@ -12,6 +12,7 @@ from pathlib import Path
 from sslrun.errors import InputError, RunHeld
 from sslrun.runs.folder import RunFolder, split_name
 from sslrun.runs.lease import hold, holder
+from sslrun.runs.records import State
 
 _OLD_SECONDS = 3600  # temporary files younger than this may still be written
 
@@ -57,7 +58,7 @@ def _of_run(folder: RunFolder, failed: bool, checkpoints: bool) -> Iterator[Remo
         return
     if holder(folder) is not None:
         return
-    if failed and status.state == "failed":
+    if failed and status.state == State.FAILED:
         yield Removal(folder.path, "failed", _size(folder.path), folder)
     elif checkpoints and status.finished_well and folder.checkpoint.exists():
         yield Removal(folder.checkpoint, "checkpoint of a finished run", folder.checkpoint.stat().st_size, folder)
