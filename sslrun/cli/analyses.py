@@ -27,10 +27,10 @@ def analyse(
     Example: sslrun analyse pacs-none pacs-bss --out purity.png
     """
     from sslrun import console
+    from sslrun.drawing import check_suffix
     from sslrun.jobs.analysing import analyse_runs, planes
     from sslrun.recipe import read_recipe
     from sslrun.report import analyses
-    from sslrun.report.drawing import check_suffix
     from sslrun.report.formats import show_table
     from sslrun.runs.resolving import resolve
 
@@ -51,8 +51,8 @@ def analyse(
             show_table(table)
             console.say()
     if out is not None:
+        from sslrun.drawing import save
         from sslrun.report.analyses_plot import MOST_PLANES, plot
-        from sslrun.report.drawing import save
         from sslrun.report.summary import starting
 
         shown = folders[: MOST_PLANES - 1]

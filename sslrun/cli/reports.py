@@ -77,7 +77,7 @@ def plot(run: RunArgument, out: FigureOption = None, results: ResultsOption = No
 
     Example: sslrun plot quickstart --out quickstart.svg
     """
-    from sslrun.report.drawing import check_suffix, save
+    from sslrun.drawing import check_suffix, save
     from sslrun.report.plots import plot_run
     from sslrun.runs.resolving import resolve
 
@@ -100,8 +100,8 @@ def compare(
     Example: sslrun compare quickstart-3f9a quickstart-77b2 --out both.png
     """
     from sslrun import console
+    from sslrun.drawing import save
     from sslrun.report import compare as comparing
-    from sslrun.report.drawing import check_suffix, save
     from sslrun.report.formats import show_table, table_as_json
     from sslrun.runs.resolving import resolve
 
@@ -114,7 +114,9 @@ def compare(
             show_table(table)
             console.say()
     if out is not None:
-        save(comparing.plot_two(a, b), check_suffix(out))
+        from sslrun.report.plots import plot_two
+
+        save(plot_two(a, b), out)
         typer.echo(f"drawn to {out}", err=as_json)
 
 

@@ -2,14 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from sslrun.cli.options import JsonOption, ResultsOption, SetOption, results_folder
 from sslrun.errors import InputError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 theory_app = typer.Typer(rich_markup_mode=None)
 
@@ -29,12 +27,10 @@ def theory(
     eta: Annotated[float | None, typer.Option("--eta", help="Weight decay [0.04].")] = None,
     beta: Annotated[float | None, typer.Option("--beta", help="EMA rate over network rate [no EMA].")] = None,
     sigma2: Annotated[float | None, typer.Option("--sigma2", help="Augmentation variance [0.0009].")] = None,
-    changes: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe.")] = [],  # noqa: B006
+    changes: SetOption = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option("--out", help="The figure to write: png, svg or pdf.")] = None,
-    results: Annotated[
-        Path | None, typer.Option("--results", help="Results folder [SSLRUN_RESULTS, or results].")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    results: ResultsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what becomes of a mode and why, redraw the paper's figures, or lay the theory over a run.
 
@@ -45,12 +41,15 @@ def theory(
     if run is not None:
         _overlay(run, results, out, as_json)
         return
-    from sslrun.theory.figures import draw, phase_figure
+    if figure is not None:
+        from sslrun.drawing import save
+        from sslrun.theory.figures import draw
+
+        save(draw(figure), out := out or Path(f"figure{figure}.png"))
+        typer.echo(f"drawn to {out}", err=True)
+        return
     from sslrun.theory.setting import P0, flags_setting, forecast, setting_of
 
-    if figure is not None:
-        _save(draw(figure), out or Path(f"figure{figure}.png"))
-        return
     if recipe is not None:
         from sslrun.recipe import read_recipe
 
@@ -65,29 +64,22 @@ def theory(
     told = forecast(setting, p0=P0 if p0 is None else p0, s0=s0, tau0=tau0, sigma2=sigma2)
     typer.echo(json.dumps(told.numbers, indent=2) if as_json else "\n".join(told.lines))
     if phase is not None:
-        if phase not in ("decay", "ema"):
-            raise InputError(f"no such map: {phase!r}", where="--phase", remedy="decay or ema")
-        flow = setting.flow
-        drawn = phase_figure(
-            "decay" if phase == "decay" else "ema",
-            alpha_p=flow.alpha_p,
-            eta=flow.eta,
-            beta=flow.beta,
-            tau0=tau0,
-            sigma2=told.numbers["sigma2"],
-        )
-        _save(drawn, out or Path(f"phase_{phase}.png"))
+        from sslrun.drawing import save
+        from sslrun.theory.figures import phase_figure
+
+        flow, sigma2 = setting.flow, told.numbers["sigma2"]
+        drawn = phase_figure(phase, alpha_p=flow.alpha_p, eta=flow.eta, beta=flow.beta, tau0=tau0, sigma2=sigma2)
+        save(drawn, out := out or Path(f"phase_{phase}.png"))
+        typer.echo(f"drawn to {out}", err=True)
 
 
 def _overlay(run: str, results: Path | None, out: Path | None, as_json: bool) -> None:
-    import os
-
     from sslrun import console
     from sslrun.runs.resolving import resolve
     from sslrun.theory import overlay_text
     from sslrun.theory.overlay import overlay
 
-    found = overlay(resolve(results or Path(os.environ.get("SSLRUN_RESULTS") or "results"), run))
+    found = overlay(resolve(results_folder(results), run))
     if as_json:
         typer.echo(json.dumps(overlay_text.as_json(found), indent=2))
     else:
@@ -100,16 +92,8 @@ def _overlay(run: str, results: Path | None, out: Path | None, as_json: bool) ->
         for line in rest:
             console.say(line)
     if out is not None:
-        from sslrun.theory.figures.overlaid import overlay_figure
+        from sslrun.drawing import save
+        from sslrun.theory.figures import overlay_figure
 
-        _save(overlay_figure(found), out)
-
-
-def _save(figure: "Figure", out: Path) -> None:
-    try:
-        figure.savefig(out)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"can't be written: {error}", where=str(out), remedy="png, svg or pdf, in a folder that is there."
-        ) from error
-    typer.echo(f"drawn to {out}", err=True)
+        save(overlay_figure(found), out)
+        typer.echo(f"drawn to {out}", err=True)

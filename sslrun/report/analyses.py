@@ -10,6 +10,7 @@ from typing import Any
 from sslrun.report.collecting import NONE
 from sslrun.report.layout import Cell, Table
 from sslrun.report.summary import starting
+from sslrun.runs.history import series
 
 MEASURES = {
     "domain_purity": "domain purity",
@@ -117,14 +118,8 @@ def _hardness(runs: Sequence[Analysed]) -> list[Table]:
     return found
 
 
-def course(history: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
-    """(epochs, values) of a signal where it was recorded."""
-    rows = [(row["epoch"], row[name]) for row in history if row.get(name) is not None]
-    return [epoch for epoch, _ in rows], [value for _, value in rows]
-
-
 def _ends(history: Sequence[Mapping[str, Any]], name: str) -> Cell:
-    _, values = course([row for row in history if row["epoch"] > 0], name)
+    _, values = series([row for row in history if row["epoch"] > 0], name)
     return Cell(f"{values[0]:.3f} → {values[-1]:.3f}", values[-1]) if values else Cell(NONE)
 
 
@@ -139,5 +134,5 @@ def as_json(runs: Sequence[Analysed], at: int | None) -> dict[str, Any]:
 
 
 def _courses(run: Analysed, names: Sequence[str]) -> dict[str, Any]:
-    courses = {name: course(run.history, name) for name in names}
+    courses = {name: series(run.history, name) for name in names}
     return {name: {"epochs": epochs, "values": values} for name, (epochs, values) in courses.items() if values}

@@ -4,8 +4,8 @@ Draws what `analyses` tables; the planes are `sslrun.jobs.analysing`'s.
 """
 
 from collections.abc import Sequence
-from itertools import product
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,8 +13,9 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sslrun.report.analyses import CHANCE, MEASURES, VIEWS, Analysed, beside, course, measured
-from sslrun.report.drawing import COLOURS, GREY, plain, style
+from sslrun.drawing import COLOURS, GREY, INK, STROKES, plain, style
+from sslrun.report.analyses import CHANCE, MEASURES, VIEWS, Analysed, beside, measured
+from sslrun.runs.history import series
 
 if TYPE_CHECKING:
     from sslrun.jobs.analysing import Plane
@@ -23,7 +24,7 @@ MOST_PLANES = 8
 _A_LINE = 4  # planes
 _MARKERS = "os^vDPX<>*"
 _PALE = ("#8A8A8A", "#C4C4C4", "#A8A8A8", "#D8D8D8")  # what runs are judged beside
-_STROKES = [(colour, dashes) for dashes, colour in product(("-", (0, (3, 1.5))), COLOURS)]
+_CHANCE: Any = {"color": INK, "linewidth": 1, "linestyle": (0, (4, 2))}
 _CURVES = {
     "own_column": "Similarity of negatives, own column",
     "other_columns": "Similarity of negatives, other columns",
@@ -32,30 +33,30 @@ _CURVES = {
 }
 
 
+@style()
 def plot(runs: Sequence[Analysed], planes: Sequence[tuple[str, "Plane"]]) -> Figure:
     """The figure of some runs and of titled planes, of which the first `MOST_PLANES` are drawn."""
     planes = planes[:MOST_PLANES]
     views = [kind for kind in VIEWS if any(_has(run, kind) for run in runs)]
     lines = -(-len(planes) // _A_LINE)
     heights = [2.5 + 0.17 * len(runs), *[2.1] * len(views), 2.75 * lines + 0.25]
-    with style():
-        figure = Figure(figsize=(10.5, sum(heights)), layout="constrained")
-        parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).ravel()
-        _purity(parts[0], runs)
-        for part, kind in zip(parts[1:], views, strict=False):
-            _hardness(part, runs, kind)
-        _planes(parts[-1], planes, lines)
+    figure = Figure(figsize=(10.5, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights).ravel()
+    _purity(parts[0], runs)
+    for part, kind in zip(parts[1:], views, strict=False):
+        _hardness(part, runs, kind)
+    _planes(parts[-1], planes, lines)
     return figure
 
 
 def _has(run: Analysed, kind: str) -> bool:
-    return any(course(run.history, f"{kind}.{name}")[1] for name in _CURVES)
+    return any(series(run.history, f"{kind}.{name}")[1] for name in _CURVES)
 
 
 def _purity(part: SubFigure, runs: Sequence[Analysed]) -> None:
     """A bar for each run, and for what it is judged beside, with a line at the level of chance."""
     ax = part.subplots()
-    titled = [(run.name, run.metrics, colour) for run, (colour, _) in zip(runs, _cycled(runs), strict=True)]
+    titled = [(run.name, run.metrics, colour) for run, (colour, _) in zip(runs, cycle(STROKES), strict=False)]
     titled += [
         (title, metrics, _PALE[number % len(_PALE)]) for number, (title, metrics) in enumerate(beside(runs).items())
     ]
@@ -65,24 +66,20 @@ def _purity(part: SubFigure, runs: Sequence[Analysed]) -> None:
         ax.bar(places, [metrics[name] for name in names], 0.92 * width, color=colour, label=plain(title))
     for place, name in enumerate(names):
         level = runs[0].metrics[CHANCE[name]]
-        ax.plot([place - 0.44, place + 0.44], [level, level], color="#202020", linewidth=1, linestyle=(0, (4, 2)))
-    ax.plot([], [], color="#202020", linewidth=1, linestyle=(0, (4, 2)), label="chance")
+        ax.plot([place - 0.44, place + 0.44], [level, level], **_CHANCE)
+    ax.plot([], [], **_CHANCE, label="chance")
     ax.set_xticks(range(len(names)), [MEASURES[name][0].upper() + MEASURES[name][1:] for name in names])
     ax.tick_params(axis="x", length=0)
     ax.set(title="What the features know of the domains", ylim=(0, 1))
     part.legend(loc="outside lower left", ncols=2)
 
 
-def _cycled(runs: Sequence[Analysed]) -> list[tuple[str, object]]:
-    return [_STROKES[number % len(_STROKES)] for number in range(len(runs))]
-
-
 def _hardness(part: SubFigure, runs: Sequence[Analysed], kind: str) -> None:
     """Curves over epochs in the colours of the bars."""
     axes: Sequence[Axes] = part.subplots(1, len(_CURVES))
     for ax, (name, title) in zip(axes, _CURVES.items(), strict=True):
-        for run, (colour, dashes) in zip(runs, _cycled(runs), strict=True):
-            ax.plot(*course(run.history, f"{kind}.{name}"), color=colour, linestyle=dashes)
+        for run, (colour, dashes) in zip(runs, cycle(STROKES), strict=False):
+            ax.plot(*series(run.history, f"{kind}.{name}"), color=colour, linestyle=dashes)
         ax.set_title(title, fontsize=8, weight="normal")
         ax.set(xlabel="epoch")
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -1,20 +1,15 @@
-"""Two runs side by side: the options in which they differ, how each ended, and their courses in one figure.
+"""Two runs side by side: the options in which they differ, and how each ended; `plots.plot_two` draws their courses.
 
 Reads the two folders; `sslrun compare A B`. Why two recipes are, or are not, one science is `sslrun explain`'s.
 """
 
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from sslrun.errors import InputError
 from sslrun.recipe import read_recipe
 from sslrun.recipe.explain import explain
 from sslrun.report.differences import meaning, value_text
-from sslrun.report.drawing import COLOURS, plain, style
 from sslrun.report.layout import Cell, Table
-from sslrun.report.plots import Rows, history, matrix, series, threshold, thresholds
 from sslrun.runs.cells import SECONDS
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.table import evaluation_numbers
@@ -66,33 +61,3 @@ def _cell(value: Any) -> Cell:
 
 def _difference(a: Any, b: Any) -> Cell:
     return Cell(f"{b - a:+.4f}", b - a) if isinstance(a, float) and isinstance(b, float) else Cell("")
-
-
-def plot_two(a: RunFolder, b: RunFolder) -> Figure:
-    """Loss, std, effective rank and the last spectrum of both. Raises `InputError` if one has no history yet."""
-    both = [(folder, history(folder), colour) for folder, colour in zip((a, b), COLOURS, strict=False)]
-    with style():
-        figure = Figure(figsize=(11, 2.9), layout="constrained")
-        axes = figure.subplots(1, 4)
-        for ax, (name, title) in zip(axes, _PANELS.items(), strict=False):
-            for folder, rows, colour in both:
-                ax.plot(*series(rows, name), color=colour, label=plain(folder.path.name))
-            ax.set(title=title, xlabel="epoch")
-        std, rank = thresholds(a)
-        threshold(axes[1], std, "complete collapse")
-        threshold(axes[2], rank, "dimensional collapse")
-        for _, rows, colour in both:
-            _last_spectrum(axes[3], rows, colour)
-        axes[3].set(title="Eigenvalues of F, last epoch", xlabel="mode", yscale="log")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    return figure
-
-
-_PANELS = {"loss": "Loss", "std": "Spread of the outputs, std", "rank": "Effective rank"}
-
-
-def _last_spectrum(ax: Axes, rows: Rows, colour: str) -> None:
-    _, s_ED = matrix(rows, "spectrum")
-    if s_ED.size and s_ED[-1].max() > 0:
-        s_D = s_ED[-1][s_ED[-1] > 1e-9 * s_ED[-1].max()]
-        ax.plot(range(1, len(s_D) + 1), s_D, color=colour)

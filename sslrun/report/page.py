@@ -13,10 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from sslrun.drawing import as_svg
 from sslrun.files import read_json
 from sslrun.report import charts, layout
 from sslrun.report.document import Document
-from sslrun.report.drawing import as_svg
 from sslrun.report.layout import Cell, Table, words
 from sslrun.report.tables import conditions
 from sslrun.runs.folder import RunFolder
@@ -81,7 +81,7 @@ def _parts(document: Document) -> list[Part]:
     results = document.results
     scored = layout.scored(document.beside)
     alone = layout.unscored([score for score in document.scores if score.ours is None])
-    found = charts.courses(results) if len(results.runs) else {}
+    found = charts.histories(results) if len(results.runs) else {}
     about = f"Means over seeds of {len(found)} conditions."
     courses = [
         *_drawn(charts.curves(found), about + " Complete collapse is a std near 0."),

@@ -1,9 +1,11 @@
-"""One run drawn: its loss, the signals with the thresholds of the verdict, and what became of its spectrum.
+"""Runs drawn: one with its loss, the signals with the thresholds of the verdict, and what became of its spectrum; or
+two side by side.
 
-Reads the run's folder alone and draws what its history holds, of a run that is still training too. `sslrun plot`.
+Reads the runs' folders alone and draws what their histories hold, of a run that is still training too.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,42 +16,82 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from sslrun.drawing import COLOURS, GREY, LEVEL, STROKES, panels, plain, style
 from sslrun.errors import InputError
 from sslrun.files import read_json
-from sslrun.report.drawing import COLOURS, GREY, plain, style
+from sslrun.recipe.schema import Collapse
 from sslrun.runs.cells import Number
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.history import series
 
 Rows = Sequence[dict[str, Any]]
 Panel = Callable[[Figure, Axes, Rows], None]
-_STD, _RANK = 0.05, 2.0  # the recipe's defaults, for a run whose recipe can't be read
+SIGNALS = {"loss": "Loss", "std": "Spread of the outputs, std", "rank": "Effective rank"}
 
 
+@style()
 def plot_run(folder: RunFolder) -> Figure:
     """The figure of a run. Raises `InputError` if it has no history yet."""
-    rows = history(folder)
-    std, rank = thresholds(folder)
-    panels: list[Panel] = [_loss, *_signals(std, rank)]
+    rows, collapse = history(folder), thresholds(folder)
+    untrained = rows[0].get("rank") if rows[0]["epoch"] == 0 else None
+    drawn: list[Panel] = [
+        partial(_signal, name="loss"),
+        partial(_signal, name="std", below=collapse.std, verdict="complete collapse"),
+        partial(_signal, name="rank", below=max(collapse.rank, untrained or 0.0), verdict="dimensional collapse"),
+    ]
     if any(_probes(row) for row in rows):
-        panels.append(_probe)
-    panels.append(_spectrum)
+        drawn.append(_probe)
+    drawn.append(_spectrum)
     if any(row.get("alignments") for row in rows):
-        panels += [_alignment, _eigenvalues]
+        drawn += [_alignment, _eigenvalues]
     if any(row.get("asymmetry") is not None for row in rows):
-        panels.append(_structure)
-    columns = 2 if len(panels) <= 4 else 3 if len(panels) <= 6 else 4
-    lines = -(-len(panels) // columns)
-    with style():
-        figure = Figure(figsize=(2.75 * columns, 2.35 * lines + 0.35), layout="constrained")
-        axes = np.atleast_1d(figure.subplots(lines, columns)).ravel()
-        for panel, ax in zip(panels, axes, strict=False):
-            panel(figure, ax, rows)
-            if ax.get_xlabel() == "epoch":
-                ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        for ax in axes[len(panels) :]:
-            ax.set_axis_off()
-        figure.suptitle(plain(_title(folder)), x=0.01, ha="left", fontsize=9)
+        drawn.append(_structure)
+    columns = 2 if len(drawn) <= 4 else 3 if len(drawn) <= 6 else 4
+    figure, axes = panels(-(-len(drawn) // columns), columns, 2.75, 2.35, title=plain(_title(folder)))
+    for panel, ax in zip(drawn, axes.flat, strict=False):
+        panel(figure, ax, rows)
+        if ax.get_xlabel() == "epoch":
+            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    for ax in axes.flat[len(drawn) :]:
+        ax.set_axis_off()
     return figure
+
+
+@style()
+def plot_two(a: RunFolder, b: RunFolder) -> Figure:
+    """Loss, std, effective rank and the last spectrum of both. Raises `InputError` if one has no history yet."""
+    both = [(plain(folder.path.name), [history(folder)]) for folder in (a, b)]
+    figure, axes = panels(1, 4, 2.75, 2.9)
+    courses(axes[0], both)
+    collapse = thresholds(a)
+    threshold(axes[0, 1], collapse.std, "complete collapse")
+    threshold(axes[0, 2], collapse.rank, "dimensional collapse")
+    for (_, (rows,)), (colour, _) in zip(both, STROKES, strict=False):
+        _, s_ED = matrix(rows, "spectrum")
+        if s_ED.size and s_ED[-1].max() > 0:
+            s_D = s_ED[-1][s_ED[-1] > 1e-9 * s_ED[-1].max()]
+            axes[0, 3].plot(range(1, len(s_D) + 1), s_D, color=colour)
+    axes[0, 3].set(title="Eigenvalues of F, last epoch", xlabel="mode", yscale="log")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    return figure
+
+
+def courses(axes: Sequence[Axes], found: Sequence[tuple[str, Sequence[Rows]]]) -> None:
+    """Loss, std and effective rank over epochs: of each labelled group of runs the mean."""
+    for ax, (name, title) in zip(axes, SIGNALS.items(), strict=False):
+        for (label, histories), (colour, dashes) in zip(found, STROKES, strict=False):
+            ax.plot(*mean_course(histories, name), color=colour, linestyle=dashes, label=label)
+        ax.set(title=title, xlabel="epoch")
+
+
+def mean_course(histories: Sequence[Rows], name: str) -> tuple[list[int], list[float]]:
+    """(epochs, mean over the runs that have got so far) of one signal."""
+    by_epoch: dict[int, list[float]] = {}
+    for rows in histories:
+        for epoch, value in zip(*series(rows, name), strict=True):
+            by_epoch.setdefault(epoch, []).append(value)
+    epochs = sorted(by_epoch)
+    return epochs, [float(np.mean(by_epoch[epoch])) for epoch in epochs]
 
 
 def history(folder: RunFolder) -> Rows:
@@ -60,19 +102,12 @@ def history(folder: RunFolder) -> Rows:
     return rows
 
 
-def thresholds(folder: RunFolder) -> tuple[float, float]:
-    """The std and the rank below which the run's recipe calls it collapsed."""
+def thresholds(folder: RunFolder) -> Collapse:
+    """The std and the rank below which the run's recipe calls it collapsed; the defaults if it can't be read."""
     try:
-        collapse = read_json(folder.path / "identity.json")["recipe"]["training"]["collapse"]
-        return float(collapse["std"]), float(collapse["rank"])
+        return Collapse(**read_json(folder.path / "identity.json")["recipe"]["training"]["collapse"])
     except (OSError, ValueError, KeyError, TypeError):
-        return _STD, _RANK
-
-
-def series(rows: Rows, name: str) -> tuple[list[int], list[float]]:
-    """(epochs, values) of a signal where it was recorded."""
-    found = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
-    return [epoch for epoch, _ in found], [value for _, value in found]
+        return Collapse()
 
 
 def _title(folder: RunFolder) -> str:
@@ -87,30 +122,17 @@ def _title(folder: RunFolder) -> str:
     return f"{folder.path.name}   {state}, {where}"
 
 
-def _loss(figure: Figure, ax: Axes, rows: Rows) -> None:
-    ax.plot(*series(rows, "loss"), color=COLOURS[0])
-    ax.set(title="Loss", xlabel="epoch")
-
-
-def _signals(std: float, rank: float) -> list[Panel]:
-    def draw_std(figure: Figure, ax: Axes, rows: Rows) -> None:
-        ax.plot(*series(rows, "std"), color=COLOURS[0])
-        threshold(ax, std, "complete collapse")
-        ax.set(title="Spread of the outputs, std", xlabel="epoch")
-
-    def draw_rank(figure: Figure, ax: Axes, rows: Rows) -> None:
-        ax.plot(*series(rows, "rank"), color=COLOURS[0])
-        untrained = rows[0].get("rank") if rows[0]["epoch"] == 0 else None
-        threshold(ax, max(rank, untrained or 0.0), "dimensional collapse")
-        ax.set(title="Effective rank", xlabel="epoch")
-
-    return [draw_std, draw_rank]
+def _signal(figure: Figure, ax: Axes, rows: Rows, name: str, below: float | None = None, verdict: str = "") -> None:
+    ax.plot(*series(rows, name), color=COLOURS[0])
+    if below is not None:
+        threshold(ax, below, verdict)
+    ax.set(title=SIGNALS[name], xlabel="epoch")
 
 
 def threshold(ax: Axes, value: float, below: str) -> None:
     """A dashed line, with the verdict on what ends below it; the axis then starts at zero."""
     ax.set_ylim(0, max(ax.get_ylim()[1], 1.25 * value))
-    ax.axhline(value, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    ax.axhline(value, **LEVEL)
     ax.annotate(
         f"below {value:.2g}: {below}",
         (1, value),

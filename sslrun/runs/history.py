@@ -7,7 +7,7 @@ cuts off. Non-finite numbers are kept as null: the file is plain JSON to every r
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,12 @@ class History:
                 return size
             file.seek(0)
             return file.read().rfind(b"\n") + 1
+
+
+def series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    """(epochs, values) of a signal where it was recorded."""
+    found = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
+    return [epoch for epoch, _ in found], [value for _, value in found]
 
 
 def _size(path: Path) -> int:

@@ -7,11 +7,11 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic_runs import make_run
 
+from sslrun.drawing import as_svg, save
 from sslrun.errors import InputError
 from sslrun.files import read_json
-from sslrun.report.compare import compare, plot_two
-from sslrun.report.drawing import as_svg, save
-from sslrun.report.plots import plot_run
+from sslrun.report.compare import compare
+from sslrun.report.plots import plot_run, plot_two
 from sslrun.runs.folder import RunFolder
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from sslrun.drawing import save
 from sslrun.jobs.analysing import Plane
 from sslrun.report.analyses import HARDNESS, MEASURES, Analysed, as_json, beside, tables
 from sslrun.report.analyses_plot import MOST_PLANES, plot
-from sslrun.report.drawing import save
 
 CHANCES = ("domain_purity", "domain_purity_same_class", "class_purity", "cluster_purity", "class_purity_across")
 

@@ -23,7 +23,7 @@ def test_figure_draws_and_names_our_choices(number: int) -> None:
 
 @pytest.mark.parametrize("against", ["decay", "ema"])
 def test_phase_figure_draws(against: str) -> None:
-    figure = phase_figure(against, beta=0.4, tau0=0.0, resolution=12)  # type: ignore[arg-type]  # parametrised
+    figure = phase_figure(against, beta=0.4, tau0=0.0, resolution=12)
     file = io.BytesIO()
     figure.savefig(file, format="svg")
     assert b"<svg" in file.getvalue()

@@ -153,7 +153,7 @@ def test_the_command(sslrun: Command, run: RunFolder, tmp_path: Path, monkeypatc
     ("arguments", "what"),
     [
         (["--figure", "6"], "figure 6 is not one of the simulated ones"),
-        (["--figure", "4", "--out", "nowhere/at/all.png"], "can't be written"),
+        (["--figure", "4", "--out", "figure.gif"], "figures are written as .png, .svg, .pdf"),
         (["quickstart", "--eta", "0.1"], "the recipe says it"),
         (["quickstart", "--figure", "4"], "ask for one thing"),
         (["--phase", "tau"], "no such map"),

@@ -1,109 +1,108 @@
 """Figures 7, 8 and 9: the assumptions put to the test on whole matrices (proportional EMA, symmetry, alignment)."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
 
+from sslrun.drawing import family, panels, shades, style
 from sslrun.theory.alignment import commutator, simulate_predictor, simulate_symmetric
-from sslrun.theory.figures.canvas import canvas, shades
 from sslrun.theory.linear import LinearProblem, proportionality, simulate_linear
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SIGMA2 = 0.0009
 
 
-def figure_7() -> "Figure":
+@style()
+def figure_7() -> Figure:
     """How nearly proportional W_a and W stay in the exact flow, from W_a(0) = 0."""
     D, repeats, etas, keeps = 10, 10, (0.0, 0.01, 0.1), (0.99, 0.996, 0.999, 0.9995)
-    figure, axes = canvas(
+    figure, axes = panels(
         1,
         3,
+        3.6,
+        2.9,
         title="The target stays nearly proportional to the online network: <W_a, W> / (|W_a| |W|)",
         foot=f"After figure 7 of arXiv 2102.06810 (X = I, X' = sigma² I, sigma = 0.03, W_a(0) = 0, {repeats} starts: "
         "mean and standard deviation, these decays).\nNot stated there, chosen here: "
         f"{D} x {D} matrices, W(0) and W_p(0) Gaussian with standard deviation 0.1, alpha_p = 1, "
         "beta = (1 - gamma_a)/0.01, the values of gamma_a, the range of time.",
-        height=2.9,
     )
     generator = np.random.default_rng(7)
     W_NDM, W_p_NDD = generator.normal(scale=0.1, size=(2, repeats, D, D))
     times = np.linspace(0.0, 60.0, 241)[1:]  # at t = 0 the target is zero and has no direction
-    for axis, eta in zip(axes.flat, etas, strict=True):
+    for ax, eta in zip(axes.flat, etas, strict=True):
         for keep, colour in zip(keeps, shades(len(keeps)), strict=True):
             problem = LinearProblem(X_MM=np.eye(D), X_prime_MM=SIGMA2 * np.eye(D), eta=eta, beta=(1 - keep) / 0.01)
             course = simulate_linear(problem, W_NDM, W_p_NDD, times, W_a_DM=np.zeros_like(W_NDM), tolerance=1e-6)
             alike = proportionality(course.W_a_TDM, course.W_TDM)
             mean, spread = alike.mean(axis=1), alike.std(axis=1)
-            axis.plot(times, mean, color=colour, label=f"gamma_a = {keep:g}", lw=1.4)
-            axis.fill_between(times, mean - spread, np.minimum(mean + spread, 1), color=colour, alpha=0.2, lw=0)
-        axis.set(xlabel="t", title=f"eta = {eta:g}", ylim=(0.85, 1.005))
-    axes[0, 0].legend(fontsize=7.5, frameon=False, loc="lower right")
+            ax.plot(times, mean, color=colour, label=f"gamma_a = {keep:g}")
+            ax.fill_between(times, mean - spread, np.minimum(mean + spread, 1), color=colour, alpha=0.2, lw=0)
+        ax.set(xlabel="t", title=f"eta = {eta:g}", ylim=(0.85, 1.005))
+    axes[0, 0].legend(loc="lower right")
     return figure
 
 
-def figure_8() -> "Figure":
+@style()
+def figure_8() -> Figure:
     """A predictor that nothing keeps symmetric: its skew part dies; its symmetric part for small tau or large decay."""
     D, etas, taus = 8, (0.001, 0.01, 0.05), (0.1, 0.3, 0.6, 1.0)
-    figure, axes = canvas(
+    figure, axes = panels(
         3,
         2,
+        4.7,
+        2.1,
         title="The skew part of the predictor always vanishes; the symmetric part where decay is large or tau small",
         foot="After figure 8 of arXiv 2102.06810 (predictor flow with F = W_p^T W_p, constant tau, these decays). "
         "Not stated there, chosen here:\n"
         f"{D} x {D} matrices, W_p(0) a Gaussian matrix of standard deviation 0.1 plus 0.15 I, alpha_p = 1, "
         f"sigma² = {SIGMA2:g}, the values of tau.",
-        height=2.1,
     )
-    figure.set_figwidth(9.5)
     W_p_DD = 0.1 * np.random.default_rng(8).normal(size=(D, D)) + 0.15 * np.eye(D)
     times = np.geomspace(0.1, 3000.0, 300)
     for row, eta in zip(axes, etas, strict=True):
-        for tau, colour in zip(taus, shades(len(taus)), strict=True):
-            course = simulate_predictor(W_p_DD, times, tau=tau, alpha_p=1.0, eta=eta, sigma2=SIGMA2, tolerance=1e-7)
-            turned = np.swapaxes(course, -1, -2)
-            for axis, part in zip(row, (course + turned, course - turned), strict=True):
-                axis.plot(times, np.linalg.norm(part / 2, axis=(-2, -1)), color=colour, label=f"tau = {tau:g}", lw=1.4)
+        found = {
+            f"tau = {tau:g}": simulate_predictor(
+                W_p_DD, times, tau=tau, alpha_p=1.0, eta=eta, sigma2=SIGMA2, tolerance=1e-7
+            )
+            for tau in taus
+        }
+        for ax, sign in zip(row, (1, -1), strict=True):
+            parts = {name: (course + sign * np.swapaxes(course, -1, -2)) / 2 for name, course in found.items()}
+            family(ax, times, {name: np.linalg.norm(part, axis=(-2, -1)) for name, part in parts.items()})
+            ax.set_xscale("log")
         row[0].set_ylabel(f"eta = {eta:g}")
-        for axis in row:
-            axis.set_xscale("log")
-    for axis, name in zip(axes[0], ("norm of the symmetric part", "norm of the skew part"), strict=True):
-        axis.set_title(name, fontsize=10)
-    for axis in axes[-1]:
-        axis.set_xlabel("t")
-    axes[0, 0].legend(fontsize=7.5, frameon=False)
+    for first, last, name in zip(axes[0], axes[-1], ("symmetric", "skew"), strict=True):
+        first.set_title(f"norm of the {name} part")
+        last.set_xlabel("t")
+    axes[0, 0].legend()
     return figure
 
 
-def figure_9() -> "Figure":
+@style()
+def figure_9() -> Figure:
     """The commutator of F and a symmetric predictor: it grows for small decay or large tau, and dies otherwise."""
     D, etas, taus = 8, (0.001, 0.01, 0.05, 0.1), (0.3, 0.5, 0.7, 1.0)
-    figure, axes = canvas(
+    figure, axes = panels(
         1,
         4,
+        3.0,
+        2.9,
         title="Alignment is lost for a while where decay is small or tau large: the norm of [F, W_p], in thousandths",
         foot="After figure 9 of arXiv 2102.06810 (symmetrised flow, constant tau). Not stated there, chosen here: "
         f"{D} x {D} matrices, W_p(0) = B B^T/200 and F(0) = W_p(0)² + 0.0001 A A^T\nwith Gaussian A and B, "
         f"alpha_p = 1, sigma² = {SIGMA2:g}, the values of eta and tau.",
-        height=2.9,
     )
-    W_p_DD, F_DD = _nearly_aligned(D)
+    A, B = np.random.default_rng(9).normal(size=(2, D, D))
+    W_p_DD = B @ B.T / 200
+    F_DD = W_p_DD @ W_p_DD + 0.0001 * A @ A.T
     times = np.linspace(0, 100, 401)
-    for axis, eta in zip(axes.flat, etas, strict=True):
-        for tau, colour in zip(taus, shades(len(taus)), strict=True):
+    for ax, eta in zip(axes.flat, etas, strict=True):
+        sizes = {}
+        for tau in taus:
             W_p, F = simulate_symmetric(
                 W_p_DD, F_DD, times, tau=tau, alpha_p=1.0, eta=eta, sigma2=SIGMA2, tolerance=1e-9
             )
-            size = np.linalg.norm(commutator(F, W_p), axis=(-2, -1))
-            axis.plot(times, 1000 * size, color=colour, label=f"tau = {tau:g}", lw=1.4)
-        axis.set(xlabel="t", title=f"eta = {eta:g}", ylim=(0, 0.55))
-    axes[0, 0].legend(fontsize=7.5, frameon=False, loc="upper right")
+            sizes[f"tau = {tau:g}"] = 1000 * np.linalg.norm(commutator(F, W_p), axis=(-2, -1))
+        family(ax, times, sizes)
+        ax.set(xlabel="t", title=f"eta = {eta:g}", ylim=(0, 0.55))
+    axes[0, 0].legend(loc="upper right")
     return figure
-
-
-def _nearly_aligned(D: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    A, B = np.random.default_rng(9).normal(size=(2, D, D))
-    W_p = B @ B.T / 200
-    return W_p, W_p @ W_p + 0.0001 * A @ A.T

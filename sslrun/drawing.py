@@ -1,16 +1,19 @@
-"""How figures look: one style, one palette that colour-blind readers can tell apart, and how a figure becomes a file.
+"""How all figures look: one style, one palette that colour-blind readers tell apart, and how a figure becomes a file.
 
-Figures are matplotlib's own objects, never pyplot's global ones. What is drawn: `plots` (one or two runs), `charts`
-(many).
+Figures are matplotlib's own objects, never pyplot's global ones; what draws one is decorated with `@style()`. What is
+drawn: `sslrun.report.plots` (one or two runs), `charts` and `analyses_plot` (many), `sslrun.theory.figures`.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sslrun.errors import InputError
@@ -18,7 +21,11 @@ from sslrun.files import replacing
 
 # Okabe and Ito's colours: told apart with any colour vision. Yellow, hard to see on white, is left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-GREY = "#767676"
+GREY, INK = "#767676", "#202020"
+STROKES = [(colour, dashes) for dashes, colour in product(("-", (0, (3, 1.5))), COLOURS)]
+"""Colour and dashes of the first, the second, ... of many lines in one panel."""
+LEVEL: Any = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 0.5}
+"""A line at a value that others are compared with."""
 SUFFIXES = (".png", ".svg", ".pdf")
 
 _STYLE: Any = {
@@ -57,9 +64,34 @@ def plain(text: str) -> str:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Everything drawn and saved within looks alike."""
+    """Everything drawn and saved within looks alike; also a decorator."""
     with matplotlib.rc_context(_STYLE):
         yield
+
+
+def panels(
+    lines: int, columns: int, width: float, height: float, *, title: str = "", foot: str = ""
+) -> tuple[Figure, Any]:
+    """A figure of lines × columns panels (a 2-D array of axes), each about `width` × `height` inches, with a title
+    above and a foot below."""
+    extra = 0.3 * bool(title) + (0.3 + 0.13 * foot.count("\n")) * bool(foot)
+    figure = Figure(figsize=(width * columns, height * lines + extra), layout="constrained")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9)
+    if foot:
+        figure.supxlabel(foot, x=0.01, ha="left", fontsize=7, color=GREY)
+    return figure, figure.subplots(lines, columns, squeeze=False)
+
+
+def shades(count: int) -> list[Any]:
+    """`count` colours in order, dark to light, for an ordered setting."""
+    return [matplotlib.colormaps["viridis"](value) for value in np.linspace(0.0, 0.85, count)]
+
+
+def family(ax: Axes, x: Any, curves: Mapping[str, Any]) -> None:
+    """Curves over `x` by their labels, in the shades of an ordered setting."""
+    for (label, y), colour in zip(curves.items(), shades(len(curves)), strict=True):
+        ax.plot(x, y, color=colour, label=label)
 
 
 def check_suffix(path: Path) -> Path:
