@@ -55,7 +55,7 @@ def load(name: str, folders: Iterable[Path] = ()) -> Plugin:
     or a section has nothing that builds it. Nothing of a plug-in that was refused stays.
     """
     module_name = next((point.module for point in entry_points(group=GROUP, name=name)), name)
-    file = _file(module_name, [*folders, Path.cwd()], name)
+    file = _file(module_name, [*folders, Path.cwd()])
     if name in _loaded:
         known = sys.modules[module_name]
         if file is not None and _origin(known) != file:
@@ -109,7 +109,7 @@ def _ours(section: type[Section]) -> bool:
     return section.__module__.partition(".")[0] == "sslrun"
 
 
-def _file(module_name: str, folders: list[Path], name: str) -> Path | None:
+def _file(module_name: str, folders: list[Path]) -> Path | None:
     """The module's file in the first folder that has it, which then counts as a place of modules; else none."""
     top = module_name.partition(".")[0]
     for folder in dict.fromkeys(folder.resolve() for folder in folders):
@@ -131,7 +131,7 @@ def _import(module_name: str, name: str) -> ModuleType:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            remedy = "looked beside the recipe, in the current folder, and among what is installed"
+            remedy = "looked next to the recipe, in the current folder, and among what is installed"
             raise PluginMissing(f"no such module: {name}", where="imports", remedy=remedy) from None
         raise _failed(error, module_name, name) from error
     except Exception as error:  # whatever a stranger's module does while it is imported
@@ -186,5 +186,5 @@ def _check_builders(plugin: Plugin, module: ModuleType) -> None:
             remedy = f"Write a function for it: @{name}.register, its first parameter `section: {section.__name__}`."
             raise InputError(f"nothing builds '{called}'", where=where, remedy=remedy)
         if _ours(section) and made_by and plugin.owns(made_by):
-            where = f"{_origin(module)}:{made_by.__code__.co_firstlineno}"
+            where = f"{_origin(module)}:{inspect.getsourcelines(made_by)[1]}"
             raise InputError(f"replaces what builds '{called}'", where=where, remedy="Define a kind of your own.")

@@ -7,7 +7,7 @@ section that has been defined below it, from inside the package or from a plug-i
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue
 from pydantic_core import CoreSchema
@@ -55,6 +55,8 @@ def is_family(section: type[Section]) -> bool:
 
 class Kind(Section):
     """A section that is chosen by its `kind`. Concrete ones name theirs: `kind: Literal["byol"]`."""
+
+    BUILDER: ClassVar[str] = ""  # module:function, the generic function that makes what a section of this family says
 
     kind: str
 

@@ -27,6 +27,7 @@ def _store() -> Any:
 class Data(Kind):
     """What all sources share."""
 
+    BUILDER = "sslrun.data.dataset:open_dataset"
     WORDS: ClassVar[str] = ""  # what the field calls it; its kind if empty
     HOLDS: ClassVar[Literal["images", "vectors"]] = "images"  # vectors have no labels, and go with a linear network
     SEVERAL_DOMAINS: ClassVar[bool] = False  # whether one of them can be held out

@@ -24,6 +24,8 @@ def _freq() -> Any:
 class Predictor(Kind):
     """What maps the online branch's outputs onto the target's."""
 
+    BUILDER = "sslrun.networks.predictors.base:build_predictor"
+
     def power(self) -> float | None:
         """For the theory: α where W_p is set to F^α; None where it isn't, or nothing is known of it."""
         return None

@@ -1,0 +1,46 @@
+"""What a plug-in needs: sections to derive from, the functions that build what they describe, and bases to build on.
+
+A plug-in is a module with a section (pydantic, like ours) and a builder that is registered for it. A recipe names the
+module under `imports`; README has a worked example of each kind.
+"""
+
+from sslrun.data.dataset import Dataset, open_dataset
+from sslrun.data.images import ImageSet
+from sslrun.data.listing import Listing
+from sslrun.methods.base import Method, full_precision
+from sslrun.networks.predictors import CorrelationEstimate, Predictor, build_predictor, predictor_from_correlation
+from sslrun.networks.predictors.base import MatrixRule
+from sslrun.networks.predictors.correlation import CorrelationRule
+from sslrun.recipe.schema.base import Misfit, Section, option
+from sslrun.recipe.schema.data import Data as DataSection
+from sslrun.recipe.schema.data import DomainSection
+from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.method import Method as MethodSection
+from sslrun.recipe.schema.method import NonContrastive as NonContrastiveSection
+from sslrun.recipe.schema.predictor import Predictor as PredictorSection
+from sslrun.recipe.schema.predictor import Trained as TrainedPredictorSection
+
+__all__ = [
+    "CorrelationEstimate",
+    "CorrelationRule",
+    "DataSection",
+    "Dataset",
+    "DomainSection",
+    "EvaluationSection",
+    "ImageSet",
+    "Listing",
+    "MatrixRule",
+    "Method",
+    "MethodSection",
+    "Misfit",
+    "NonContrastiveSection",
+    "Predictor",
+    "PredictorSection",
+    "Section",
+    "TrainedPredictorSection",
+    "build_predictor",
+    "full_precision",
+    "open_dataset",
+    "option",
+    "predictor_from_correlation",
+]

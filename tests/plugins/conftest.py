@@ -1,0 +1,42 @@
+"""Plug-ins in a folder of their own, forgotten after each test."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from sslrun.recipe import plugins
+from sslrun.recipe.schema.base import definitions
+
+EXAMPLES = Path(__file__).parent
+
+
+class Forget(Exception):
+    """Ends a test's definitions."""
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if Path(place or ".") != EXAMPLES])
+    yield
+    for plugin in list(plugins._loaded.values()):
+        with suppress(Forget), definitions(plugin.module):
+            raise Forget
+        del plugins._loaded[plugin.name]
+        for name in [name for name in sys.modules if f"{name}.".startswith(f"{plugin.module}.")]:
+            del sys.modules[name]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Write a plug-in next to the recipes of a test."""
+
+    def write(name: str, source: str) -> Path:
+        path = tmp_path / f"{name}.py"
+        path.write_text(source)
+        return path
+
+    return write
