@@ -20,6 +20,7 @@ from sslrun.bench.rows import Row
 from sslrun.bench.style import BARS, largest_error
 from sslrun.bench.timing import Settings, Stopwatch, Timing, alternate, one_thread
 from sslrun.cli import app
+from sslrun.data import open_dataset
 from sslrun.errors import InputError
 from sslrun.methods import build_encoder, build_method
 from sslrun.methods.noncontrastive import NonContrastive
@@ -103,14 +104,14 @@ def test_stand_ins_are_images() -> None:
 
 
 def test_a_recipe_has_its_own_images_where_they_are_there(tmp_path: Path) -> None:
-    digits, own = recipe_images(schema.Digits(kind="digits", size=16), tmp_path, 8)
+    digits, own = recipe_images(open_dataset(schema.Digits(kind="digits", size=16), tmp_path), 8, own=True)
     assert own and len(digits) == 1400
     folder = schema.Folder(kind="folder", path="none", store=16)
-    for root in (tmp_path, None):
-        images, own = recipe_images(folder, root, 8)
+    for wanted in (True, False):
+        images, own = recipe_images(open_dataset(folder, tmp_path), 8, own=wanted)
         assert not own and images.images.shape[1:] == (3, 16, 16)
     with pytest.raises(InputError, match="no images"):
-        recipe_images(schema.Gaussian(kind="gaussian", count=10, dim=2), tmp_path, 8)
+        recipe_images(open_dataset(schema.Gaussian(kind="gaussian", count=10, dim=2), tmp_path), 8, own=True)
 
 
 def test_pictures_go_to_pil_unchanged() -> None:

@@ -8,8 +8,10 @@ import torch
 from typer.testing import CliRunner
 
 from sslrun.cli import app
-from sslrun.doctor import examine, fit, folders, lines
+from sslrun.doctor import examine, fit, lines
 from sslrun.doctor.fitting import training_memory
+from sslrun.jobs import places
+from sslrun.jobs.places import folders
 from sslrun.recipe import read_recipe
 
 NARROW = ("network.backbone.width=8", "network.projector.hidden=16", "network.projector.out=8")
@@ -18,7 +20,7 @@ NARROW = ("network.backbone.width=8", "network.projector.hidden=16", "network.pr
 def test_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSLRUN_DATA", str(tmp_path / "images"))
     monkeypatch.delenv("SSLRUN_RESULTS", raising=False)
-    found = examine(folders(None, tmp_path / "runs", None))
+    found = examine(*folders(None, tmp_path / "runs"))
     assert json.loads(json.dumps(found)) == found
     assert found["torch"]["version"] == torch.__version__
     assert found["variables"] == {"SSLRUN_RESULTS": None, "SSLRUN_DATA": str(tmp_path / "images")}
@@ -35,28 +37,30 @@ def test_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing_extras_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sslrun.doctor.machine.find_spec", lambda module: None)
-    told = dict(lines(examine(folders(None, tmp_path, tmp_path))))
+    told = dict(lines(examine(tmp_path, tmp_path)))
     assert "not installed (pip install 'sslrun[slurm]')" in told["submitit"]
 
 
 def test_a_gpu_that_torch_cannot_use_is_told(tmp_path: Path) -> None:
-    found = examine(folders(None, tmp_path, tmp_path))
+    found = examine(tmp_path, tmp_path)
     found["gpus_seen"], found["torch"]["cuda"] = ["Some GPU"], False
     assert "torch can't use Some GPU" in dict(lines(found))["lacking"]
 
 
 def test_a_recipe_whose_images_are_built_in_is_ready(tmp_path: Path) -> None:
-    fitted = fit(read_recipe("quickstart", [*NARROW, "run.device=cpu"]), tmp_path)
+    recipe = read_recipe("quickstart", [*NARROW, "run.device=cpu"])
+    fitted = fit(recipe, places(recipe, data=tmp_path).data)
     assert fitted["data"]["ready"]
     memory = fitted["memory"]
     assert memory["device"] == "cpu" and memory["enough"] and memory["images_resident"]
 
 
 def test_too_little_memory_and_emulated_bf16_are_told(tmp_path: Path) -> None:
-    fitted = fit(read_recipe("quickstart", [*NARROW, "run.device=cpu"]), tmp_path)
+    recipe = read_recipe("quickstart", [*NARROW, "run.device=cpu"])
+    fitted = fit(recipe, places(recipe, data=tmp_path).data)
     fitted["memory"]["enough"] = False
     fitted["precision"] = {"wanted": "bf16", "bf16": False}
-    lacking = [text for label, text in lines(examine(folders(None, tmp_path, tmp_path)), fitted) if label == "lacking"]
+    lacking = [text for label, text in lines(examine(tmp_path, tmp_path), fitted) if label == "lacking"]
     assert any("training.batch_size" in text for text in lacking)
     assert any("training.precision: float32" in text for text in lacking)
 

@@ -10,6 +10,7 @@ from sslrun.bench.steps import rule_rows, step_rows
 from sslrun.bench.style import SIZES, style_rows
 from sslrun.bench.timing import Settings, one_thread
 from sslrun.bench.views import SHAPES, views_row
+from sslrun.data import open_dataset
 from sslrun.data.images import ImageSet
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Recipe
@@ -30,7 +31,9 @@ class Subject:
 
 def subject(recipe: Recipe, data: Path | None, settings: Settings) -> Subject:
     """The recipe with its own images if they are below the data folder `data`, else with stand-ins."""
-    return Subject(recipe, *recipe_images(recipe.data, data, max(settings.batch, settings.step_batch)))
+    opened = open_dataset(recipe.data, data or Path())
+    batch = max(settings.batch, settings.step_batch)
+    return Subject(recipe, *recipe_images(opened, batch, own=data is not None))
 
 
 def measure(

@@ -3,7 +3,7 @@
 Stand-ins have the spectrum of photographs, roughly: the same contrast in every octave.
 """
 
-from pathlib import Path
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -11,25 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslrun.data import cache
+from sslrun.data import Dataset, open_dataset
 from sslrun.data.images import ImageSet
-from sslrun.data.sets.camelyon17 import SIDE as CAMELYON17_SIDE
-from sslrun.data.sets.stl10 import SHAPE as STL10_SHAPE
-from sslrun.data.sources import cache_key, load
 from sslrun.errors import DataError, InputError
-from sslrun.recipe.schema import (
-    Camelyon17,
-    Cifar,
-    Data,
-    Digits,
-    DigitsStyles,
-    DomainFolders,
-    DomainNet,
-    Folder,
-    Gaussian,
-    Pacs,
-    Stl10,
-)
 
 BATCHES = 8  # an epoch's images, in batches: enough that gathering them is no cache hit
 
@@ -46,24 +30,21 @@ def stand_ins(n: int, channels: int, side: int) -> Tensor:
     return (total_NCHW * 75 + 127.5).clamp_(0, 255).byte()
 
 
-def recipe_images(data: Data, root: Path | None, batch: int) -> tuple[ImageSet, bool]:
-    """Images of a recipe's `data` section, and whether they are its own: if they are below the data folder `root`.
+def recipe_images(data: Dataset, batch: int, *, own: bool) -> tuple[ImageSet, bool]:
+    """Images of a data set, and whether they are its own: if these are wanted, and there.
 
     Of a set that is not in the cache yet only a part is decoded. Raises `InputError` for vectors.
     """
-    shape = stored_shape(data)
-    if shape is None:
-        raise InputError("there are no images to measure on", where=f"data.kind: {data.kind}")
-    if root is not None:
-        try:
-            key = cache_key(data, root, "pretrain")
-            if key is not None and cache.find(root, key) is None:
-                data = data.model_copy(update={"limit": min(BATCHES * batch, data.limit or BATCHES * batch)})
-            return load(data, root, "pretrain"), True
-        except DataError:
-            pass
-    channels, _, side = shape
-    images_NCHW = stand_ins(BATCHES * batch, channels, side)
+    section = data.section
+    if section.HOLDS == "vectors":
+        raise InputError("there are no images to measure on", where=f"data.kind: {section.kind}")
+    if own:
+        with suppress(DataError):
+            if not data.decoded("pretrain"):
+                few = min(BATCHES * batch, section.limit or BATCHES * batch)
+                data = open_dataset(section.model_copy(update={"limit": few}), data.root)
+            return data.images("pretrain"), True
+    images_NCHW = stand_ins(BATCHES * batch, data.shape[0], data.shape[-1])
     return ImageSet(images_NCHW, torch.full((len(images_NCHW),), -1)), False
 
 
@@ -71,21 +52,3 @@ def as_pil_arrays(images_NCHW: Tensor) -> NDArray[np.uint8]:
     """uint8 (N, H, W, 3), or (N, H, W) for one channel, as PIL takes single images."""
     array: NDArray[np.uint8] = images_NCHW.permute(0, 2, 3, 1).contiguous().numpy()
     return array[..., 0] if array.shape[-1] == 1 else array
-
-
-def stored_shape(data: Data) -> tuple[int, int, int] | None:
-    """(C, H, W) of the images that a `data` section gives, whether or not they are there; None for vectors."""
-    match data:
-        case Digits():
-            return 1, data.size, data.size
-        case Folder() | Pacs() | DomainNet() | DomainFolders():
-            return 3, data.store, data.store
-        case Stl10():
-            return STL10_SHAPE
-        case Camelyon17():
-            return 3, CAMELYON17_SIDE, CAMELYON17_SIDE
-        case Cifar() | DigitsStyles():
-            return 3, 32, 32
-        case Gaussian():
-            return None
-    raise TypeError(f"nothing here for {data.kind}")

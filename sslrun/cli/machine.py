@@ -51,7 +51,7 @@ def bench(
     place = choose_device(device or (plan.run.device if plan else "auto"))
     step_batch = batch or (32 if place.type == "cpu" else 128)  # minutes on a slow processor
     settings = benching.Settings(place, rounds=rounds, batch=batch or 128, step_batch=step_batch)
-    one = None if plan is None else benching.subject(plan, places(plan, None, data).data, settings)
+    one = None if plan is None else benching.subject(plan, places(plan, None, data).data.root, settings)
     images = "the recipe's own images" if one is not None and one.own else "stand-in images"
     rows = []
     if not as_json:
@@ -87,14 +87,15 @@ def doctor(
 
     Example: sslrun doctor imagenette_directpred
     """
-    from sslrun.doctor import examine, fit, folders, lines
+    from sslrun.doctor import examine, fit, lines
+    from sslrun.jobs import places
+    from sslrun.jobs.places import folders
     from sslrun.recipe import read_recipe
 
     changes = [*changes, *([f"run.device={device}"] if device else [])]
     plan = None if recipe is None else read_recipe(recipe, changes)
-    where = folders(plan, results, data)
-    found = examine(where)
-    fitted = None if plan is None else fit(plan, where.data)
+    found = examine(*folders(plan, results, data))
+    fitted = None if plan is None else fit(plan, places(plan, results, data).data)
     if as_json:
         report = found if fitted is None else found | {"recipe": fitted}
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))

@@ -139,12 +139,10 @@ def preview(
     Example: sslrun preview imagenette_directpred --set views.style.kind=bss --out views.png
     """
     plan = read(recipe, changes, imports=imports)
-    from sslrun.data.sources import load
     from sslrun.jobs import places
     from sslrun.views.preview import preview_sheet
 
-    images = load(plan.data, places(plan, None, data).data, "pretrain")
-    preview_sheet(plan, images, out)
+    preview_sheet(plan, places(plan, None, data).data.images("pretrain"), out)
     typer.echo(f"drawn to {out}")
 
 
@@ -160,15 +158,14 @@ def data_check(
 
     Example: sslrun data check cifar10_directpred --download
     """
-    from sslrun.data.sources import check
-    from sslrun.data.sources import download as fetch
+    from sslrun.data.check import check
     from sslrun.jobs.places import places
 
     plan = read(recipe, changes, imports=imports)
-    root = places(plan, None, data).data
+    opened = places(plan, None, data).data
     if download:
-        fetch(plan.data, root)
-    report = check(plan.data, root)
+        opened.download()
+    report = check(opened)
     typer.echo(report.text())
     if not report.ok:
         raise typer.Exit(2)

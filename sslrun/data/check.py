@@ -64,9 +64,8 @@ def check(dataset: Dataset) -> DataReport:
             continue
         try:
             listing, index = dataset.chosen(split)
-            key = dataset.cache_key(split)
-            made = key is not None and cache.find(dataset.root, key) is not None
-            report.cache_place = None if key is None else str(cache.place(dataset.root))
+            decoded = dataset.decoded(split)
+            report.cache_place = str(cache.place(dataset.root)) if dataset.cached else None
         except DataError as error:
             if str(error) not in report.problems:
                 report.problems.append(str(error))
@@ -75,10 +74,10 @@ def check(dataset: Dataset) -> DataReport:
         report.class_names, report.shape = listing.class_names, dataset.shape
         for name, count in zip(listing.domain_names, _counted(listing, index), strict=True):
             report.domain_counts.setdefault(name, {}).update({split: count} if count else {})
-        if key is not None:
+        if dataset.cached:
             size = len(index) * int(np.prod(dataset.shape))
             report.cache_bytes += size
-            report.cache_missing_bytes += 0 if made else size
+            report.cache_missing_bytes += 0 if decoded else size
     missing = [path.name for path in dataset.files if not path.is_file()]
     if len(missing) > 1:
         report.problems.append(f"missing in all: {', '.join(missing)}")

@@ -157,6 +157,11 @@ class Dataset(ABC):
             **self.decoding(),
         }
 
+    def decoded(self, split: Split) -> bool:
+        """Whether the images of a split are there without decoding: they are in the cache, or need none."""
+        key = self.cache_key(split)
+        return key is None or cache.find(self.root, key) is not None
+
     def count(self, split: Split) -> int:
         """How many images of a split are used."""
         return len(self.chosen(split)[1])

@@ -5,7 +5,7 @@ Everything is looked up on the spot and nothing is changed. `machine` looks, `fi
 """
 
 from sslrun.doctor.fitting import fit
-from sslrun.doctor.machine import examine, folders
+from sslrun.doctor.machine import examine
 from sslrun.doctor.text import lines
 
-__all__ = ["examine", "fit", "folders", "lines"]
+__all__ = ["examine", "fit", "lines"]

@@ -1,6 +1,5 @@
 """Whether a recipe could run here: are its images there, and does it fit into the device's memory, roughly."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,8 +7,8 @@ import psutil
 import torch
 from torch import Tensor
 
-from sslrun.bench.pictures import stored_shape
-from sslrun.data.sources import check
+from sslrun.data import Dataset
+from sslrun.data.check import check
 from sslrun.doctor.machine import gib
 from sslrun.jobs import choose_device
 from sslrun.methods import Method, build_encoder, build_method
@@ -20,24 +19,23 @@ from sslrun.views.pipeline import Views
 _PROBE = (2, 4)  # images in the two steps from which the memory of a whole batch is extrapolated
 
 
-def fit(recipe: Recipe, root: Path) -> dict[str, Any]:
-    """What is there of the recipe's data below the folder `root`, and the memory that a run would take.
+def fit(recipe: Recipe, data: Dataset) -> dict[str, Any]:
+    """What is there of the recipe's data, and the memory that a run would take.
 
     `memory` is None for vectors, which take next to none.
     """
-    report = check(recipe.data, root)
+    report = check(data)
     device = choose_device(recipe.run.device)
-    shape = stored_shape(recipe.data)
     count = report.counts.get("pretrain", report.counts.get("train", 0))
     return {
         "recipe": recipe.name,
         "data": {"ready": report.ok, "text": report.text(), "problems": report.problems},
         "precision": {"wanted": recipe.training.precision, "bf16": has_bf16(device)},
-        "memory": None if shape is None else _memory(recipe, shape, count, device),
+        "memory": None if recipe.data.HOLDS == "vectors" else _memory(recipe, data.shape, count, device),
     }
 
 
-def _memory(recipe: Recipe, shape: tuple[int, int, int], count: int, device: torch.device) -> dict[str, Any]:
+def _memory(recipe: Recipe, shape: tuple[int, ...], count: int, device: torch.device) -> dict[str, Any]:
     network, activations = training_memory(recipe, shape)
     free = _free(device)
     images = count * int(np.prod(shape))
@@ -56,7 +54,7 @@ def _memory(recipe: Recipe, shape: tuple[int, int, int], count: int, device: tor
     }
 
 
-def training_memory(recipe: Recipe, shape: tuple[int, int, int]) -> tuple[int, int]:
+def training_memory(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, int]:
     """Rough bytes of training on stored images of `shape` (C, H, W): networks with gradients and optimisers' states,
     and views with what is kept for the backward pass. A library's workspaces come on top.
 
@@ -86,7 +84,7 @@ class _NoUpdates:
         """Nothing."""
 
 
-def _views(views: Views, n: int, shape: tuple[int, int, int]) -> list[Tensor]:
+def _views(views: Views, n: int, shape: tuple[int, ...]) -> list[Tensor]:
     images_NCHW = torch.randint(256, (n, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     return views(images_NCHW, views.draw(n, 0, 0))
 

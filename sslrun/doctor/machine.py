@@ -10,9 +10,7 @@ from typing import Any
 import psutil
 import torch
 
-from sslrun.jobs import Places, places
 from sslrun.networks.precision import has_bf16
-from sslrun.recipe.schema import Recipe
 from sslrun.runs.environment import environment
 
 EXTRAS = {
@@ -31,17 +29,7 @@ def gib(size: float) -> float:
     return round(size / 2**30, 2)
 
 
-def folders(recipe: Recipe | None, results: Path | None, data: Path | None) -> Places:
-    """Where a run would look; without a recipe, arguments, SSLRUN_RESULTS and SSLRUN_DATA, or the defaults say."""
-    if recipe is not None:
-        return places(recipe, results, data)
-    return Places(
-        results or Path(os.environ.get("SSLRUN_RESULTS") or "results"),
-        data or Path(os.environ.get("SSLRUN_DATA") or "data"),
-    )
-
-
-def examine(where: Places) -> dict[str, Any]:
+def examine(results: Path, data: Path) -> dict[str, Any]:
     """What there is, with the disks of the folders of results and data."""
     known = environment(threads=torch.get_num_threads())
     return {
@@ -57,7 +45,7 @@ def examine(where: Places) -> dict[str, Any]:
         "driver": known["driver"],
         "gpus_seen": known["gpus"],
         "devices": [_cpu(known), *_cuda(), *_mps()],
-        "disks": {"results": _disk(where.results), "data": _disk(where.data)},
+        "disks": {"results": _disk(results), "data": _disk(data)},
         "extras": {
             module: {"installed": find_spec(module) is not None, "get": get, "for": purpose}
             for module, (get, purpose) in EXTRAS.items()

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sslrun.data.sources import fingerprint
+from sslrun.data.dataset import Dataset
 from sslrun.files import read_json, write_json
 from sslrun.recipe.identity import NUMERICS, science, weights_digest
 from sslrun.recipe.schema import Recipe
@@ -25,7 +25,7 @@ Metrics = dict[str, Any]
 def baseline_metrics(
     name: str,
     recipe: Recipe,
-    data: Path,
+    data: Dataset,
     results: Path,
     device: torch.device,
     kind: str,
@@ -39,7 +39,7 @@ def baseline_metrics(
         "baseline": name,
         "evaluation": {kind: science(section)},
         "seed": recipe.seed,  # of the untrained weights, and of what a probe draws
-        "data": {"fingerprint": fingerprint(recipe.data, data), **science(recipe.data)},
+        "data": {"fingerprint": data.fingerprint, **science(recipe.data)},
         "views": {key: views[key] for key in used if key in views},
         "network": {"weights": weights_digest(recipe), **science(recipe.network)} if name == "untrained" else None,
         "precision": recipe.training.precision,

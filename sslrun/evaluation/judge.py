@@ -3,6 +3,7 @@
 `jobs.evaluating` keeps what comes out as cells; what is kept of baselines is in baselines.py.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sslrun.data.dataset import Dataset
 from sslrun.data.images import ImageSet
 from sslrun.data.listing import Split
-from sslrun.data.sources import load
 from sslrun.evaluation.analyses import analyse, balanced, domains_of
 from sslrun.evaluation.baselines import baseline_metrics
 from sslrun.evaluation.cells import evaluate
@@ -31,27 +32,29 @@ _MOST_PIXELS = 3072  # raw pixels are judged up to this many values an image: 32
 
 
 class Judge:
-    """Judges encoders of one recipe on its labelled data; each split is read once, each baseline's features made once.
+    """Judges encoders of one recipe on its labelled data; each baseline's features made once.
 
     `beat` is called as the work goes on: every batch of features, every step of a probe or of fine-tuning.
     """
 
     def __init__(
-        self, recipe: Recipe, data: Path, results: Path, device: torch.device, beat: Callable[[], None] = lambda: None
+        self,
+        recipe: Recipe,
+        data: Dataset,
+        results: Path,
+        device: torch.device,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.recipe, self.data, self.device, self.beat = recipe, data, device, beat
         self.results = results
         """Where baselines are kept."""
-        self._images: dict[Split, ImageSet] = {}
         self._baselines: dict[str, Subject] = {}
-        _, self.channels, _, stored = self.images("train").images.shape
-        self.views = Views(recipe.views, channels=self.channels, stored=stored)
+        self.channels = data.shape[0]
+        self.views = Views(recipe.views, channels=self.channels, stored=data.shape[-1])
 
     def images(self, split: Split) -> ImageSet:
         """The images of a split."""
-        if split not in self._images:
-            self._images[split] = load(self.recipe.data, self.data, split, lambda *_: self.beat())
-        return self._images[split]
+        return self.data.images(split, lambda *_: self.beat())
 
     def analysed(self, section: Analyses) -> ImageSet:
         """Equally many images of each domain, of the test set and, where domains are held out, the validation set."""
@@ -67,7 +70,7 @@ class Judge:
         """Metrics of a subject under one kind of evaluation, and of the baselines, named in front."""
         metrics = self.metrics(kind, section, subject)
         for name in self.recipe.evaluation.baselines:
-            if name == "pixels" and self.images("train").images[0].numel() > _MOST_PIXELS:
+            if name == "pixels" and math.prod(self.data.shape) > _MOST_PIXELS:
                 continue
             asked = _asked_of_baseline(name, section)
             found = baseline_metrics(

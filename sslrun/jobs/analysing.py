@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from sslrun.data.sources import fingerprint
 from sslrun.errors import InputError
 from sslrun.evaluation.analyses import domains_of, plane
 from sslrun.evaluation.judge import Judge
@@ -106,7 +105,7 @@ def _section(recipe: Recipe) -> Analyses:
 def _asked(folder: RunFolder, changes: Sequence[str], data: Path | None) -> dict[str, dict[str, Any]]:
     """What must agree: the images (a limit is on training images only), and what is asked of them."""
     recipe = _recipe(folder, changes)
-    images = science(recipe.data) | {"files": fingerprint(recipe.data, places(recipe, data=data).data)}
+    images = science(recipe.data) | {"files": places(recipe, data=data).data.fingerprint}
     images.pop("limit", None)
     return {"data": images, "evaluation.analyses": science(_section(recipe))}
 

@@ -113,7 +113,7 @@ def evaluate_run(
             )
         raise DataError(
             "the images found here are not those that this run was pretrained on",
-            where=str(where.data),
+            where=str(where.data.root),
             remedy="Give the right folder with --data.",
         )
     sections = {kind: getattr(recipe.evaluation, kind) for kind in kinds} if kinds else asked_for(recipe)

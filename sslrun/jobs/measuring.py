@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sslrun.data.dataset import Dataset, open_dataset
+from sslrun.data.dataset import Dataset
 from sslrun.data.images import ImageSet
 from sslrun.data.listing import Split
 from sslrun.evaluation.features import extract
@@ -36,14 +36,13 @@ class Measured:
 def measure(recipe: Recipe, where: Places) -> Measured:
     """Time training steps on random images of the data's shape: one to warm up, then some for a few seconds."""
     device = choose_device(recipe.run.device)
-    dataset = open_dataset(recipe.data, where.data)
-    count = dataset.count("pretrain")
+    count = where.data.count("pretrain")
     batch = recipe.training.batch_size
-    vectors = len(dataset.shape) == 1
-    shape = (batch, *dataset.shape)
+    vectors = len(where.data.shape) == 1
+    shape = (batch, *where.data.shape)
     images_NCHW = torch.randn(shape) if vectors else torch.randint(256, shape, dtype=torch.uint8)
     images = ImageSet(images_NCHW, torch.full((batch,), -1))
-    trainer = assemble(recipe, starting_encoder(recipe, dataset.shape[0]), images, device)
+    trainer = assemble(recipe, starting_encoder(recipe, where.data.shape[0]), images, device)
     on_device_NCHW = images_NCHW.to(device)
     float(trainer.step(on_device_NCHW, 0))
     begun, steps = time.perf_counter(), 0
@@ -58,18 +57,18 @@ def measure(recipe: Recipe, where: Places) -> Measured:
     kept = 1 + len(recipe.training.keep_encoder_at)
     return Measured(
         epoch_seconds=each * max(1, in_epoch),
-        evaluation_seconds=_passes(recipe, dataset) * _forward_seconds(recipe, trainer, images, device),
+        evaluation_seconds=_passes(recipe, where.data) * _forward_seconds(recipe, trainer, images, device),
         folder_bytes=_bytes(trainer.method) + trained + encoder * kept,
     )
 
 
-def _passes(recipe: Recipe, dataset: Dataset) -> int:
+def _passes(recipe: Recipe, data: Dataset) -> int:
     """How many images go forward through the encoder in all evaluations; going back counts as two."""
     sections, udg = asked_for(recipe), recipe.evaluation.udg
     if not sections:
         return 0
     splits: tuple[Split, ...] = ("train", "test", "validation") if udg else ("train", "test")
-    count = {split: dataset.count(split) for split in splits}
+    count = {split: data.count(split) for split in splits}
     total = sum(count.values())
     for fraction in udg.fractions if udg else ():
         if udg and fraction >= udg.finetune_from:

@@ -1,4 +1,4 @@
-"""Where a job works: the folders of results and data, the device, and the identity under which its results are kept."""
+"""Where a job works: the folder of results, the data set, the device, and the identity under which results are kept."""
 
 import os
 from dataclasses import dataclass
@@ -6,31 +6,41 @@ from pathlib import Path
 
 import torch
 
-from sslrun.data.sources import fingerprint
+from sslrun.data import Dataset, open_dataset
 from sslrun.errors import InputError
 from sslrun.recipe.identity import identity, weights_digest
-from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema import Recipe, Run
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where this machine keeps results and data."""
+    """Where results go, and the data set that a recipe names, as this machine has it."""
 
     results: Path
-    data: Path
+    data: Dataset
 
 
 def places(recipe: Recipe, results: Path | None = None, data: Path | None = None) -> Places:
-    """Arguments come before the recipe, it before SSLRUN_RESULTS and SSLRUN_DATA, these before the defaults."""
-    return Places(
-        results or Path(recipe.run.results or os.environ.get("SSLRUN_RESULTS") or "results"),
-        data or Path(recipe.run.data or os.environ.get("SSLRUN_DATA") or "data"),
+    """The places of a recipe, in the `folders` that these arguments and it give; nothing is read yet."""
+    results, root = folders(recipe, results, data)
+    return Places(results, open_dataset(recipe.data, root))
+
+
+def folders(recipe: Recipe | None, results: Path | None = None, data: Path | None = None) -> tuple[Path, Path]:
+    """The folders of results and of data.
+
+    Arguments come before the recipe, it before SSLRUN_RESULTS and SSLRUN_DATA, these before the defaults.
+    """
+    run = Run() if recipe is None else recipe.run
+    return (
+        results or Path(run.results or os.environ.get("SSLRUN_RESULTS") or "results"),
+        data or Path(run.data or os.environ.get("SSLRUN_DATA") or "data"),
     )
 
 
-def identify(recipe: Recipe, data: Path) -> str:
-    """The identity of the recipe's pretraining on the data found there: what is never computed twice."""
-    return identity(recipe, fingerprint(recipe.data, data), weights_digest(recipe))
+def identify(recipe: Recipe, data: Dataset) -> str:
+    """The identity of the recipe's pretraining on these data: what is never computed twice."""
+    return identity(recipe, data.fingerprint, weights_digest(recipe))
 
 
 def choose_device(name: str) -> torch.device:

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from sslrun.data.images import ImageSet
-from sslrun.data.sources import load
 from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.evaluation.judge import Judge
 from sslrun.files import write_json
@@ -90,7 +89,7 @@ def _train(
 ) -> None:
     """Train the run in `folder`, which this process holds, and write its verdict."""
     status, threads = folder.status, torch.get_num_threads()
-    images = load(recipe.data, where.data, "pretrain", lambda *_: beat())
+    images = where.data.images("pretrain", lambda *_: beat())
     begin(folder, images)
     started = status.started or utc_now()
     folder.update_status(

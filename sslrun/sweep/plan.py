@@ -10,7 +10,6 @@ from pathlib import Path
 from sslrun.errors import InputError
 from sslrun.grids import Cell, Grid
 from sslrun.recipe.messages import nearest
-from sslrun.recipe.schema import Recipe
 from sslrun.runs.records import State
 from sslrun.sweep.costs import Cost, Key, earlier, evaluation_seconds, recipe_key
 from sslrun.sweep.durations import clock
@@ -141,7 +140,7 @@ def make_plan(
     jobs: Sequence[Job],
     results: Path,
     slots: Slots,
-    measure: Callable[[Recipe], Cost],
+    measure: Callable[[Job], Cost],
     *,
     retry: bool = False,
     limit: int | None = None,
@@ -149,7 +148,7 @@ def make_plan(
 ) -> Plan:
     """Look at every job's state and cost; choose what is to be done now.
 
-    `measure` times a recipe of which no earlier run tells. Failed jobs are chosen if `retry`; at most `limit` runs,
+    `measure` times a job of which no earlier run tells. Failed jobs are chosen if `retry`; at most `limit` runs,
     and as many of the first as take at most `budget` seconds of device time.
     """
     folders, costs = Folders(results), earlier(results)
@@ -172,11 +171,11 @@ def make_plan(
     return Plan(grid, tuple(entries), slots, told)
 
 
-def cost_of(job: Job, costs: dict[Key, Cost], measure: Callable[[Recipe], Cost]) -> Cost:
+def cost_of(job: Job, costs: dict[Key, Cost], measure: Callable[[Job], Cost]) -> Cost:
     """What a job costs by what is known; if nothing is, it is measured and then known."""
     kind = recipe_key(job.recipes[0])
     if kind not in costs:
-        costs[kind] = measure(job.recipes[0])
+        costs[kind] = measure(job)
     return costs[kind]
 
 

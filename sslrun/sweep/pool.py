@@ -14,10 +14,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from sslrun.data import Dataset
 from sslrun.errors import RunFailed
 from sslrun.jobs import Places
 from sslrun.recipe import to_yaml
-from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder, create
 from sslrun.sweep import worker
 from sslrun.sweep.costs import Cost
@@ -92,14 +92,15 @@ class LocalPool:
         folder = create(self.where.results, first.name, job.identity, to_yaml(first))
         threads = folder.status.threads or self.slots.threads
         begun, kills = time.time(), _memory_kills()
-        process, link = self._fork(worker.run_job, device, job.recipes, folder.log, threads)
+        process, link = self._fork(worker.run_job, device, job.recipes, job.data, folder.log, threads)
         one = Running(job, folder, process, link, device, threads, alone, begun, kills)
         self.running.append(one)
         return one
 
-    def measure(self, recipe: Recipe, log: Path) -> Cost:
-        """Time a few steps of a recipe, in a process of their own. Raises `RunFailed` with the reason."""
-        process, link = self._fork(worker.run_measurement, self.slots.devices[0], recipe, log, self.slots.threads)
+    def measure(self, job: Job, log: Path) -> Cost:
+        """Time a few steps of a job, in a process of their own. Raises `RunFailed` with the reason."""
+        task, slots = job.recipes[0], self.slots
+        process, link = self._fork(worker.run_measurement, slots.devices[0], task, job.data, log, slots.threads)
         found: Any = None
         with suppress(EOFError):
             found = link.recv()
@@ -109,12 +110,16 @@ class LocalPool:
             raise RunFailed(f"can't time a few steps: {reason}", where=str(log))
         return Cost(found.epoch_seconds, found.evaluation_seconds, found.folder_bytes)
 
-    def _fork(self, target: Any, device: Device, task: Any, log: Path, threads: int) -> tuple[BaseProcess, Connection]:
+    def _fork(
+        self, target: Any, device: Device, task: Any, data: Dataset, log: Path, threads: int
+    ) -> tuple[BaseProcess, Connection]:
         ours, theirs = self._context.Pipe()
         environment = {"CUDA_VISIBLE_DEVICES": device.visible} if device.visible is not None else {}
         log.parent.mkdir(parents=True, exist_ok=True)
         process = self._context.Process(
-            target=target, args=(theirs, task, self.where, log, environment, threads), daemon=True
+            target=target,
+            args=(theirs, task, Places(self.where.results, data), log, environment, threads),
+            daemon=True,
         )
         self.warm_up()
         process.start()

@@ -27,7 +27,7 @@ from sslrun.runs.records import FINISHED, State
 from sslrun.runs.table import evaluation_numbers
 from sslrun.sweep.scheduler import Sweep
 from sslrun.sweep.study import Study
-from sslrun.sweep.work import Digests, Job, Source, grid_record, jobs_of
+from sslrun.sweep.work import Job, Known, grid_record, jobs_of
 
 _YOUNG = timedelta(seconds=5)
 """A trial of another sweeper is left alone for so long: its run is about to start."""
@@ -44,7 +44,7 @@ class Search:
 
     def __init__(self, grid: Grid, space: Space, results: Path, data: Path, operational: dict[str, Any]) -> None:
         self.grid, self.space, self.results, self._data, self._operational = grid, space, results, data, operational
-        self._read: dict[Source, Digests] = {}
+        self._known_data: Known = {}
         self._known: dict[int, tuple[Job, ...]] = {}
         self._wrong: dict[int, str] = {}
         self._taken: dict[int, tuple[Job, ...]] = {}
@@ -182,7 +182,7 @@ class Search:
     def _jobs_at(self, point: dict[str, Any]) -> tuple[Job, ...]:
         labels = {name: label(value) for name, value in point.items()}
         cells = [Cell(labels, recipe.seed, recipe) for recipe in self.space.recipes(point)]
-        return tuple(jobs_of(cells, self._data, self._operational, self._read))
+        return tuple(jobs_of(cells, self._data, self._operational, self._known_data))
 
     def _note_runs(self, trial: FrozenTrial) -> None:
         self.study.keep_runs(trial, [job.identity for job in self._jobs(trial)])

@@ -36,7 +36,7 @@ def search(grid: Grid, space: Space, options: Options, *, start: bool, stop_on_f
         given = "--only" if options.only else "--retry"
         raise InputError("is for grids of axes; this one is a search", where=given, remedy="A search asks by itself.")
     with opened(grid, options, start=start) as pool:
-        trials = Search(grid, space, pool.where.results, pool.where.data, pool.slots.operational)
+        trials = Search(grid, space, pool.where.results, pool.where.data.root, pool.slots.operational)
         console.say(_plan(trials, pool, options))
         if not start:
             return

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sslrun import console
 from sslrun.errors import Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
 from sslrun.jobs import places
-from sslrun.recipe.schema import Recipe
 from sslrun.sweep.costs import Cost
 from sslrun.sweep.plan import Plan, make_plan, select
 from sslrun.sweep.pool import LocalPool
@@ -47,9 +46,9 @@ def opened(grid: Grid, options: Options, *, start: bool) -> Iterator[LocalPool]:
         yield pool
 
 
-def measuring(grid: Grid, pool: LocalPool) -> Callable[[Recipe], Cost]:
-    """How to time a recipe of which no earlier run tells."""
-    return lambda recipe: pool.measure(recipe, pool.where.results / "sweeps" / f"{grid.name}.measure.log")
+def measuring(grid: Grid, pool: LocalPool) -> Callable[[Job], Cost]:
+    """How to time a job of which no earlier run tells."""
+    return lambda job: pool.measure(job, pool.where.results / "sweeps" / f"{grid.name}.measure.log")
 
 
 @contextmanager
@@ -61,7 +60,7 @@ def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan
     """
     cells = select(grid, options.only)
     with opened(grid, options, start=start) as pool:
-        jobs = jobs_of(grid.cells, pool.where.data, pool.slots.operational)
+        jobs = jobs_of(grid.cells, pool.where.data.root, pool.slots.operational)
         plan = make_plan(
             grid,
             _only(jobs, cells),
@@ -79,7 +78,7 @@ def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan
 
 def _only(jobs: list[Job], wanted: list[Cell]) -> list[Job]:
     keys = {cell.key for cell in wanted}
-    kept = [Job(job.identity, tuple(cell for cell in job.cells if cell.key in keys)) for job in jobs]
+    kept = [replace(job, cells=tuple(cell for cell in job.cells if cell.key in keys)) for job in jobs]
     return [job for job in kept if job.cells]
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sslrun.data.sources import fingerprint
+from sslrun.data import Dataset, open_dataset
 from sslrun.errors import InputError
 from sslrun.grids import Cell, Grid
 from sslrun.jobs import asked_for, cell_identity, epochs_asked_for
@@ -22,10 +22,8 @@ from sslrun.runs.records import CellRecord, GridRecord, State
 from sslrun.runs.resolving import run_names
 from sslrun.runs.status import cell_state
 
-Source = tuple[str, str | None]
-"""The data section and the weights file of a recipe."""
-Digests = tuple[str, str | None]
-"""Of its data and its weights."""
+Known = dict[tuple[str, str | None], tuple[Dataset, str | None]]
+"""The data set and the weights' digest of recipes, by data section and file of weights."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,8 @@ class Job:
 
     identity: str
     cells: tuple[Cell, ...]
+    data: Dataset
+    """What the first cell names; its fingerprint is known."""
 
     @cached_property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -71,24 +71,26 @@ def evaluations(run: str, recipe: Recipe) -> dict[CellName, str]:
     }
 
 
-def jobs_of(
-    cells: Iterable[Cell], data: Path, operational: Mapping[str, Any], read: dict[Source, Digests] | None = None
-) -> list[Job]:
+def jobs_of(cells: Iterable[Cell], root: Path, operational: Mapping[str, Any], known: Known | None = None) -> list[Job]:
     """The jobs of a grid's cells, in the order of their first cells; `operational` options go into each `run` section.
 
-    `read` remembers the digests of what has been read. Raises `DataError` where data are missing.
+    `root` is the data folder; `known` remembers what has been read. Raises `DataError` where data are missing.
     """
     grouped: dict[str, list[Cell]] = {}
-    read = {} if read is None else read
+    datasets: dict[str, Dataset] = {}
+    known = {} if known is None else known
     for cell in cells:
         run = cell.recipe.run.model_copy(update=dict(operational))
         recipe = cell.recipe.model_copy(update={"run": run})
         # Data and weights are read once, not once a cell: there may be a million files.
-        source = (recipe.data.model_dump_json(), recipe.network.weights)
-        if source not in read:
-            read[source] = fingerprint(recipe.data, data), weights_digest(recipe)
-        grouped.setdefault(identity(recipe, *read[source]), []).append(Cell(cell.labels, cell.seed, recipe))
-    return [Job(identity, tuple(group)) for identity, group in grouped.items()]
+        read = (recipe.data.model_dump_json(), recipe.network.weights)
+        if read not in known:
+            known[read] = open_dataset(recipe.data, root), weights_digest(recipe)
+        data, weights = known[read]
+        name = identity(recipe, data.fingerprint, weights)
+        grouped.setdefault(name, []).append(Cell(cell.labels, cell.seed, recipe))
+        datasets.setdefault(name, data)
+    return [Job(name, tuple(group), datasets[name]) for name, group in grouped.items()]
 
 
 def grid_record(grid: Grid, jobs: Sequence[Job]) -> GridRecord:

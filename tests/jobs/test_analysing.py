@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sslrun.data.sources import load
+from sslrun.data.dataset import open_dataset
 from sslrun.errors import InputError
 from sslrun.evaluation.features import pixels
 from sslrun.evaluation.judge import Judge
@@ -61,7 +61,7 @@ def test_cells_are_of_the_same_balanced_images(results: Path) -> None:
     assert a["metrics"]["images"] == 80
 
     data = read_recipe(runs(results)[0].recipe).data
-    parts = [load(data, Path("none"), split) for split in ("validation", "test")]
+    parts = [open_dataset(data, Path("none")).images(split) for split in ("validation", "test")]
     images, labels, domains = [], [], []
     for domain in range(4):  # 2 of each class, in order
         of = parts[1] if int(parts[1].domains[0]) == domain else parts[0]  # type: ignore[index]  # they have domains

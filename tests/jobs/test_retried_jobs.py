@@ -8,7 +8,7 @@ import torch
 from tiny import SMALL
 
 from sslrun.errors import RunFailed
-from sslrun.jobs import Places, identify, pretrain_job
+from sslrun.jobs import identify, places, pretrain_job
 from sslrun.recipe import read_recipe
 from sslrun.runs.folder import RunFolder, find
 from sslrun.sweep.worker import Outcome, _outcome, _pretrain
@@ -26,7 +26,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 
 def run_in(results: Path) -> RunFolder:
-    folder = find(results, identify(RECIPE, results))
+    folder = find(results, identify(RECIPE, places(RECIPE, results).data))
     assert folder is not None
     return folder
 
@@ -36,7 +36,7 @@ def test_what_a_sweep_tries_again_is_not_failed_meanwhile(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     failing(monkeypatch, error)
-    outcome = _outcome(lambda: _pretrain(RECIPE, Places(tmp_path, tmp_path)))
+    outcome = _outcome(lambda: _pretrain(RECIPE, places(RECIPE, tmp_path, tmp_path)))
     assert outcome.kind == ("crashed" if "bug" in str(error) else "memory")
     assert "Traceback" in capfd.readouterr().err  # which is the run's log, in a job's process
     status = run_in(tmp_path).status
@@ -51,7 +51,7 @@ def test_a_designed_error_is_final_under_a_sweep_too(
     error: Exception, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, error)
-    assert _outcome(lambda: _pretrain(RECIPE, Places(tmp_path, tmp_path))).kind == "failed"
+    assert _outcome(lambda: _pretrain(RECIPE, places(RECIPE, tmp_path, tmp_path))).kind == "failed"
     status = run_in(tmp_path).status
     assert status.state == "failed" and told in (status.reason or "")
 
@@ -62,7 +62,7 @@ def test_by_hand_every_failure_is_recorded_at_once(
 ) -> None:
     failing(monkeypatch, error)
     with pytest.raises(type(error)):
-        pretrain_job(RECIPE, Places(tmp_path, tmp_path))
+        pretrain_job(RECIPE, places(RECIPE, tmp_path, tmp_path))
     folder = run_in(tmp_path)
     assert folder.status.state == "failed" and type(error).__name__ in (folder.status.reason or "")
     assert "Traceback" in folder.log.read_text()

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from sslrun.errors import InputError, RecipeError
 from sslrun.grids import Grid, read_grid
-from sslrun.jobs import identify
+from sslrun.jobs import identify, places
 from sslrun.recipe import read_recipe, to_yaml
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, create, find
@@ -176,7 +176,7 @@ def test_the_printed_command_is_the_same_run(grid: Path, tmp_path: Path) -> None
         sslrun, pretrain, base, *settings = shlex.split(command(trials, trial))
         assert (sslrun, pretrain, set(settings[::2])) == ("sslrun", "pretrain", {"--set"})
         recipe = read_recipe(base, settings[1::2])
-        assert [identify(recipe, tmp_path)] == trial.user_attrs["runs"]
+        assert [identify(recipe, places(recipe, data=tmp_path).data)] == trial.user_attrs["runs"]
         assert recipe.evaluation.knn is not None and recipe.evaluation.knn.k == 7
 
 

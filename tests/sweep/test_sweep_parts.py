@@ -12,9 +12,9 @@ import pytest
 from sslrun.errors import InputError
 from sslrun.files import read_json
 from sslrun.grids import read_grid
-from sslrun.jobs import Places
+from sslrun.jobs import places
 from sslrun.jobs.measuring import measure
-from sslrun.recipe import to_yaml
+from sslrun.recipe import read_recipe, to_yaml
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord, Status
@@ -122,7 +122,7 @@ def test_costs_come_from_earlier_runs_of_the_same_kind(jobs: list[Job], undistur
         jobs[0].recipes[0].model_copy(update={"run": recipe.run.model_copy(update={"threads": 2})})
     )
     cost = costs[recipe_key(recipe)]
-    timed = measure(recipe, Places(tmp_path, tmp_path))
+    timed = measure(recipe, places(recipe, tmp_path, tmp_path))
     assert cost.evaluation > 0
     assert 0 < timed.epoch_seconds < 60 and 0 < cost.epoch < 60
     assert 0 < timed.evaluation_seconds < 60
@@ -195,7 +195,7 @@ def test_a_device_has_as_many_jobs_as_slots_whatever_their_threads(
     jobs: int, threads: int, running: list[tuple[int, int, bool]], room: str | None, alone: str | None, tmp_path: Path
 ) -> None:
     devices = (Device("cuda:0", "0"), Device("cuda:1", "1"))
-    pool = LocalPool(Slots(devices, jobs, threads), Places(tmp_path, tmp_path), 60)
+    pool = LocalPool(Slots(devices, jobs, threads), places(read_recipe("quickstart"), tmp_path), 60)
     pool.running = [
         cast(Running, SimpleNamespace(device=devices[device], threads=count, alone=by_itself))
         for device, count, by_itself in running
