@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sslrun.data import open_dataset
 from sslrun.evaluation.judge import Judge, Subject
 from sslrun.files import write_text
 from sslrun.recipe import read_recipe
@@ -32,7 +33,8 @@ def subject(tmp_path: Path, beats: list[int]) -> Subject:
     write_text(tmp_path / "styles.yaml", RECIPE)
     recipe = read_recipe(str(tmp_path / "styles.yaml"))
     device = torch.device("cpu")
-    judge = Judge(recipe, tmp_path / "data", tmp_path / "results", device, lambda: beats.append(1))
+    data = open_dataset(recipe.data, tmp_path / "data")
+    judge = Judge(recipe, data, tmp_path / "results", device, lambda: beats.append(1))
     subject = judge.subject(starting_encoder(recipe, judge.channels))
     for split in ("train", "validation", "test"):
         subject.featured(split)  # type: ignore[arg-type]  # a tuple of literals
