@@ -6,7 +6,7 @@ module under `imports`; README has a worked example of each kind.
 
 from sslrun.data.dataset import Dataset, open_dataset
 from sslrun.data.images import ImageSet
-from sslrun.data.listing import Listing
+from sslrun.data.listing import Listing, Split, in_memory
 from sslrun.methods.base import Method, full_precision
 from sslrun.networks.predictors import CorrelationEstimate, Predictor, build_predictor, predictor_from_correlation
 from sslrun.networks.predictors.base import MatrixRule
@@ -37,9 +37,11 @@ __all__ = [
     "Predictor",
     "PredictorSection",
     "Section",
+    "Split",
     "TrainedPredictorSection",
     "build_predictor",
     "full_precision",
+    "in_memory",
     "open_dataset",
     "option",
     "predictor_from_correlation",
