@@ -9,8 +9,8 @@ from typing import Any
 from sslrun.errors import RecipeError
 from sslrun.grids.schema import GridFile
 from sslrun.recipe.combining import options
+from sslrun.recipe.document import Document, KeyPath
 from sslrun.recipe.messages import nearest, refuse, shown
-from sslrun.recipe.positions import Document, KeyPath
 
 TABLE_COLUMNS = (
     *("metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable", "more_seeds"),

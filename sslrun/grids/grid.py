@@ -18,12 +18,12 @@ from sslrun.grids.checking import check_axes, check_baseline, check_settings, ma
 from sslrun.grids.schema import GridFile
 from sslrun.grids.space import Space, read_space
 from sslrun.recipe.combining import combine, options, override
+from sslrun.recipe.document import Document
+from sslrun.recipe.introspect import operational, sections
 from sslrun.recipe.messages import refuse, shown
-from sslrun.recipe.positions import Document
 from sslrun.recipe.reading import check, load, locate, with_plugins
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.shipped import shipped_grids
-from sslrun.recipe.structure import operational, sections
 
 _VARIANT_DIGITS = 6
 _FILES = {("data", "path"), ("network", "weights")}

@@ -14,8 +14,8 @@ from typing import Any
 from sslrun.errors import RecipeError
 from sslrun.grids.schema import Search
 from sslrun.recipe.combining import combine, merge, options
+from sslrun.recipe.document import Document, KeyPath, Spot, at, plain
 from sslrun.recipe.messages import nearest, refuse
-from sslrun.recipe.positions import Document, KeyPath, Spot, plain
 from sslrun.recipe.reading import check
 from sslrun.recipe.schema import Recipe
 
@@ -42,7 +42,7 @@ class Space:
     @property
     def first(self) -> dict[str, Any]:
         """The point at the low end of all ranges, and at the first of all choices."""
-        return {name: _value(self.document, ends[0]) for name, ends in _ends(self.search).items()}
+        return {name: at(self.document.values, ends[0]) for name, ends in _ends(self.search).items()}
 
     def recipes(self, point: Mapping[str, Any]) -> tuple[Recipe, ...]:
         """The recipes of a point (a value for each field), one a seed. Raises `RecipeError` for one that can't be."""
@@ -55,7 +55,7 @@ class Space:
         together: dict[str, Any] = {}
         for partial in (*(partial.values for partial in self.partials), point):
             together = merge(together, partial)
-        return [f"{'.'.join(path)}={_written(_at(together, spot))}" for spot, path in options(together)]
+        return [f"{'.'.join(path)}={_written(at(together, spot))}" for spot, path in options(together)]
 
 
 def read_space(
@@ -160,13 +160,3 @@ def _written(value: Any) -> str:
     """A value as YAML on one line, words without quotes."""
     bare = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value) and plain(value) == value
     return str(value) if bare else json.dumps(value, ensure_ascii=False)
-
-
-def _value(document: Document, path: KeyPath) -> Any:
-    return _at(document.values, path)
-
-
-def _at(values: Any, path: KeyPath) -> Any:
-    for part in path:
-        values = values[part]
-    return values

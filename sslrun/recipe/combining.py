@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sslrun.errors import RecipeError
-from sslrun.recipe.positions import Document, KeyPath, Spot, parse
+from sslrun.recipe.document import Document, KeyPath, Spot, at, parse
+from sslrun.recipe.introspect import chosen, sections
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
-from sslrun.recipe.structure import chosen, sections
 
 _KEY = re.compile(r"\w+(\.\w+)*")
 
@@ -108,15 +108,12 @@ def _apart(path: KeyPath) -> KeyPath:
 
 
 def _is_section(values: Any, path: KeyPath) -> bool:
-    for part in path:
-        values = values.get(part) if isinstance(values, dict) else None
-    return isinstance(values, dict)
+    return _holds(values, path) and isinstance(at(values, path), dict)
 
 
 def _holds(values: Any, path: KeyPath) -> bool:
-    for part in path:
-        keys = values if isinstance(values, dict) else range(len(values)) if isinstance(values, list) else ()
-        if part not in keys:
-            return False
-        values = values[part]
+    try:
+        at(values, path)
+    except (KeyError, IndexError):
+        return False
     return True

@@ -6,9 +6,9 @@ It reads the schema's marks as `identity.py` does; `sslrun explain A B` prints w
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sslrun.recipe.introspect import operational
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
-from sslrun.recipe.structure import operational
 
 Part = Literal["science", "evaluation", "operational"]
 

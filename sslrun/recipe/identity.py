@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sslrun.errors import InputError
+from sslrun.recipe.introspect import operational
 from sslrun.recipe.plugins import digests, plugin_of
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
-from sslrun.recipe.structure import operational
 
 NUMERICS = 1
 """Raised by hand when a fix, or a changed default, changes what the same recipe computes."""

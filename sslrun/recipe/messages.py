@@ -1,6 +1,6 @@
 """What a user reads when a recipe does not fit the schema: where, what is wrong, what is allowed, the nearest match.
 
-It turns pydantic's errors into one `RecipeError` with the lines of the file; `structure.py` knows the schema.
+It turns pydantic's errors into one `RecipeError` with the lines of the file; `introspect.py` knows the schema.
 """
 
 import difflib
@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from sslrun.errors import RecipeError
-from sslrun.recipe.positions import Document, KeyPath, Place, plain
+from sslrun.recipe.document import Document, KeyPath, Place, at, plain
+from sslrun.recipe.introspect import dotted, expected, follow, sections
 from sslrun.recipe.schema.base import Misfit, Section, kinds
-from sslrun.recipe.structure import dotted, expected, follow, sections
 
 MOST_MISTAKES = 5
 
@@ -99,7 +99,8 @@ def _mistake(error: dict[str, Any], model: type[Section], document: Document) ->
             path = next((one for one in named if one in document.spots), named[0] if named else path)
             what, hint = str(cause), ""
             spot = document.spot(path)
-            place = spot.key if path not in document.spots or isinstance(_value(document, path), dict) else spot.value
+            section = path not in document.spots or isinstance(at(document.values, path), dict)
+            place = spot.key if section else spot.value
         case _:
             if error["type"] == "missing":  # an item of a list
                 path, field = follow(model, error["loc"][:-1])
@@ -112,13 +113,6 @@ def _mistake(error: dict[str, Any], model: type[Section], document: Document) ->
     return Mistake(place, key_path(path), what, hint)
 
 
-def _value(document: Document, path: KeyPath) -> Any:
-    values = document.values
-    for part in path:
-        values = values[part]
-    return values
-
-
 def _kinds(annotation: Any) -> list[str]:
     return [kind for section in sections(annotation) for kind in kinds(section)]
 
@@ -129,7 +123,7 @@ def _unknown(path: KeyPath, model: type[Section], loc: tuple[str | int, ...], do
     parent, owner = follow(model, loc[:-1])
     (section,) = sections(owner.annotation)
     allowed = [option for option in section.model_fields if option != "kind"]
-    kind = _value(document, parent).get("kind")
+    kind = at(document.values, parent).get("kind")
     if kind is not None:
         what = f"no such option for {parent[-1]} '{kind}'"
     else:

@@ -1,6 +1,6 @@
 """A recipe from a file: found, read with the place of every value, overridden, and checked against the schema.
 
-`positions.py` reads the YAML, `combining.py` lays `--set` over it, `messages.py` says what is wrong with it.
+`document.py` reads the YAML, `combining.py` lays `--set` over it, `messages.py` says what is wrong with it.
 """
 
 import json
@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from sslrun.errors import RecipeError
 from sslrun.recipe.combining import combine, override
+from sslrun.recipe.document import Document, parse
 from sslrun.recipe.messages import nearest, recipe_error, refuse
 from sslrun.recipe.plugins import NAME as PLUGIN
 from sslrun.recipe.plugins import PluginMissing, load_all
 from sslrun.recipe.plugins import load as load_plugin
-from sslrun.recipe.positions import Document, parse
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.shipped import shipped

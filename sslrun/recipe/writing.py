@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from sslrun.recipe.positions import plain
+from sslrun.recipe.document import plain
 from sslrun.recipe.schema import Recipe
 
 

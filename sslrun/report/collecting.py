@@ -15,9 +15,9 @@ import pandas as pd
 
 from sslrun.errors import InputError
 from sslrun.grids.checking import TABLE_COLUMNS
+from sslrun.recipe.introspect import operational, sections
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
-from sslrun.recipe.structure import operational, sections
 from sslrun.runs.cells import BASELINES, SECONDS, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import CellRecord, GridRecord, grid_records

@@ -191,7 +191,7 @@ def create(results: Path, name: str, identity: str, recipe_yaml: str) -> RunFold
 
     `identity` is the full hash in hex; `recipe_yaml` the resolved recipe. Raises `InputError` as `find` does.
     """
-    from sslrun.recipe.positions import parse  # here, since the recipe's models take a while to import
+    from sslrun.recipe.document import parse  # here, since the recipe's models take a while to import
 
     if not _IDENTITY.fullmatch(identity):
         raise ValueError(f"not a full identity in hex: {identity!r}")

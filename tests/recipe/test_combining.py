@@ -10,7 +10,7 @@ from recipe_strategies import BASES, build, few, recipes
 from sslrun.errors import RecipeError
 from sslrun.recipe import Recipe, merge, read_recipe
 from sslrun.recipe.combining import combine
-from sslrun.recipe.positions import parse
+from sslrun.recipe.document import parse
 from sslrun.recipe.reading import check
 from sslrun.recipe.schema import MlpPredictor
 

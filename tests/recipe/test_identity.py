@@ -12,7 +12,7 @@ from recipe_strategies import BASES, build, changed, few, leaves, recipes
 from sslrun.recipe import Recipe
 from sslrun.recipe.explain import explain
 from sslrun.recipe.identity import NUMERICS, evaluation_identity, identity, run_name, science, short
-from sslrun.recipe.structure import operational
+from sslrun.recipe.introspect import operational
 
 DATA = "0" * 64
 

@@ -12,7 +12,7 @@ from recipe_strategies import BASES, build, few
 
 from sslrun.errors import RecipeError
 from sslrun.recipe import Recipe, read_recipe, to_yaml
-from sslrun.recipe.structure import dotted
+from sslrun.recipe.introspect import dotted
 
 VALID = to_yaml(build(BASES[1]))
 WORDS = sorted({word for path in dotted(Recipe) for word in path.split(".")})

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from recipe_strategies import BASES, build, few, recipes
 
 from sslrun.recipe import Recipe, json_schema, read_recipe, to_yaml
-from sslrun.recipe.positions import parse
+from sslrun.recipe.document import parse
+from sslrun.recipe.introspect import sections
 from sslrun.recipe.schema.base import Section
-from sslrun.recipe.structure import sections
 
 
 @given(recipe=recipes())

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from synthetic_runs import make_run
 
+from sslrun.recipe.introspect import dotted
 from sslrun.recipe.schema import Recipe
-from sslrun.recipe.structure import dotted
 from sslrun.report.collecting import collect
 from sslrun.report.scorecard import read_claims, scorecard
 

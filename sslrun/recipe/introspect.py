@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from sslrun.recipe.positions import KeyPath
+from sslrun.recipe.document import KeyPath
 from sslrun.recipe.schema.base import Section, kinds, plain_sections
 
 

@@ -5,7 +5,7 @@ are refused. `reading.py` builds recipes from the documents made here, `messages
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -62,6 +62,15 @@ class Spot:
     value: Place
 
 
+def at(values: Any, path: Sequence[Any]) -> Any:
+    """What is at a key path. Raises `KeyError` or `IndexError` where there is nothing."""
+    for key in path:
+        if not isinstance(values, dict | list):
+            raise KeyError(key)
+        values = values[key]
+    return values
+
+
 @dataclass(frozen=True)
 class Document:
     """Plain values (dict, list, str, int, float, bool, None) and the spot of each key path."""
@@ -71,11 +80,9 @@ class Document:
 
     def part(self, *path: str | int) -> "Document":
         """The document below a key path that exists, its own paths counted from there."""
-        values = self.values
-        for key in path:
-            values = values[key]
         depth = len(path)
-        return Document(values, {at[depth:]: spot for at, spot in self.spots.items() if at[:depth] == path})
+        below = {where[depth:]: spot for where, spot in self.spots.items() if where[:depth] == path}
+        return Document(at(self.values, path), below)
 
     def spot(self, path: KeyPath) -> Spot:
         """The spot of `path`, or else of the closest section around it that is written out."""
