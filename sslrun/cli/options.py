@@ -1,6 +1,5 @@
 """What several commands take and do alike: their arguments and options, and how a recipe is read from them."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,4 +32,6 @@ def read(name: str, changes: list[str], device: str | None = None, imports: Sequ
 
 def results_folder(given: Path | None) -> Path:
     """--results, else SSLRUN_RESULTS, else `results`."""
-    return given or Path(os.environ.get("SSLRUN_RESULTS") or "results")
+    from sslrun.runs import folder
+
+    return folder.results_folder(given)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ import psutil
 import torch
 
 from sslrun.networks.precision import has_bf16
-from sslrun.runs.environment import environment
+from sslrun.runs.environment import environment, nvidia_gpus
 
 EXTRAS = {
-    "pynvml": ("pip install nvidia-ml-py", "free memory of NVIDIA GPUs, without starting CUDA on them"),
     "submitit": ("pip install 'sslrun[slurm]'", "sweeps on Slurm"),
     "cmaes": ("pip install 'sslrun[search]'", "searches by CMA-ES"),
     "timm": ("pip install 'sslrun[timm]'", "another library's encoders"),
@@ -73,33 +71,22 @@ def _cpu(known: dict[str, Any]) -> dict[str, Any]:
 def _cuda() -> list[dict[str, Any]]:
     if not torch.cuda.is_available():
         return []
+    # As `nvidia-smi` has it: torch would first have to start CUDA on each of them, which takes memory itself.
+    free_mib = {gpu.uuid: gpu.free_mib for gpu in nvidia_gpus()}
     devices = []
     for number in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(number)
-        free = _nvml_free(str(getattr(properties, "uuid", "")))
+        free = free_mib.get(f"GPU-{getattr(properties, 'uuid', '')}")
         devices.append(
             {
                 "device": f"cuda:{number}",
                 "name": properties.name,
                 "memory_gib": gib(properties.total_memory),
-                "free_gib": gib(torch.cuda.mem_get_info(number)[0] if free is None else free),
+                "free_gib": gib(torch.cuda.mem_get_info(number)[0] if free is None else free * 2**20),
                 "bf16": has_bf16(torch.device("cuda", number)),
             }
         )
     return devices
-
-
-def _nvml_free(uuid: str) -> int | None:
-    """Free bytes of a GPU by NVIDIA's library; None if the library or its answer is missing."""
-    try:
-        nvml: Any = import_module("pynvml")
-        nvml.nvmlInit()
-        try:
-            return int(nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")).free)
-        finally:
-            nvml.nvmlShutdown()
-    except Exception:  # not installed, no driver, no permission: torch answers too
-        return None
 
 
 def _mps() -> list[dict[str, Any]]:

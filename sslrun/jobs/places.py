@@ -10,6 +10,7 @@ from sslrun.data import Dataset, open_dataset
 from sslrun.errors import InputError
 from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe, Run
+from sslrun.runs.folder import results_folder
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ def folders(recipe: Recipe | None, results: Path | None = None, data: Path | Non
     """
     run = Run() if recipe is None else recipe.run
     return (
-        results or Path(run.results or os.environ.get("SSLRUN_RESULTS") or "results"),
-        data or Path(run.data or os.environ.get("SSLRUN_DATA") or "data"),
+        results_folder(results or run.results),
+        Path(data or run.data or os.environ.get("SSLRUN_DATA") or "data"),
     )
 
 

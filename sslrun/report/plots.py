@@ -18,7 +18,6 @@ from matplotlib.ticker import MaxNLocator
 
 from sslrun.drawing import COLOURS, GREY, LEVEL, STROKES, panels, plain, style
 from sslrun.errors import InputError
-from sslrun.files import read_json
 from sslrun.recipe.schema import Collapse
 from sslrun.runs.cells import Number
 from sslrun.runs.folder import RunFolder
@@ -105,8 +104,8 @@ def history(folder: RunFolder) -> Rows:
 def thresholds(folder: RunFolder) -> Collapse:
     """The std and the rank below which the run's recipe calls it collapsed; the defaults if it can't be read."""
     try:
-        return Collapse(**read_json(folder.path / "identity.json")["recipe"]["training"]["collapse"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Collapse(**folder.record.recipe["training"]["collapse"])
+    except (InputError, ValueError, KeyError, TypeError):
         return Collapse()
 
 

@@ -1,6 +1,6 @@
 """What a run ran on: versions, processor, devices. Kept in the run's folder so that its numbers can be judged.
 
-Nothing heavy is imported: versions come from the packages' metadata, devices from NVIDIA's library or `nvidia-smi`.
+Nothing heavy is imported: versions come from the packages' metadata, GPUs from `nvidia-smi`.
 """
 
 import os
@@ -8,7 +8,7 @@ import platform
 import shutil
 import socket
 import subprocess
-from importlib import import_module
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ def environment(threads: int | None = None) -> dict[str, Any]:
     """What this process runs on, as JSON values; `threads` are the CPU threads that the run uses, if it says so."""
     import psutil
 
+    gpus = nvidia_gpus()
     return {
         "sslrun": sslrun.__version__,
         "commit": _commit(Path(sslrun.__file__).parent.parent),
@@ -35,7 +36,8 @@ def environment(threads: int | None = None) -> dict[str, Any]:
         "usable_cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else None,
         "threads": threads,
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        **_gpus(),
+        "gpus": [gpu.name for gpu in gpus],
+        "driver": gpus[0].driver if gpus else None,
     }
 
 
@@ -65,29 +67,21 @@ def _cpu() -> str:
     return next(models, "") or platform.processor() or platform.machine()
 
 
-def _gpus() -> dict[str, Any]:
-    """`gpus`: their names; `driver`: its version or none. Asks NVIDIA's library, else `nvidia-smi`."""
-    try:
-        nvml: Any = import_module("pynvml")
-        nvml.nvmlInit()
-    except Exception:  # not installed, no driver, no permission: the tool may still answer
-        return _gpus_by_tool()
-    try:
-        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-        return {
-            "gpus": [nvml.nvmlDeviceGetName(handle) for handle in handles],
-            "driver": nvml.nvmlSystemGetDriverVersion(),
-        }
-    except nvml.NVMLError:
-        return _gpus_by_tool()
-    finally:
-        nvml.nvmlShutdown()
+@dataclass(frozen=True)
+class Gpu:
+    """One of NVIDIA's GPUs, as its tool tells of it."""
+
+    name: str
+    driver: str
+    uuid: str
+    free_mib: float | None
 
 
-def _gpus_by_tool() -> dict[str, Any]:
-    lines = _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader").strip().splitlines()
-    rows = [line.rpartition(", ") for line in lines]
-    return {"gpus": [name for name, _, _ in rows], "driver": rows[0][2] if rows else None}
+def nvidia_gpus() -> list[Gpu]:
+    """Those that `nvidia-smi` lists; none where it is missing, or there are none."""
+    asked = "--query-gpu=name,driver_version,uuid,memory.free"
+    rows = [line.rsplit(", ", 3) for line in _output("nvidia-smi", asked, "--format=csv,noheader,nounits").splitlines()]
+    return [Gpu(name, driver, uuid, float(free) if free.isdigit() else None) for name, driver, uuid, free in rows]
 
 
 def _output(*command: str) -> str:

@@ -4,9 +4,11 @@ The 16 digits begin the run's identity; a folder is found by them whatever its n
 compared before anything is reused. Who may write into it is the lease's to say; many runs in one table: `table`.
 """
 
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -167,6 +169,27 @@ def split_name(folder_name: str) -> tuple[str, str]:
     """(name, 16 hex digits) of a run folder's name; the digits are empty for any other folder's name."""
     match = _NAME.fullmatch(folder_name)
     return (match["name"] or "", match["hex"]) if match else (folder_name, "")
+
+
+def results_folder(given: Path | str | None = None) -> Path:
+    """The results folder: the one that is given, else SSLRUN_RESULTS, else `results`."""
+    return Path(given or os.environ.get("SSLRUN_RESULTS") or "results")
+
+
+def run_folders(results: Path) -> list[RunFolder]:
+    """The folders in `results` that are called as runs are, by name; none if there is no such folder."""
+    if not results.is_dir():
+        return []
+    return [RunFolder(path) for path in sorted(results.iterdir()) if split_name(path.name)[1] and path.is_dir()]
+
+
+def by_identity(results: Path) -> dict[str, RunFolder]:
+    """All runs in `results`. Folders that don't say which run they are, left half made, are passed over."""
+    found = {}
+    for folder in run_folders(results):
+        with suppress(InputError):
+            found[folder.identity] = folder
+    return found
 
 
 def find(results: Path, identity: str) -> RunFolder | None:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from sslrun.errors import InputError
-from sslrun.runs.folder import RunFolder, split_name
+from sslrun.runs.folder import RunFolder, run_folders, split_name
 
 _SHOWN = 5
 
@@ -22,7 +22,7 @@ def resolve(results: Path, text: str) -> RunFolder:
             return RunFolder(path)
     if "/" in text and Path(text).is_dir():
         raise InputError("not a run: this folder has no identity.json", where=text, remedy=_listing(results))
-    names = run_names(results)
+    names = [folder.path.name for folder in run_folders(results)]
     for matches in (
         [name for name in names if text in split_name(name)],
         [name for name in names if text and any(part.startswith(text) for part in (name, split_name(name)[1]))],
@@ -40,18 +40,11 @@ def resolve(results: Path, text: str) -> RunFolder:
     raise InputError(f"no run {text!r} in {results}", remedy=remedy)
 
 
-def run_names(results: Path) -> list[str]:
-    """The names of all run folders in `results`, sorted; none if there is no such folder."""
-    if not results.is_dir():
-        return []
-    return sorted(path.name for path in results.iterdir() if split_name(path.name)[1] and path.is_dir())
-
-
 def _lines(names: list[str]) -> str:
     more = [f"  and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
     return "\n".join([f"  {name}" for name in names[:_SHOWN]] + more)
 
 
 def _listing(results: Path) -> str:
-    names = run_names(results)
+    names = [folder.path.name for folder in run_folders(results)]
     return f"There are\n{_lines(names)}" if names else "There are no runs there; --results names another folder."

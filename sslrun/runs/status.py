@@ -11,10 +11,9 @@ from typing import Any
 
 from sslrun.errors import InputError
 from sslrun.runs.cells import CellName
-from sslrun.runs.folder import RunFolder
+from sslrun.runs.folder import RunFolder, run_folders
 from sslrun.runs.lease import Holder, holder
 from sslrun.runs.records import LeftOut, State, grid_records, state_now
-from sslrun.runs.resolving import run_names
 
 _LOG_LINES = 3
 
@@ -34,6 +33,15 @@ class Snapshot:
     seconds_left: float | None
     """Of training, at the mean pace of its epochs so far."""
     reason: str | None
+
+    def words(self) -> tuple[str, str, str, str]:
+        """Epoch, loss, std and images a second; empty what is not known."""
+        return (
+            f"{self.epoch}/{self.epochs}" if self.epochs else "",
+            "" if self.loss is None else f"{self.loss:.3f}",
+            "" if self.std is None else f"{self.std:.2f}",
+            "" if self.images_per_second is None else f"{self.images_per_second:,.0f}",
+        )
 
 
 def snapshot(folder: RunFolder) -> Snapshot:
@@ -71,20 +79,13 @@ def cell_state(folder: RunFolder | None, evaluations: Iterable[tuple[CellName, s
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run: its folder's name, where it is, and the labels of the first grid's cell that it is."""
-
-    name: str
-    now: Snapshot
-    labels: str
-
-
-@dataclass(frozen=True)
 class Overview:
-    """All runs, the cells of each grid by state, and (path, why) of what could not be read."""
+    """The runs by their folders' names, the cells of each grid by state, and (path, why) of what could not be read."""
 
     results: Path
-    runs: tuple[Run, ...]
+    runs: dict[str, Snapshot]
+    labels: dict[str, str]
+    """Of the runs that are cells of grids: those of the first one."""
     grids: dict[str, dict[str, int]]
     left_out: LeftOut
 
@@ -95,19 +96,20 @@ class Overview:
             return
         for name, cells in self.grids.items():
             yield f"{name}   {sum(cells.values())} cells: {_in_words(cells)}"
-        yield f"{self.results}   {len(self.runs)} runs: {_in_words(_counts(run.now.state for run in self.runs))}"
-        for run in self.runs:
-            if run.now.state == State.RUNNING:
-                yield f"running       {run.name}   {_progress(run.now)}{_labels(run)}"
-        for run in self.runs:
-            if run.now.reason and run.now.state != State.RUNNING:
-                yield f"{run.now.state:13} {run.name}   {run.now.reason.splitlines()[0]}{_labels(run)}"
-                yield from (f"    {line}" for line in RunFolder(self.results / run.name).last_lines(_LOG_LINES))
+        yield f"{self.results}   {len(self.runs)} runs: {_in_words(_counts(now.state for now in self.runs.values()))}"
+        labels = {name: f"   ({text})" for name, text in self.labels.items()}
+        for name, now in self.runs.items():
+            if now.state == State.RUNNING:
+                yield f"running       {name}   {_progress(now)}{labels.get(name, '')}"
+        for name, now in self.runs.items():
+            if now.reason and now.state != State.RUNNING:
+                yield f"{now.state:13} {name}   {now.reason.splitlines()[0]}{labels.get(name, '')}"
+                yield from (f"    {line}" for line in RunFolder(self.results / name).last_lines(_LOG_LINES))
         yield from (f"left out      {path}: {why}" for path, why in self.left_out)
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
-        runs = [{"run": run.name, "labels": run.labels, **asdict(run.now)} for run in self.runs]
+        runs = [{"run": name, "labels": self.labels.get(name, ""), **asdict(now)} for name, now in self.runs.items()]
         return {"grids": self.grids, "runs": runs, "left_out": [list(pair) for pair in self.left_out]}
 
 
@@ -115,24 +117,20 @@ def overview(results: Path) -> Overview:
     """Read a results folder. Raises `InputError` if there is none."""
     if not results.is_dir():
         raise InputError("no such results folder", where=str(results), remedy="Name one: sslrun status DIR")
-    left_out: LeftOut = []
+    found = Overview(results, {}, {}, {}, [])
     folders: dict[str, RunFolder] = {}
-    found: dict[str, Snapshot] = {}
-    for name in run_names(results):
-        folder = RunFolder(results / name)
+    for folder in run_folders(results):
         try:
-            found[folder.identity] = snapshot(folder)
+            found.runs[folder.path.name] = snapshot(folder)
             folders[folder.identity] = folder
         except (InputError, OSError) as error:
-            left_out.append((str(folder.path), str(error).splitlines()[0]))
-    grids: dict[str, dict[str, int]] = {}
-    labels: dict[str, str] = {}
-    for name, grid in grid_records(results, left_out).items():
-        grids[name] = _counts(cell_state(folders.get(cell.identity), cell.asked) for cell in grid.cells)
+            found.left_out.append((str(folder.path), str(error).splitlines()[0]))
+    for name, grid in grid_records(results, found.left_out).items():
+        found.grids[name] = _counts(cell_state(folders.get(cell.identity), cell.asked) for cell in grid.cells)
         for cell in grid.cells:
-            labels.setdefault(cell.identity, str(cell))
-    runs = tuple(Run(folders[key].path.name, now, labels.get(key, "")) for key, now in found.items())
-    return Overview(results, runs, grids, left_out)
+            if cell.identity in folders:
+                found.labels.setdefault(folders[cell.identity].path.name, str(cell))
+    return found
 
 
 def _counts(states: Iterable[State]) -> dict[str, int]:
@@ -146,15 +144,7 @@ def _in_words(counts: Mapping[str, int]) -> str:
 
 
 def _progress(now: Snapshot) -> str:
-    parts = [
-        f"epoch {now.epoch}/{now.epochs}" if now.epochs else "starting",
-        "" if now.loss is None else f"loss {now.loss:.3f}",
-        "" if now.std is None else f"std {now.std:.2f}",
-        "" if now.images_per_second is None else f"{now.images_per_second:,.0f} img/s",
-        "" if now.seconds_left is None else f"{now.seconds_left / 60:.0f} min left",
-    ]
-    return "  ".join(part for part in parts if part)
-
-
-def _labels(run: Run) -> str:
-    return f"   ({run.labels})" if run.labels else ""
+    epoch, loss, std, speed = now.words()
+    left = "" if now.seconds_left is None else f"{now.seconds_left / 60:.0f} min left"
+    parts = (f"epoch {epoch}" if epoch else "starting", loss and f"loss {loss}", std and f"std {std}")
+    return "  ".join(part for part in (*parts, speed and f"{speed} img/s", left) if part)

@@ -15,8 +15,7 @@ from typing import Any
 from sslrun.errors import InputError, RunFailed
 from sslrun.files import read_json
 from sslrun.recipe.schema import Recipe
-from sslrun.runs.folder import RunFolder
-from sslrun.runs.resolving import run_names
+from sslrun.runs.folder import RunFolder, run_folders
 
 Key = str
 _MOST_RUNS = 200  # the newest of each kind tell enough
@@ -46,8 +45,8 @@ def recipe_key(recipe: Recipe) -> Key:
 def earlier(results: Path) -> dict[Key, Cost]:
     """The median costs of runs on this host, by key. Folders that can't be read are passed over."""
     found: dict[Key, list[Cost]] = {}
-    for name in run_names(results):
-        for kind, cost in _measured(RunFolder(results / name)):
+    for folder in run_folders(results):
+        for kind, cost in _measured(folder):
             found.setdefault(kind, []).append(cost)
     return {kind: _median(costs[-_MOST_RUNS:]) for kind, costs in found.items()}
 

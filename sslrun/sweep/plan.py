@@ -10,11 +10,12 @@ from pathlib import Path
 from sslrun.errors import InputError
 from sslrun.grids import Cell, Grid
 from sslrun.recipe.messages import nearest
+from sslrun.runs.folder import RunFolder, by_identity
 from sslrun.runs.records import State
 from sslrun.sweep.costs import Cost, Key, earlier, evaluation_seconds, recipe_key
 from sslrun.sweep.durations import clock
 from sslrun.sweep.slots import Slots
-from sslrun.sweep.work import Folders, Job
+from sslrun.sweep.work import Job
 
 MEASURED = "measured on a few steps; linear probes and baselines not counted"
 _WORDS = {
@@ -151,12 +152,12 @@ def make_plan(
     `measure` times a job of which no earlier run tells. Failed jobs are chosen if `retry`; at most `limit` runs,
     and as many of the first as take at most `budget` seconds of device time.
     """
-    folders, costs = Folders(results), earlier(results)
+    folders, costs = by_identity(results), earlier(results)
     known = len(costs)
     entries: list[Entry] = []
     spent, count = 0.0, 0
     for job in jobs:
-        state = job.state(folders[job])
+        state = job.state(folders.get(job.identity))
         wanted = state in _TO_DO or (state == State.FAILED and retry)
         wanted = wanted and (limit is None or count < limit)
         seconds, size = 0.0, 0
@@ -179,9 +180,9 @@ def cost_of(job: Job, costs: dict[Key, Cost], measure: Callable[[Job], Cost]) ->
     return costs[kind]
 
 
-def _left(job: Job, folders: Folders, cost: Cost) -> float:
+def _left(job: Job, folders: dict[str, RunFolder], cost: Cost) -> float:
     """Seconds until the job is done: the epochs and the evaluations that are left."""
-    folder = folders[job]
+    folder = folders.get(job.identity)
     epochs, evaluation = job.recipes[0].training.epochs, cost.evaluation * len(job.recipes)
     if folder is None:
         return cost.epoch * epochs + evaluation

@@ -93,17 +93,8 @@ def row(found: Snapshot | None) -> list[str]:
     """epoch, loss, std, images/s and time left, as far as known."""
     if found is None:
         return ["", "", "", "", ""]
-    return [
-        f"{found.epoch}/{found.epochs}" if found.epochs else "",
-        "" if found.loss is None else f"{found.loss:.3f}",
-        "" if found.std is None else f"{found.std:.2f}",
-        "" if found.images_per_second is None else f"{found.images_per_second:,.0f}",
-        ""
-        if found.seconds_left is None
-        else "evaluating"
-        if found.epoch == found.epochs
-        else clock(found.seconds_left),
-    ]
+    left = "" if found.seconds_left is None else clock(found.seconds_left)
+    return [*found.words(), "evaluating" if left and found.epoch == found.epochs else left]
 
 
 def _snapshot(one: Running) -> Snapshot | None:

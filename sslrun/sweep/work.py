@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sslrun.data import Dataset, open_dataset
-from sslrun.errors import InputError
 from sslrun.grids import Cell, Grid
 from sslrun.jobs import asked_for, cell_identity, epochs_asked_for
 from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.cells import CellName
-from sslrun.runs.folder import RunFolder, find, split_name
+from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import CellRecord, GridRecord, State
-from sslrun.runs.resolving import run_names
 from sslrun.runs.status import cell_state
 
 Known = dict[tuple[str, str | None], tuple[Dataset, str | None]]
@@ -112,19 +110,3 @@ def grid_record(grid: Grid, jobs: Sequence[Job]) -> GridRecord:
             for cell in grid.cells
         ),
     )
-
-
-class Folders:
-    """Finds jobs' folders in a results folder; listed once, since most of a new grid's runs are not there."""
-
-    def __init__(self, results: Path) -> None:
-        self.results = results
-        self._known = {split_name(name)[1] for name in run_names(results)}
-
-    def __getitem__(self, job: Job) -> RunFolder | None:
-        if job.identity[:16] not in self._known:
-            return None
-        folder = find(self.results, job.identity)
-        if folder is None:
-            raise InputError("vanished", where=str(self.results), remedy="Start again.")
-        return folder

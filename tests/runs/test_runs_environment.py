@@ -2,14 +2,13 @@ import json
 import os
 import subprocess
 import sys
-import types
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from sslrun.runs import environment as module
-from sslrun.runs.environment import environment
+from sslrun.runs.environment import environment, nvidia_gpus
 
 
 def test_it_names_versions_processor_and_threads(tmp_path: Path) -> None:
@@ -44,27 +43,18 @@ def test_the_commit_is_that_of_the_checkout_itself(tmp_path: Path) -> None:
     assert module._commit(installed) is None
 
 
-def test_gpus_by_library_else_by_tool_else_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", None)
+def test_gpus_by_nvidias_tool_else_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert module._gpus() == {"gpus": [], "driver": None}
+    assert (environment()["gpus"], environment()["driver"]) == ([], None)
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'NVIDIA A100-SXM4-80GB, 550.54.15'\necho 'NVIDIA L4, 550.54.15'\n")
+    lines = ["NVIDIA A100-SXM4-80GB, 550.54.15, GPU-1a, 80994", "NVIDIA L4, 550.54.15, GPU-2b, [N/A]"]
+    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
     tool.chmod(0o755)
-    assert module._gpus() == {"gpus": ["NVIDIA A100-SXM4-80GB", "NVIDIA L4"], "driver": "550.54.15"}
+    assert environment()["gpus"] == ["NVIDIA A100-SXM4-80GB", "NVIDIA L4"]
+    assert environment()["driver"] == "550.54.15"
+    assert [(gpu.uuid, gpu.free_mib) for gpu in nvidia_gpus()] == [("GPU-1a", 80994), ("GPU-2b", None)]
     tool.write_text("#!/bin/sh\necho 'no devices were found'\nexit 6\n")
-    assert module._gpus() == {"gpus": [], "driver": None}
-    library = types.SimpleNamespace(
-        NVMLError=RuntimeError,
-        nvmlInit=lambda: None,
-        nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: 2,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetName=lambda handle: f"GPU {handle}",
-        nvmlSystemGetDriverVersion=lambda: "570.1",
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", library)
-    assert module._gpus() == {"gpus": ["GPU 0", "GPU 1"], "driver": "570.1"}
+    assert nvidia_gpus() == []
 
 
 def test_the_package_costs_no_heavy_import() -> None:
