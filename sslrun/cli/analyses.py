@@ -26,7 +26,6 @@ def analyse(
 
     Example: sslrun analyse pacs-none pacs-bss --out purity.png
     """
-    from sslrun import console
     from sslrun.drawing import check_suffix
     from sslrun.jobs.analysing import analyse_runs, planes
     from sslrun.recipe import read_recipe
@@ -49,7 +48,6 @@ def analyse(
     else:
         for table in analyses.tables(found):
             show_table(table)
-            console.say()
     if out is not None:
         from sslrun.drawing import save
         from sslrun.report.analyses_plot import MOST_PLANES, plot

@@ -75,14 +75,13 @@ def explain(
     Example: sslrun explain cifar10_directpred cifar10_directpred_paper
     """
     from sslrun.recipe.explain import explain as compare
-    from sslrun.report.differences import differences_text
 
     comparison = compare(_recipe_or_run(a, results), _recipe_or_run(b, results))
     if as_json:
         rows = [vars(difference) for difference in comparison.differences]
         typer.echo(json.dumps({"same_science": comparison.same_science, "differences": rows}, indent=2))
     else:
-        typer.echo(differences_text(comparison))
+        typer.echo(comparison.text())
 
 
 def _recipe_or_run(text: str, results: Path | None) -> "Recipe":

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sslrun.cli.options import ResultsOption, RunArgument, results_folder
+from sslrun.cli.options import JsonOption, ResultsOption, RunArgument, results_folder
+from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_table
 
 report_app = typer.Typer(rich_markup_mode=None)
 
@@ -31,9 +32,7 @@ def report(
     slope: Annotated[
         str | None, typer.Option("--slope", metavar="AXIS", help="Change per doubling of it: batch_size, say.")
     ] = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", help="rich, csv, json, markdown, latex or html; else --out's suffix.")
-    ] = None,
+    format_: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}; else --out's suffix.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write it here.")] = None,
     without_collapsed: Annotated[
         bool, typer.Option("--without-collapsed", help="Leave collapsed runs out of the means.")
@@ -47,11 +46,10 @@ def report(
     Example: sslrun report results --rows predictor --columns ema --metric knn --baseline predictor=linear
     """
     from sslrun.files import write_text
-    from sslrun.report import formats
     from sslrun.report.collecting import collect
     from sslrun.report.document import build
 
-    chosen = formats.choose("json" if as_json else format_, out)
+    chosen = choose("json" if as_json else format_, out)
     document = build(
         collect(results_folder(results), grid),
         rows=_names(rows),
@@ -63,12 +61,12 @@ def report(
         without_collapsed=without_collapsed,
     )
     if out is not None:
-        write_text(out, formats.render(document, chosen))
+        write_text(out, FORMATS[chosen].write(document))
         typer.echo(f"written to {out}")
-    elif chosen == "rich":
-        formats.show(document)
+    elif chosen == TERMINAL:
+        show(document)
     else:
-        typer.echo(formats.render(document, chosen), nl=False)
+        typer.echo(FORMATS[chosen].write(document), nl=False)
 
 
 @report_app.command()
@@ -93,26 +91,23 @@ def compare(
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Another.")],
     out: FigureOption = None,
     results: ResultsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Lay two runs side by side: what differs in their recipes, what came of it; with --out their curves.
 
     Example: sslrun compare quickstart-3f9a quickstart-77b2 --out both.png
     """
-    from sslrun import console
     from sslrun.drawing import save
     from sslrun.report import compare as comparing
-    from sslrun.report.formats import show_table, table_as_json
     from sslrun.runs.resolving import resolve
 
     a, b = (resolve(results_folder(results), run) for run in (run_a, run_b))
     tables = comparing.compare(a, b)
     if as_json:
-        typer.echo(json.dumps([table_as_json(table) for table in tables], indent=2, ensure_ascii=False))
+        typer.echo(json.dumps([table.as_json() for table in tables], indent=2, ensure_ascii=False))
     else:
         for table in tables:
             show_table(table)
-            console.say()
     if out is not None:
         from sslrun.report.plots import plot_two
 

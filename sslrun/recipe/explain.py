@@ -3,6 +3,7 @@
 It reads the schema's marks as `identity.py` does; `sslrun explain A B` prints what it finds.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,12 @@ from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 
 Part = Literal["science", "evaluation", "operational"]
+MEANINGS: dict[Part, str] = {
+    "science": "another run",
+    "evaluation": "another evaluation of the same run",
+    "operational": "no difference to any number",
+}
+"""What hangs on an option of each part of a recipe."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,15 @@ class Comparison:
     def same_science(self) -> bool:
         """Whether both describe the same pretraining (given the same data and starting weights)."""
         return all(difference.part != "science" for difference in self.differences)
+
+    def text(self) -> str:
+        """One line a difference, then the conclusion."""
+        rows = [(d.path, value_text(d.a), value_text(d.b), MEANINGS[d.part]) for d in self.differences]
+        widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
+        lines = [f"{path:{widths[0]}}   {a:{widths[1]}} → {b:{widths[2]}}   {then}" for path, a, b, then in rows]
+        same = "the same science: on the same data they share one run"
+        lines.append(same if self.same_science else "different science: each is a run of its own")
+        return "\n".join(lines)
 
 
 def explain(a: Recipe, b: Recipe) -> Comparison:
@@ -63,3 +79,8 @@ def _set_options(value: Any) -> Any:
         away = value.model_dump(mode="json", exclude_defaults=True)
         return {name: away.get(name, options[name]) for name in options if name == "kind" or name in away}
     return list(value) if isinstance(value, tuple) else value
+
+
+def value_text(value: Any) -> str:
+    """An option's value as JSON has it, text without quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sslrun.report.collecting import NONE
-from sslrun.report.layout import Cell, Table
 from sslrun.report.summary import starting
+from sslrun.report.table import NONE, Cell, Table, number
 from sslrun.runs.history import series
 
 MEASURES = {
@@ -99,7 +98,7 @@ def _knowledge(runs: Sequence[Analysed], part: str, title: str, notes: tuple[str
     names = list(measured(first))
     rows = {run.name: measured(run.metrics, part) for run in runs}
     rows |= {**beside(runs, part), "chance": {name: first[CHANCE[name]] for name in names}}
-    cells = tuple((Cell(of), *(_number(row.get(name)) for name in names)) for of, row in rows.items())
+    cells = tuple((Cell(of), *(number(row.get(name), ".3f") for name in names)) for of, row in rows.items())
     return Table(title, ("", *(MEASURES[name] for name in names)), cells, notes)
 
 
@@ -121,10 +120,6 @@ def _hardness(runs: Sequence[Analysed]) -> list[Table]:
 def _ends(history: Sequence[Mapping[str, Any]], name: str) -> Cell:
     _, values = series([row for row in history if row["epoch"] > 0], name)
     return Cell(f"{values[0]:.3f} → {values[-1]:.3f}", values[-1]) if values else Cell(NONE)
-
-
-def _number(value: float | None) -> Cell:
-    return Cell(NONE) if value is None else Cell(f"{value:.3f}", value)
 
 
 def as_json(runs: Sequence[Analysed], at: int | None) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from sslrun.drawing import COLOURS, INK, LEVEL, STROKES, panels, plain, style
 from sslrun.errors import SslrunError
 from sslrun.report.collecting import Results
+from sslrun.report.intervals import estimate
 from sslrun.report.plots import Rows, courses, matrix
-from sslrun.report.statistics import estimate
 from sslrun.report.tables import Labels, conditions, values
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED

@@ -18,14 +18,13 @@ from sslrun.grids.checking import TABLE_COLUMNS
 from sslrun.recipe.introspect import operational, sections
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
+from sslrun.report.table import NONE
 from sslrun.runs.cells import BASELINES, SECONDS, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import CellRecord, GridRecord, grid_records
 from sslrun.runs.status import cell_state
 from sslrun.runs.table import evaluation_numbers, load_runs
 
-NONE = "–"
-"""The label of an option that a run's recipe does not have."""
 _JUDGED_ALIKE = {f"evaluation.{name}" for name in ("every", "kept", "baselines")}
 """What of `evaluation` changes no metric's meaning."""
 

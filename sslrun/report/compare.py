@@ -7,9 +7,8 @@ from typing import Any
 
 from sslrun.errors import InputError
 from sslrun.recipe import read_recipe
-from sslrun.recipe.explain import explain
-from sslrun.report.differences import meaning, value_text
-from sslrun.report.layout import Cell, Table
+from sslrun.recipe.explain import MEANINGS, explain, value_text
+from sslrun.report.table import NONE, Cell, Table
 from sslrun.runs.cells import SECONDS
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.table import evaluation_numbers
@@ -22,7 +21,7 @@ def compare(a: RunFolder, b: RunFolder) -> list[Table]:
     names = (a.path.name, b.path.name)
     differences = explain(read_recipe(a.recipe), read_recipe(b.recipe)).differences
     settings = tuple(
-        (Cell(each.path), Cell(value_text(each.a)), Cell(value_text(each.b)), Cell(meaning(each.part)))
+        (Cell(each.path), Cell(value_text(each.a)), Cell(value_text(each.b)), Cell(MEANINGS[each.part]))
         for each in differences
         if each.part != "operational"
     )
@@ -56,7 +55,7 @@ def _outcome(folder: RunFolder) -> dict[str, Any]:
 def _cell(value: Any) -> Cell:
     if isinstance(value, float):
         return Cell(f"{value:.4f}", value)
-    return Cell("–" if value is None else str(value), value if isinstance(value, int) else None)
+    return Cell(NONE if value is None else str(value), value if isinstance(value, int) else None)
 
 
 def _difference(a: Any, b: Any) -> Cell:

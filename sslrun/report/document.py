@@ -13,9 +13,9 @@ import pandas as pd
 from sslrun.errors import InputError
 from sslrun.report import layout
 from sslrun.report.collecting import Results
-from sslrun.report.layout import Table
 from sslrun.report.scorecard import Score, read_claims, scorecard
 from sslrun.report.slopes import slopes
+from sslrun.report.table import Table
 from sslrun.report.tables import check_metrics, comparisons, default_metrics, read_baseline, summary
 
 

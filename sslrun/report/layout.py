@@ -5,41 +5,17 @@ From the numbers of `tables` and `scorecard`; `formats` and `page` print what co
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from sslrun.report.collecting import NONE, Results
+from sslrun.report.collecting import Results
+from sslrun.report.intervals import NO_SPREAD
 from sslrun.report.scorecard import Score
-from sslrun.report.statistics import NO_SPREAD
+from sslrun.report.table import NONE, Cell, Table, Texts, count, interval, number, p_value
 from sslrun.runs.records import State
 
 Record = Mapping[Any, Any]
-Texts = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Text, and the number that it stands for where there is one (pages sort by it)."""
-
-    text: str
-    value: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its title and what must be said of it."""
-
-    title: str
-    header: Texts
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: Texts = ()
-
-
-def words(table: Table) -> list[bool]:
-    """Which columns hold words (and are set to the left): those without any number."""
-    return [all(row[column].value is None for row in table.rows) for column in range(len(table.header))]
 
 
 def lists(results: Results, means: pd.DataFrame, metrics: Sequence[str], along: Sequence[str], of: str) -> list[Table]:
@@ -49,10 +25,13 @@ def lists(results: Results, means: pd.DataFrame, metrics: Sequence[str], along: 
     note = f"Mean ± standard deviation over n seeds, {of}; the interval is Student's t for the mean."
     tables = []
     for title, block in _grouped(means.to_dict("records"), _others(results, along)).items():
-        digits = {metric: _digits([row for row in block if row["metric"] == metric]) for metric in metrics}
+        forms = {metric: _form([row for row in block if row["metric"] == metric]) for metric in metrics}
         rows = []
         for labels, found in _grouped(block, along).items():
-            numbers = [cell for row in found for cell in (_mean(row, digits), _interval(row, digits))]
+            numbers: list[Cell] = []
+            for row in found:
+                form = forms[row["metric"]]
+                numbers += _mean(row, form), interval(row["low"], row["high"], form)
             least, most = (bound(row["n"] for row in found) for bound in (min, max))
             n = Cell(str(least) if least == most else f"{least} to {most}", most)
             rows.append((*map(_label, labels), *numbers, n, Cell(_outcome(found[0]))))
@@ -68,13 +47,13 @@ def squares(results: Results, means: pd.DataFrame, along: Sequence[str], across:
     tables = []
     for (metric,), all_rows in _grouped(means.to_dict("records"), ["metric"]).items():
         for title, block in _grouped(all_rows, _others(results, [*along, *across])).items():
-            digits = {metric: _digits(block)}
+            form = _form(block)
             heads = list(_grouped(block, across))
             heads.sort(key=lambda labels: [ranks[axis][label] for axis, label in zip(across, labels, strict=True)])
             rows = []
             for labels, found in _grouped(block, along).items():
                 by_head = {tuple(row[axis] for axis in across): row for row in found}
-                cells = (_square(by_head[head], digits) if head in by_head else Cell(NONE) for head in heads)
+                cells = (_square(by_head[head], form) if head in by_head else Cell(NONE) for head in heads)
                 rows.append((*map(_label, labels), *cells))
             header = (*along, *(", ".join(head) for head in heads))
             name = _named(f"{metric} by {', '.join(across)}", results, [*along, *across], title)
@@ -92,21 +71,18 @@ def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) 
     )
     tables = []
     for (metric,), rows in _grouped(paired.to_dict("records"), ["metric"]).items():
-        digits = _digits(rows)
-        cells = []
-        for row in rows:
-            interval = " to ".join(_number(row[bound], digits, "+") for bound in ("low", "high"))
-            p = NONE if math.isnan(row["p_holm"]) else "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
-            cells.append(
-                (
-                    *(_label(row[axis]) for axis in results.axes),
-                    Cell(_number(row["mean"], digits, "+"), row["mean"]),
-                    Cell(interval if row["n"] > 1 else NONE, row["low"]),
-                    Cell(str(row["n"]), row["n"]),
-                    Cell(p, row["p_holm"]),
-                    Cell(_conclusion(row)),
-                )
+        form = f"+{_form(rows)}"
+        cells = [
+            (
+                *(_label(row[axis]) for axis in results.axes),
+                number(row["mean"], form),
+                interval(row["low"], row["high"], form),
+                count(row["n"]),
+                p_value(row["p_holm"]),
+                Cell(_conclusion(row)),
             )
+            for row in rows
+        ]
         tables.append(Table(f"{metric} against {against}", header, tuple(cells), (note,)))
     return tables
 
@@ -122,7 +98,7 @@ def troubles(results: Results) -> list[Table]:
             labels = (_label(runs[f"axis.{axis}"].iloc[row]) for axis in results.axes)
             seed = int(runs["seed"].iloc[row])
             run = Cell(str(runs["folder"].iloc[row]))
-            rows.append((run, *labels, Cell(str(seed), seed), Cell(state), Cell(told)))
+            rows.append((run, *labels, count(seed), Cell(state), Cell(told)))
     header = ("run", *results.axes, "seed", "status", "reason")
     return [Table("Runs that did not finish", header, tuple(rows))] if rows else []
 
@@ -162,7 +138,7 @@ def _score(score: Score, always: set[str]) -> tuple[Cell, ...]:
     otherwise = [each for each in score.differences if each not in always]
     told = "; ".join(otherwise) or ("see below" if always else "nothing")
     condition = Cell(", ".join(score.labels) or "all runs")
-    return (*_claim(score), condition, mean, Cell(str(ours.n), ours.n), Cell(told))
+    return (*_claim(score), condition, mean, count(ours.n), Cell(told))
 
 
 def _conclusion(row: Record) -> str:
@@ -205,37 +181,28 @@ def _label(text: str) -> Cell:
         return Cell(text)
 
 
-def _digits(rows: Sequence[Record]) -> int:
-    """Decimals that show two digits of the usual spread; at least three for numbers up to 1, at most five."""
+def _form(rows: Sequence[Record]) -> str:
+    """A format with two digits of the usual spread; at least three decimals for numbers up to 1, at most five."""
     spreads = sorted(row["std"] for row in rows if row["std"] > 0)
     largest = max((abs(row["mean"]) for row in rows if row["n"]), default=0.0)
     middle = spreads[len(spreads) // 2] if spreads else largest / 100 or 1.0
-    return min(max(1 - math.floor(math.log10(middle)), 3 if largest <= 1 else 0), 5)
+    return f".{min(max(1 - math.floor(math.log10(middle)), 3 if largest <= 1 else 0), 5)}f"
 
 
-def _number(value: float, digits: int, sign: str = "") -> str:
-    return NONE if math.isnan(value) else f"{value:{sign}.{digits}f}"
-
-
-def _mean(row: Record, digits: dict[str, int]) -> Cell:
+def _mean(row: Record, form: str) -> Cell:
     if row["n"] == 0:
         return Cell(NONE)
-    mean, spread = (_number(row[name], digits[row["metric"]]) for name in ("mean", "std"))
+    mean, spread = (f"{row[name]:{form}}" for name in ("mean", "std"))
     return Cell(f"{mean} ± {spread}" if row["n"] > 1 else mean, row["mean"])
 
 
-def _interval(row: Record, digits: dict[str, int]) -> Cell:
-    low, high = (_number(row[bound], digits[row["metric"]]) for bound in ("low", "high"))
-    return Cell(f"{low} to {high}", row["low"]) if row["n"] > 1 else Cell(NONE)
-
-
-def _square(row: Record, digits: dict[str, int]) -> Cell:
+def _square(row: Record, form: str) -> Cell:
     trouble = _outcome(row, healthy=False)
     if row["n"] == 0:
         return Cell(trouble or NONE)
-    low, high = (_number(row[bound], digits[row["metric"]]) for bound in ("low", "high"))
-    interval = f" [{low}, {high}]" if row["n"] > 1 else ""
-    return Cell(f"{_mean(row, digits).text}{interval} ({row['n']}{', ' * bool(trouble)}{trouble})", row["mean"])
+    low, high = (f"{row[bound]:{form}}" for bound in ("low", "high"))
+    bounds = f" [{low}, {high}]" if row["n"] > 1 else ""
+    return Cell(f"{_mean(row, form).text}{bounds} ({row['n']}{', ' * bool(trouble)}{trouble})", row["mean"])
 
 
 def _outcome(row: Record, healthy: bool = True) -> str:

@@ -17,7 +17,7 @@ from sslrun.drawing import as_svg
 from sslrun.files import read_json
 from sslrun.report import charts, layout
 from sslrun.report.document import Document
-from sslrun.report.layout import Cell, Table, words
+from sslrun.report.table import Cell, Table
 from sslrun.report.tables import conditions
 from sslrun.runs.folder import RunFolder
 
@@ -65,7 +65,7 @@ def as_html(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    left = {table.title: words(table) for part in parts for table in part.tables}
+    left = {table.title: table.words for part in parts for table in part.tables}
     page = templates.get_template("page.html.j2")
     return page.render(title=title, notes=document.notes, sections=parts, left=left, attributes=_attributes)
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from sslrun.report.collecting import NONE, Results
-from sslrun.report.statistics import Estimate, estimate
+from sslrun.report.collecting import Results
+from sslrun.report.intervals import Estimate, estimate
+from sslrun.report.table import NONE
 from sslrun.report.tables import Labels, conditions, values
 
 CLAIMS = Path(__file__).with_name("claims.yaml")

@@ -8,13 +8,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtrit
 
 from sslrun.errors import InputError
-from sslrun.report.collecting import NONE, Results
-from sslrun.report.layout import Cell, Table
-from sslrun.report.statistics import CONFIDENCE
+from sslrun.report.collecting import Results
+from sslrun.report.intervals import CONFIDENCE
+from sslrun.report.table import Cell, Table, count, interval, number, p_value
 from sslrun.report.tables import Labels, values
 
 
@@ -34,19 +33,16 @@ class Slope:
 def slope(x: Sequence[float], y: Sequence[float], confidence: float = CONFIDENCE) -> Slope:
     """The least-squares slope of independent values `y` against `x`; NaN where all `x` are one, its interval and p
     for fewer than three points."""
-    x_N, y_N = (np.asarray(values, dtype=np.float64) for values in (x, y))
-    n = len(x_N)
-    spread = float(np.square(x_N - x_N.mean()).sum()) if n else 0.0
-    if spread == 0:
+    from scipy.stats import linregress  # takes a second to import
+
+    n = len(x)
+    if len(set(x)) < 2:
         return Slope(n, *[math.nan] * 4)
-    found = float(((x_N - x_N.mean()) * (y_N - y_N.mean())).sum()) / spread
+    line = linregress(x, y)
     if n < 3:
-        return Slope(n, found, *[math.nan] * 3)
-    residual_N = y_N - y_N.mean() - found * (x_N - x_N.mean())
-    error = math.sqrt(float(np.square(residual_N).sum()) / (n - 2) / spread)
-    half = float(stdtrit(n - 2, (1 + confidence) / 2)) * error
-    p = float(2 * stdtr(n - 2, -abs(found) / error)) if error > 0 else float(found == 0)
-    return Slope(n, found, found - half, found + half, p)
+        return Slope(n, float(line.slope), *[math.nan] * 3)
+    found, half = float(line.slope), float(stdtrit(n - 2, (1 + confidence) / 2) * line.stderr)
+    return Slope(n, found, found - half, found + half, float(line.pvalue))
 
 
 def slopes(results: Results, metrics: Sequence[str], axis: str, without_collapsed: bool = False) -> list[Table]:
@@ -68,8 +64,12 @@ def slopes(results: Results, metrics: Sequence[str], axis: str, without_collapse
             x, y = points.setdefault((*labels[:place], *labels[place + 1 :]), ([], []))
             x += [logs[labels[place]]] * len(by_seed)
             y += by_seed.values()
-        rows = tuple((*map(Cell, labels), *_cells(slope(x, y))) for labels, (x, y) in points.items())
-        tables.append(Table(f"{metric} per doubling of {axis}", header, rows, (note,)))
+        rows = []
+        for labels, (x, y) in points.items():
+            found = slope(x, y)
+            cells = number(found.slope, "+.4f"), interval(found.low, found.high, "+.4f"), p_value(found.p)
+            rows.append((*map(Cell, labels), *cells, count(found.n)))
+        tables.append(Table(f"{metric} per doubling of {axis}", header, tuple(rows), (note,)))
     return tables
 
 
@@ -82,16 +82,3 @@ def _log2(axis: str, label: str) -> float:
             where="--slope",
             remedy="Name an axis of positive numbers, training.batch_size say.",
         ) from error
-
-
-def _cells(found: Slope) -> tuple[Cell, ...]:
-    if math.isnan(found.slope):
-        return Cell(NONE), Cell(NONE), Cell(NONE), Cell(str(found.n), found.n)
-    interval = NONE if math.isnan(found.p) else f"{found.low:+.4f} to {found.high:+.4f}"
-    p = NONE if math.isnan(found.p) else "< 0.001" if found.p < 0.001 else f"{found.p:.3f}"
-    return (
-        Cell(f"{found.slope:+.4f}", found.slope),
-        Cell(interval, found.low),
-        Cell(p, found.p),
-        Cell(str(found.n), found.n),
-    )

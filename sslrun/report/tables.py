@@ -1,7 +1,7 @@
 """The numbers of a report: each condition's mean over seeds, and paired comparisons with a baseline.
 
-Pandas tables in full precision, made from `collecting.Results` with the formulas of `statistics`; how they look is
-`document`'s and `formats`' to say.
+Pandas tables in full precision, made from `collecting.Results` with the formulas of `intervals`; how they look is
+`layout`'s and `formats`' to say.
 """
 
 import math
@@ -15,7 +15,7 @@ import pandas as pd
 from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
 from sslrun.report.collecting import Results, one_of
-from sslrun.report.statistics import Difference, estimate, judge, paired_difference
+from sslrun.report.intervals import Difference, estimate, judge, paired_difference
 from sslrun.runs.cells import ACCURACY
 from sslrun.runs.records import FINISHED, UNFINISHED, State
 
@@ -133,7 +133,7 @@ def comparisons(
     """Every condition against the one that has `baseline`'s labels and is otherwise alike, paired by seed.
 
     One row a condition and metric: labels, `mean` difference, its 95 % interval, number of pairs `n`, `p`, `p_holm`
-    (over all comparisons of the metric), `distinguishable`, `more_seeds` (see `statistics.Judged`).
+    (over all comparisons of the metric), `distinguishable`, `more_seeds` (see `intervals.Judged`).
     """
     columns = [*results.axes, "metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable"]
     if not baseline:

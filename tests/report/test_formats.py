@@ -67,15 +67,26 @@ def test_latex_is_escaped_and_ruled(document: Document) -> None:
 
 
 def test_the_format_is_the_files_unless_it_is_named() -> None:
-    assert formats.choose(None, None) == "rich"
+    assert formats.choose(None, None) == "text"
     assert formats.choose(None, Path("a.tex")) == "latex"
     assert formats.choose("csv", Path("a.tex")) == "csv"
     for name, path in (("xml", None), (None, Path("table.xml"))):
-        with pytest.raises(InputError, match="rich, csv, json, markdown, latex, html"):
+        with pytest.raises(InputError, match="text, csv, json, markdown, latex, html"):
             formats.choose(name, path)
 
 
 def test_equal_results_give_equal_bytes_in_every_format(document: Document) -> None:
     again = build(collect(document.results.folder), baseline="predictor=linear", metrics=["knn"])
-    for name in formats.FORMATS:
-        assert formats.render(document, name) == formats.render(again, name), name
+    for name, known in formats.FORMATS.items():
+        assert known.write(document) == known.write(again), name
+
+
+def test_a_format_of_ones_own_is_one_function(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "FORMATS", dict(formats.FORMATS))
+
+    @formats.report_format("titles", ".titles")
+    def titles(document: Document) -> str:
+        return "\n".join(table.title for table in document.tables)
+
+    assert formats.choose(None, Path("a.titles")) == "titles"
+    assert "knn against predictor linear" in formats.FORMATS["titles"].write(document)

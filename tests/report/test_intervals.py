@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sslrun.report.statistics import Difference, Estimate, estimate, holm, judge, paired_difference, seeds_needed
+from sslrun.report.intervals import Difference, Estimate, estimate, holm, judge, paired_difference, seeds_needed
 
 numbers = st.floats(-100, 100, allow_nan=False)
 
