@@ -12,9 +12,12 @@ from typing import Any, Literal, get_args
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from sslrun.errors import InputError
 from sslrun.files import replacing
+from sslrun.networks.backbones import build_backbone, load_weights
+from sslrun.recipe.schema import Backbone
 from sslrun.runs.folder import RunFolder
 from sslrun.training.checkpoint import encoder_metadata
 
@@ -24,7 +27,7 @@ _RESNETS = ("resnet18", "resnet50")  # known at torchvision's width
 
 
 def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, str]:
-    """Write the encoder of a finished run for `to`; the file, and the three lines of Python that load it.
+    """Write the encoder of a finished run for `to`; the file, and the lines of Python that load it.
 
     The file is `out`, or `<run>.safetensors` or `<run>-<to>.pt` in the current folder. Raises `InputError` for an
     unfinished run, an unknown `to`, and a network that the library does not have.
@@ -60,7 +63,7 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
         else:
             torch.save(load_file(folder.encoder), part)
     library = "torchvision" if to == "safetensors" else to
-    return target, _lines(about, library, target) if known else _lines_here(about, target)
+    return target, _lines(about, library, target) if known else _lines_here(target)
 
 
 def _metadata(path: Path) -> dict[str, Any]:
@@ -104,14 +107,18 @@ def _lines(about: dict[str, Any], library: str, file: Path) -> str:
     )
 
 
-def _lines_here(about: dict[str, Any], file: Path) -> str:
+def _lines_here(file: Path) -> str:
     """The same for networks that only sslrun has."""
-    norm = f', norm="{about["norm"]}"' if "norm" in about else ""
-    section = f'schema.Backbone(kind="{about["architecture"]}", stem="{about["stem"]}", width={about["width"]}{norm})'
-    return "\n".join(
-        [
-            "import pathlib; from sslrun.networks import backbones; from sslrun.recipe import schema",
-            f"model = backbones.build_backbone({section}, channels={about['channels']}, seed=0)",
-            f'backbones.load_weights(model, pathlib.Path("{file}"))',
-        ]
-    )
+    return f'import sslrun\nmodel = sslrun.load_encoder("{file}")'
+
+
+def load_encoder(path: Path) -> nn.Module:
+    """The encoder in a `.safetensors` file of ours, built from what the file says of itself.
+
+    Raises `InputError` for a file that is none of ours, or that does not fit what it says.
+    """
+    about = _metadata(path)
+    named = {"kind": about["architecture"]} | {name: about[name] for name in Backbone.model_fields if name in about}
+    encoder = build_backbone(Backbone.model_validate(named), about["channels"], seed=0, side=about.get("size"))
+    load_weights(encoder, path)
+    return encoder

@@ -1,0 +1,121 @@
+"""sslrun from Python: what the commands do, for scripts and notebooks (`import sslrun; sslrun.pretrain("quickstart")`).
+
+Nothing is printed, and what goes wrong is raised (`sslrun.errors`). Runs are those of the command line: the same
+science is the same folder, finished work is found and not done again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sslrun.jobs import choose_device, evaluate_run, places, pretrain_job
+from sslrun.jobs.exporting import load_encoder as _load_encoder
+from sslrun.recipe import Recipe, read_recipe
+from sslrun.runs import load_runs
+from sslrun.runs.folder import RunFolder
+from sslrun.runs.records import EvaluationRecord
+from sslrun.runs.resolving import resolve
+from sslrun.runs.table import evaluation_numbers
+
+if TYPE_CHECKING:
+    import pandas
+    from torch import nn
+
+__all__ = ["Run", "evaluate", "load_encoder", "load_runs", "pretrain", "sweep"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, its verdict (see `sslrun.training.diagnostics`), and the numbers of its evaluations
+    by the names of `load_runs`' columns (`knn`, `untrained.knn`, `linear.train_accuracy`, ...)."""
+
+    path: Path
+    verdict: str | None
+    metrics: Mapping[str, float]
+
+
+def pretrain(
+    recipe: str | Path | Recipe,
+    changes: Sequence[str] = (),
+    *,
+    results: str | Path | None = None,
+    data: str | Path | None = None,
+    imports: Sequence[str | Path] = (),
+    fresh: bool = False,
+) -> Run:
+    """Pretrain and evaluate a recipe (a file, the name of a shipped one, or one read before), or find its run.
+
+    `changes` are `key=value`, as after `--set`. Raises `SslrunError`s, as the command ends with them.
+    """
+    if isinstance(recipe, Recipe) and changes:
+        raise TypeError("changes are for recipes that are read here; change a Recipe with model_copy")
+    plan = recipe if isinstance(recipe, Recipe) else read_recipe(recipe, changes, imports=imports)
+    folder, cells = pretrain_job(plan, places(plan, _path(results), _path(data)), fresh=fresh)
+    return _run(folder, cells)
+
+
+def evaluate(
+    run: str | Path | Run,
+    kinds: Sequence[str] = (),
+    changes: Sequence[str] = (),
+    *,
+    at: int | None = None,
+    results: str | Path = "results",
+    data: str | Path | None = None,
+) -> Run:
+    """Judge a finished run by `kinds` of evaluation (those of its recipe if none is named); it with these numbers.
+
+    `at` judges the encoder that was kept after that epoch. `changes` may set `evaluation.*` and `run.*`.
+    """
+    folder = _folder(run, results)
+    return _run(folder, evaluate_run(folder, kinds, changes, at=at, data=_path(data)))
+
+
+def sweep(
+    grid: str | Path,
+    changes: Sequence[str] = (),
+    *,
+    results: str | Path | None = None,
+    data: str | Path | None = None,
+    imports: Sequence[str | Path] = (),
+    small: bool = False,
+    jobs: int | None = None,
+) -> "pandas.DataFrame":
+    """Do all cells of a grid on the devices of this machine (`jobs` at once on each); the table of its runs.
+
+    Runs are processes of their own: in a script call it under `if __name__ == "__main__":`. Raises `RunFailed` where
+    runs were given up; the others are done all the same.
+    """
+    from sslrun.grids import read_grid
+    from sslrun.sweep.session import Options, carry_out, planned
+
+    cells = read_grid(grid, changes, small=small, imports=imports)
+    with planned(cells, Options(_path(results), _path(data), jobs=jobs), start=True) as (plan, pool):
+        carry_out(plan, pool, quiet=True)
+        table = load_runs(pool.where.results)
+        own = {entry.job.identity for entry in plan.entries}
+    return table[table["identity"].isin(own)].reset_index(drop=True)
+
+
+def load_encoder(run: str | Path | Run, *, results: str | Path = "results", device: str = "cpu") -> "nn.Module":
+    """The trained encoder of a run, or the one in a `.safetensors` file, in evaluation mode on `device`.
+
+    It takes images (N, C, H, W), normalised as its recipe says, and gives features (N, D).
+    """
+    file = Path(run) if isinstance(run, str | Path) and Path(run).is_file() else _folder(run, results).encoder
+    return _load_encoder(file).to(choose_device(device)).eval()
+
+
+def _folder(run: str | Path | Run, results: str | Path) -> RunFolder:
+    return RunFolder(run.path) if isinstance(run, Run) else resolve(Path(results), str(run))
+
+
+def _run(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> Run:
+    asked = read_recipe(folder.recipe).evaluation.model_dump(mode="json")
+    numbers = {str(number): value for number, value in evaluation_numbers(cells, asked).items()}
+    return Run(folder.path, folder.status.verdict, numbers)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
