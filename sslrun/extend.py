@@ -7,6 +7,8 @@ module under `imports`; README has a worked example of each kind.
 from sslrun.data.dataset import Dataset, open_dataset
 from sslrun.data.images import ImageSet
 from sslrun.data.listing import Listing, Split, in_memory
+from sslrun.data.pictures import PictureSet
+from sslrun.errors import DataError
 from sslrun.methods.base import Method, full_precision
 from sslrun.networks.predictors import CorrelationEstimate, Predictor, build_predictor, predictor_from_correlation
 from sslrun.networks.predictors.base import MatrixRule
@@ -24,6 +26,7 @@ __all__ = [
     "CorrelationEstimate",
     "CorrelationRule",
     "DataSection",
+    "DataError",
     "Dataset",
     "DomainSection",
     "EvaluationSection",
@@ -34,6 +37,7 @@ __all__ = [
     "MethodSection",
     "Misfit",
     "NonContrastiveSection",
+    "PictureSet",
     "Predictor",
     "PredictorSection",
     "Section",
