@@ -25,8 +25,8 @@ from sslrun.recipe.schema.predictor import Trained as TrainedPredictorSection
 __all__ = [
     "CorrelationEstimate",
     "CorrelationRule",
-    "DataSection",
     "DataError",
+    "DataSection",
     "Dataset",
     "DomainSection",
     "EvaluationSection",
