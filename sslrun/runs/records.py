@@ -178,6 +178,7 @@ class GridRecord(Record):
         for cell in self.cells:
             if missing := self.axes.keys() - cell.labels.keys():
                 raise ValueError(f"a cell has no label of {', '.join(sorted(missing))}")
+            _ = cell.asked  # raises for what is no name of an evaluation
 
     def write(self, results: Path) -> Path:
         """Keep it; the file."""
@@ -216,7 +217,7 @@ def read(record: type[R], path: Path) -> R:
         first = error.errors(include_url=False)[0]
         spot = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
         kind = "damaged" if first["type"] == "json_invalid" else f"foreign: not {record.what}"
-        what = f"{kind}: {spot}{first['msg']}"
+        what = f"{kind}: {spot}{first['msg'].removeprefix('Value error, ')}"
     raise InputError(what, where=str(path), remedy=record.remedy)
 
 
