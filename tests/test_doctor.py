@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from sslrun.cli import app
-from sslrun.doctor import examine, fit, lines
+from sslrun.doctor import examine, fit, fit_lines, machine_lines
 from sslrun.doctor.fitting import training_memory
 from sslrun.jobs import places
 from sslrun.jobs.places import folders
@@ -31,20 +31,20 @@ def test_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         disk = found["disks"][name]
         assert disk["folder"] == str(tmp_path / folder)
         assert not disk["exists"] and disk["writable"] and disk["free_gib"] > 0
-    labels = [label for label, _ in lines(found)]
-    assert {"torch", "cpu", "results", "data", "SSLRUN_DATA", "submitit", "Slurm"} <= set(labels)
+    labels = [label for label, _ in machine_lines(found)]
+    assert {"torch", "cpu", "results", "data", "SSLRUN_DATA", "cmaes"} <= set(labels)
 
 
 def test_missing_extras_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sslrun.doctor.machine.find_spec", lambda module: None)
-    told = dict(lines(examine(tmp_path, tmp_path)))
-    assert "not installed (pip install 'sslrun[slurm]')" in told["submitit"]
+    told = dict(machine_lines(examine(tmp_path, tmp_path)))
+    assert "not installed (pip install 'sslrun[search]')" in told["cmaes"]
 
 
 def test_a_gpu_that_torch_cannot_use_is_told(tmp_path: Path) -> None:
     found = examine(tmp_path, tmp_path)
     found["gpus_seen"], found["torch"]["cuda"] = ["Some GPU"], False
-    assert "torch can't use Some GPU" in dict(lines(found))["lacking"]
+    assert "torch can't use Some GPU" in dict(machine_lines(found))["lacking"]
 
 
 def test_a_recipe_whose_images_are_built_in_is_ready(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_too_little_memory_and_emulated_bf16_are_told(tmp_path: Path) -> None:
     fitted = fit(recipe, places(recipe, data=tmp_path).data)
     fitted["memory"]["enough"] = False
     fitted["precision"] = {"wanted": "bf16", "bf16": False}
-    lacking = [text for label, text in lines(examine(tmp_path, tmp_path), fitted) if label == "lacking"]
+    lacking = [text for label, text in fit_lines(fitted) if label == "lacking"]
     assert any("training.batch_size" in text for text in lacking)
     assert any("training.precision: float32" in text for text in lacking)
 

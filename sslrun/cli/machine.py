@@ -87,7 +87,7 @@ def doctor(
 
     Example: sslrun doctor imagenette_directpred
     """
-    from sslrun.doctor import examine, fit, lines
+    from sslrun.doctor import examine, fit, fit_lines, machine_lines
     from sslrun.jobs import places
     from sslrun.jobs.places import folders
     from sslrun.recipe import read_recipe
@@ -100,7 +100,7 @@ def doctor(
         report = found if fitted is None else found | {"recipe": fitted}
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        for label, text in lines(found, fitted):
+        for label, text in [*machine_lines(found), *(fit_lines(fitted) if fitted else [])]:
             typer.echo(f"{label:<16} {text}")
     if fitted is not None and not fitted["data"]["ready"]:
         raise typer.Exit(2)

@@ -1,15 +1,18 @@
-"""Whether a recipe could run here: are its images there, and does it fit into the device's memory, roughly."""
+"""Whether a recipe could run here: are its images there, and does it fit into the device's memory, roughly.
 
+The memory of a whole batch is extrapolated from two small steps on the CPU. What the machine has: `machine`.
+"""
+
+import math
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from sslrun.data import Dataset
 from sslrun.data.check import check
-from sslrun.doctor.machine import gib
+from sslrun.doctor.machine import free_bytes, gib
 from sslrun.jobs import choose_device
 from sslrun.methods import Method, build_encoder, build_method
 from sslrun.networks.precision import has_bf16
@@ -37,8 +40,7 @@ def fit(recipe: Recipe, data: Dataset) -> dict[str, Any]:
 
 def _memory(recipe: Recipe, shape: tuple[int, ...], count: int, device: torch.device) -> dict[str, Any]:
     network, activations = training_memory(recipe, shape)
-    free = _free(device)
-    images = count * int(np.prod(shape))
+    free, images = free_bytes(device), count * math.prod(shape)
     stream = recipe.data.stream
     resident = stream == "never" or (stream == "auto" and images <= free / 2)
     needed = network + activations + (images if resident else 0)
@@ -66,9 +68,10 @@ def training_memory(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, int]:
     method = build_method(recipe, build_encoder(recipe, channels), channels, 2, torch.device("cpu"))
     states = 2 if recipe.optimizer.network.kind == "adamw" else 1
     trained = sum(p.nbytes for p in method.parameters() if p.requires_grad)
-    network = _own_bytes(method) + (1 + states) * trained
+    network = sum(tensor.nbytes for tensor in (*method.parameters(), *method.buffers())) + (1 + states) * trained
     views = Views(recipe.views, channels=channels, stored=stored)
-    few, more = (_kept(method, _views(views, n, shape)) for n in _PROBE)
+    images_NCHW = torch.randint(256, (_PROBE[1], *shape), dtype=torch.uint8)
+    few, more = (_kept(method, views(images_NCHW[:n], views.draw(n, 0, 0))) for n in _PROBE)
     each = (more - few) / (_PROBE[1] - _PROBE[0])
     activations = few + each * (recipe.training.batch_size - _PROBE[0])
     return network, round(activations / 2 if precision == "bf16" else activations)
@@ -82,11 +85,6 @@ class _NoUpdates:
 
     def step(self, iteration: int, loss: Tensor) -> None:
         """Nothing."""
-
-
-def _views(views: Views, n: int, shape: tuple[int, ...]) -> list[Tensor]:
-    images_NCHW = torch.randint(256, (n, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return views(images_NCHW, views.draw(n, 0, 0))
 
 
 def _kept(method: Method, views_NCHW: list[Tensor]) -> int:
@@ -105,13 +103,18 @@ def _kept(method: Method, views_NCHW: list[Tensor]) -> int:
     return sum(kept.values())
 
 
-def _own_bytes(method: Method) -> int:
-    return sum(tensor.nbytes for tensor in (*method.parameters(), *method.buffers()))
-
-
-def _free(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    if device.type == "mps":
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return int(psutil.virtual_memory().available)
+def fit_lines(fitted: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(label, text) of what `fit` found; what is lacking says what would help."""
+    for line in fitted["data"]["text"].splitlines():
+        yield fitted["recipe"], line
+    if fitted["precision"] == {"wanted": "bf16", "bf16": False}:
+        yield "lacking", "bf16 in hardware: training.precision: float32 will be many times faster here"
+    memory = fitted["memory"]
+    if memory is None:
+        return
+    parts = f"networks {memory['network_gib']:,}, activations {memory['activations_gib']:,}"
+    images = f", images {memory['images_gib']:,}" if memory["images_resident"] else ""
+    needed = f"about {memory['needed_gib']:,} GiB on {memory['device']}"
+    yield "memory", f"{needed} ({parts}{images}), {memory['free_gib']:,} free"
+    if not memory["enough"]:
+        yield "lacking", "memory: try a smaller training.batch_size, training.precision: bf16, or data.stream: always"
