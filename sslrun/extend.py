@@ -21,6 +21,8 @@ from sslrun.recipe.schema.method import Method as MethodSection
 from sslrun.recipe.schema.method import NonContrastive as NonContrastiveSection
 from sslrun.recipe.schema.predictor import Predictor as PredictorSection
 from sslrun.recipe.schema.predictor import Trained as TrainedPredictorSection
+from sslrun.report.document import Document
+from sslrun.report.formats import report_format
 
 __all__ = [
     "CorrelationEstimate",
@@ -28,6 +30,7 @@ __all__ = [
     "DataError",
     "DataSection",
     "Dataset",
+    "Document",
     "DomainSection",
     "EvaluationSection",
     "ImageSet",
@@ -49,4 +52,5 @@ __all__ = [
     "open_dataset",
     "option",
     "predictor_from_correlation",
+    "report_format",
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sslrun.cli.options import JsonOption, ResultsOption, RunArgument, results_folder
+from sslrun.cli.options import ImportOption, JsonOption, ResultsOption, RunArgument, results_folder
 from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_table
 
 report_app = typer.Typer(rich_markup_mode=None)
@@ -38,6 +38,7 @@ def report(
         bool, typer.Option("--without-collapsed", help="Leave collapsed runs out of the means.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    imports: ImportOption = [],  # noqa: B006
 ) -> None:
     """Put all runs of a results folder into tables: means over seeds, intervals, comparisons with a baseline.
 
@@ -46,9 +47,11 @@ def report(
     Example: sslrun report results --rows predictor --columns ema --metric knn --baseline predictor=linear
     """
     from sslrun.files import write_text
+    from sslrun.recipe.plugins import load_all
     from sslrun.report.collecting import collect
     from sslrun.report.document import build
 
+    load_all(imports)  # they may bring formats
     chosen = choose("json" if as_json else format_, out)
     document = build(
         collect(results_folder(results), grid),
