@@ -35,6 +35,10 @@ class Dataset(ABC):
     splits: tuple[Split, ...] = ("pretrain", "train", "test")
     cached = False
     """Whether its images are slow to read, and so decoded once, into the cache."""
+    title = layout = ""
+    """What people call it, and as which files they expect it (`{place}` is its place); for sets that need `files`."""
+    downloads = False
+    """Whether `download` can fetch it."""
 
     def __init__(self, section: Data, root: Path, fingerprint: str | None = None) -> None:
         self.section, self.root, self._handed = section, root, fingerprint
@@ -65,6 +69,18 @@ class Dataset(ABC):
     def files(self) -> list[Path]:
         """The files without which nothing can be listed."""
         return []
+
+    def require_files(self) -> None:
+        """Raise `DataError` for the first of its files that is not there."""
+        fetch = ", or fetch it: sslrun data check RECIPE --download" if self.downloads else "."
+        for path in self.files:
+            if not path.is_file():
+                raise DataError(
+                    "no such file",
+                    where=str(path),
+                    remedy=f"{self.title} is expected as {self.layout.replace('{place}', self.place)}.\n"
+                    f"Point --data (or SSLRUN_DATA) at the folder that holds it{fetch}",
+                )
 
     def download(self) -> None:
         """Fetch what is missing. Raises `InputError` if it can't be fetched, `DataError` if that fails."""

@@ -6,7 +6,7 @@ Each kind of `dataset` makes them; `cache.decoded` and `cache.make` read the pix
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,19 @@ Split = Literal["pretrain", "train", "validation", "test"]
 Progress = Callable[[int, int], None]  # images done, images in all
 Labels = NDArray[np.int64]
 Pixels = NDArray[np.uint8 | np.float32]
+
+
+class Picture(NamedTuple):
+    """One file: its path below the data set's folder with forward slashes, its class, its size in bytes."""
+
+    name: str
+    label: str
+    size: int
+
+    @property
+    def fact(self) -> str:
+        """Its line of a fingerprint."""
+        return f"{self.name}\0{self.size}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +45,7 @@ class Listing:
     domain_names: tuple[str, ...] = ()
     validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     """(N,), where they have domains: whether an image is held out from learning in its domain."""
-    names: Sequence[str] = ()  # of the files, where each image has its own
-    sizes: Sequence[int] = ()  # of these in bytes, where a fingerprint needs them
+    pictures: Sequence[Picture] = ()  # of all images, where each has its own file
 
 
 def evenly(labels: Labels, limit: int | None, domains: Labels | None = None) -> Labels:

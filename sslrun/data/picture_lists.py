@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sslrun.data import pictures
 from sslrun.data.domains import DomainSet
-from sslrun.data.listing import Listing
-from sslrun.data.pictures import PictureSet, reader
-from sslrun.data.published import require
+from sslrun.data.listing import Listing, Picture
+from sslrun.data.pictures import PictureSet
 from sslrun.errors import DataError
 
 
@@ -28,21 +28,17 @@ class Line(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A line, its domain's number, whether it is held out from learning, and its picture's size in bytes."""
+    """A picture, its domain's number, and whether it is held out from learning."""
 
     domain: int
-    line: Line
+    picture: Picture
     validation: bool
-    size: int
 
 
 class ListedSet(DomainSet, PictureSet):
     """A set whose lists say which pictures belong to it, and which of them are held out from learning."""
 
     section: Any
-    title: str
-    layout: str
-    """Where pictures and lists lie below the set's folder."""
 
     @property
     @abstractmethod
@@ -55,11 +51,9 @@ class ListedSet(DomainSet, PictureSet):
 
     def facts(self) -> Iterator[str]:
         """Each picture with its size, its number in the lists, and whether it is held out from learning."""
-        known = self.whole
-        for name, size, label, held_out in zip(
-            known.names, known.sizes, known.labels.tolist(), known.validation, strict=True
-        ):
-            yield f"{'validation' if held_out else 'train'} {label} {name}\0{size}"
+        whole = self.whole
+        for picture, label, held_out in zip(whole.pictures, whole.labels.tolist(), whole.validation, strict=True):
+            yield f"{'validation' if held_out else 'train'} {label} {picture.fact}"
 
     def listed(self, images: Path, wanted: Callable[[Line], bool]) -> list[Listed]:
         """The wanted pictures below `images`, by domain and name.
@@ -67,8 +61,7 @@ class ListedSet(DomainSet, PictureSet):
         Raises `DataError` for a list that is not there, a wrong line, one that names no file, and a picture that is
         listed twice.
         """
-        layout = " and ".join(f"{self.folder}/{part}" for part in self.layout.split(" and "))
-        require(self.files, layout, self.title, downloads=False)
+        self.require_files()
         found: list[Listed] = []
         for number, (domain, both) in enumerate(zip(self.section.DOMAINS, self.lists, strict=True)):
             seen: dict[str, str] = {}
@@ -77,22 +70,19 @@ class ListedSet(DomainSet, PictureSet):
                     if line.name in seen:
                         raise DataError(f"'{line.name}' is listed twice, also at {seen[line.name]}", where=line.where)
                     seen[line.name] = line.where
-                    found.append(Listed(number, line, bool(validation), _size(images, line)))
+                    found.append(Listed(number, _picture(images, line), bool(validation)))
         return sorted(found)
 
     def as_listing(self, found: Sequence[Listed], images: Path, class_names: tuple[str, ...]) -> Listing:
         """What was found, with each picture's label as its class's place in `class_names`."""
-        number = {name: at for at, name in enumerate(class_names)}
-        names = [one.line.name for one in found]
-        return Listing(
-            np.array([number[one.line.label] for one in found], dtype=np.int64),
+        return pictures.listed(
+            images,
+            [one.picture for one in found],
             class_names,
-            reader(images, names, self.section.store),
-            np.array([one.domain for one in found], dtype=np.int64),
-            self.section.DOMAINS,
-            np.array([one.validation for one in found], dtype=np.bool_),
-            names,
-            [one.size for one in found],
+            self.section.store,
+            domains=np.array([one.domain for one in found], dtype=np.int64),
+            domain_names=self.section.DOMAINS,
+            validation=np.array([one.validation for one in found], dtype=np.bool_),
         )
 
 
@@ -114,9 +104,9 @@ def read_list(path: Path, domain: str) -> Iterator[Line]:
         yield Line(name, parts[1], int(number), f"{path}:{count}")
 
 
-def _size(images: Path, line: Line) -> int:
+def _picture(images: Path, line: Line) -> Picture:
     try:
-        return (images / line.name).stat().st_size
+        return Picture(line.name, line.label, (images / line.name).stat().st_size)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
             f"names no file: {images / line.name}",

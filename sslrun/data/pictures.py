@@ -5,29 +5,21 @@ and `picture_lists` go on from here.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from sslrun.data.dataset import Dataset
-from sslrun.data.listing import Labels, Pixels
+from sslrun.data.listing import Labels, Listing, Picture, Pixels
 from sslrun.errors import DataError, InputError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 LITTER = ("thumbs.db", "desktop.ini")  # what Windows leaves behind; hidden files are passed over too
 BLOCK = 256  # pictures decoded between two writes
-
-
-class Picture(NamedTuple):
-    """One file: its path below the data set's folder with forward slashes, its class, its size in bytes."""
-
-    name: str
-    label: str
-    size: int
 
 
 class PictureSet(Dataset):
@@ -78,6 +70,21 @@ def in_class_folders(folder: Path, below: str) -> list[Picture]:
     return found
 
 
+def common_classes(found: Mapping[str, Sequence[Picture]], folder: Path) -> tuple[str, ...]:
+    """The classes that the pictures of each sub-folder have, sorted. Raises `DataError` if these differ."""
+    first, *others = ((name, {picture.label for picture in pictures}) for name, pictures in found.items())
+    for name, classes in others:
+        if classes != first[1]:
+            lone = sorted(classes ^ first[1])[0]
+            has, lacks = (first[0], name) if lone in first[1] else (name, first[0])
+            raise DataError(
+                f"class '{lone}' is in {has}/ but not in {lacks}/",
+                where=str(folder),
+                remedy=f"{', '.join(found)} need the same class folders.",
+            )
+    return tuple(sorted(first[1]))
+
+
 def subfolders(folder: Path) -> list[str]:
     """The names of the folders in `folder`, sorted, without hidden ones."""
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
@@ -105,16 +112,20 @@ def _endings() -> str:
     return ", ".join(ENDINGS[:-1]) + f" or {ENDINGS[-1]}"
 
 
-def reader(folder: Path, names: Sequence[str], side: int) -> Callable[[Labels], Iterator[Pixels]]:
-    """The `blocks` of a listing of the pictures `names` below `folder`, decoded to squares of `side`."""
+def listed(
+    folder: Path, pictures: Sequence[Picture], class_names: tuple[str, ...], side: int, **domains: Any
+) -> Listing:
+    """The listing of pictures below `folder`, decoded to squares of `side`; `domains` are its fields about these."""
+    number = {name: at for at, name in enumerate(class_names)}
+    labels = np.array([number[picture.label] for picture in pictures], dtype=np.int64)
 
     def blocks(index: Labels) -> Iterator[Pixels]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow works outside Python's lock
             for at in range(0, len(index), BLOCK):
-                paths = [folder / names[i] for i in index[at : at + BLOCK]]
+                paths = [folder / pictures[i].name for i in index[at : at + BLOCK]]
                 yield np.stack(list(pool.map(lambda path: decode(path, side), paths)))
 
-    return blocks
+    return Listing(labels, class_names, blocks, pictures=pictures, **domains)
 
 
 def decode(path: Path, side: int) -> Pixels:

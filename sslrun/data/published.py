@@ -1,16 +1,14 @@
-"""Sets of few large files, as they were published: what is needed, what is missing, how it is fetched.
+"""Sets of few large files, as they were published. Their fingerprint is of the files' content.
 
-Their fingerprint is of the files' content, digested once: the digests lie beside the image cache.
+Each file is digested once: the digests lie beside the image cache.
 """
 
 import hashlib
 import os
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from sslrun.data import cache
 from sslrun.data.dataset import Dataset
@@ -19,11 +17,10 @@ from sslrun.files import read_json, write_json
 
 
 class PublishedSet(Dataset):
-    """A set whose `files` lie in `root/folder`; `layout` says which, `title` what people call it."""
+    """A set whose `files` lie in `root/folder`, and which torchvision has a downloader for."""
 
     folder: str
-    layout: str
-    title: str
+    downloads = True
 
     @property
     def place(self) -> str:
@@ -32,42 +29,25 @@ class PublishedSet(Dataset):
     def facts(self) -> Iterator[str]:
         """Name, size and digest of each file."""
         self.require_files()
-        yield from (fact(path, self.root) for path in self.files)
-
-    def require_files(self) -> None:
-        """Raise `DataError` for the first of the files that is not there."""
-        require(self.files, self.layout, self.title)
-
-    @abstractmethod
-    def fetcher(self) -> Callable[..., Any]:
-        """Torchvision's class for this set."""
+        yield from (file_fact(path, self.root) for path in self.files)
 
     def download(self) -> None:
-        """Fetch it with torchvision's downloader; files that are right are not fetched again."""
+        """Fetch it with torchvision's class, which is called like the kind; files that are right are not fetched again.
+
+        Raises `DataError` if that fails.
+        """
+        from torchvision import datasets
+
         self.root.mkdir(parents=True, exist_ok=True)
         try:
-            self.fetcher()(str(self.root), download=True)
+            getattr(datasets, self.section.kind.upper())(str(self.root), download=True)
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"the download failed: {error}", where=str(self.root), remedy="Try again, or copy it there."
             ) from error
 
 
-def require(files: Iterable[Path], layout: str, name: str, *, downloads: bool = True) -> None:
-    """Raise `DataError` for the first of `files` that is not there; `layout` says what should lie where, `downloads`
-    whether they can be fetched from here."""
-    fetch = ", or fetch it: sslrun data check RECIPE --download" if downloads else "."
-    for path in files:
-        if not path.is_file():
-            raise DataError(
-                "no such file",
-                where=str(path),
-                remedy=f"{name} is expected as {layout}.\n"
-                f"Point --data (or SSLRUN_DATA) at the folder that holds it{fetch}",
-            )
-
-
-def fact(path: Path, root: Path) -> str:
+def file_fact(path: Path, root: Path) -> str:
     """The line of a fingerprint that stands for a file and its content."""
     return f"{path.name}\0{path.stat().st_size}\0{file_digest(path, root)}"
 

@@ -13,14 +13,15 @@ import numpy as np
 
 from sslrun.data.dataset import open_dataset
 from sslrun.data.domains import DomainSet
-from sslrun.data.listing import Listing
-from sslrun.data.pictures import PictureSet, reader
-from sslrun.data.published import fact, require
+from sslrun.data.listing import Listing, Picture
+from sslrun.data.pictures import PictureSet, listed
+from sslrun.data.published import file_fact
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Camelyon17
 
 SIDE = 96
 CLASSES = ("normal", "tumour")
+NUMBERS = ("0", "1", "2", "3", "4")  # as the table writes them
 COLUMNS = ("patient", "node", "x_coord", "y_coord", "tumor", "center", "split")
 
 
@@ -30,27 +31,24 @@ class Camelyon17Set(DomainSet, PictureSet):
 
     section: Camelyon17
     shape = (3, SIDE, SIDE)
+    title = "Camelyon17-WILDS"
+    layout = "{place}/ with metadata.csv and patches/"
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.folder / "metadata.csv"]
 
     def facts(self) -> Iterator[str]:
         """The table, which names every patch; half a million sizes would take their time."""
-        yield fact(self._table(), self.root)
-
-    def _table(self) -> Path:
-        path = self.folder / "metadata.csv"
-        require([path], f"{self.folder}/ with metadata.csv and patches/", "Camelyon17-WILDS", downloads=False)
-        return path
+        self.require_files()
+        yield file_fact(self.files[0], self.root)
 
     def find(self) -> Listing:
         """Raises `DataError` naming a wrong line, or a patch that is not there."""
-        path = self._table()
-        names: list[str] = []
-        numbers: list[tuple[int, int, bool]] = []
-        known = {
-            (str(tumour), str(centre), str(split)): (tumour, centre, split == 1)
-            for tumour in range(len(CLASSES))
-            for centre in range(len(Camelyon17.DOMAINS))
-            for split in (0, 1)
-        }
+        self.require_files()
+        [path] = self.files
+        patches: list[Picture] = []
+        of_domain: list[tuple[int, bool]] = []
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             rows = csv.reader(file)
             header = next(rows, [])
@@ -59,26 +57,34 @@ class Camelyon17Set(DomainSet, PictureSet):
             places = [header.index(name) for name in COLUMNS]
             for row in rows:
                 try:
-                    patient, node, x, y, *rest = [row[place] for place in places]
-                    numbers.append(known[rest[0], rest[1], rest[2]])
-                except (IndexError, KeyError) as error:
+                    patient, node, x, y, tumour, centre, split = (row[place] for place in places)
+                    label = CLASSES[NUMBERS[:2].index(tumour)]
+                    of_domain.append((NUMBERS.index(centre), NUMBERS[:2].index(split) == 1))
+                except (IndexError, ValueError) as error:
                     raise DataError(
                         f"expected tumor 0 or 1, center 0 to 4, split 0 or 1, not '{','.join(row)[:80]}'",
                         where=f"{path}:{rows.line_num}",
                         remedy="It is cut off or another file. Fetch it again.",
                     ) from error
                 slide = f"patient_{patient}_node_{node}"
-                names.append(f"patches/{slide}/patch_{slide}_x_{x}_y_{y}.png")
-        _require_patches(path, names)
-        labels, domains, validation = np.array(numbers, dtype=np.int64).reshape(-1, 3).T
-        blocks = reader(self.folder, names, SIDE)
-        return Listing(labels, CLASSES, blocks, domains, Camelyon17.DOMAINS, validation == 1, names)
+                patches.append(Picture(f"patches/{slide}/patch_{slide}_x_{x}_y_{y}.png", label, 0))
+        _require_patches(path, patches)
+        domains, validation = np.array(of_domain, dtype=np.int64).reshape(-1, 2).T
+        return listed(
+            self.folder,
+            patches,
+            CLASSES,
+            SIDE,
+            domains=domains,
+            domain_names=Camelyon17.DOMAINS,
+            validation=validation == 1,
+        )
 
 
-def _require_patches(path: Path, names: list[str]) -> None:
+def _require_patches(path: Path, patches: list[Picture]) -> None:
     """Raise `DataError` for the first patch that is not there. Folders are listed: faster than asking for each file."""
     there: dict[str, set[str]] = {}
-    for count, name in enumerate(names):
+    for count, (name, *_) in enumerate(patches):
         folder, _, patch = name.rpartition("/")
         if folder not in there:
             place = path.parent / folder

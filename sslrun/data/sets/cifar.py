@@ -6,7 +6,6 @@ The unpickler builds NumPy arrays and Python's own containers and refuses everyt
 import hashlib
 import io
 import pickle
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from sslrun.recipe.schema import Cifar
 class Layout:
     """Names, keys and published md5 sums of one of the two sets."""
 
-    title: str
     folder: str
     train: dict[str, str]
     test: dict[str, str]
@@ -36,7 +34,6 @@ class Layout:
 
 LAYOUTS = {
     "cifar10": Layout(
-        "CIFAR-10",
         "cifar-10-batches-py",
         {
             "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -52,7 +49,6 @@ LAYOUTS = {
         10,
     ),
     "cifar100": Layout(
-        "CIFAR-100",
         "cifar-100-python",
         {"train": "16019d7e3df5f24257cddd939b257f8d"},
         {"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
@@ -74,18 +70,13 @@ class CifarSet(PublishedSet):
     def __init__(self, section: Cifar, root: Path, fingerprint: str | None = None) -> None:
         super().__init__(section, root, fingerprint)
         self._layout = LAYOUTS[section.kind]
-        self.folder, self.title = self._layout.folder, self._layout.title
+        self.folder, self.title = self._layout.folder, section.words()
         self.layout = f"{self.folder}/ with {', '.join(path.name for path in self.files)}"
 
     @property
     def files(self) -> list[Path]:
         layout = self._layout
         return [self.root / layout.folder / name for name in (*layout.train, *layout.test, *layout.meta)]
-
-    def fetcher(self) -> Callable[..., Any]:
-        from torchvision import datasets
-
-        return datasets.CIFAR10 if self.section.kind == "cifar10" else datasets.CIFAR100  # type: ignore[no-any-return]
 
     def listing(self, split: Split) -> Listing:
         """Raises `DataError` for a file that is missing or foreign."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sslrun.data.dataset import open_dataset
 from sslrun.data.domains import DomainSet
-from sslrun.data.listing import Listing
-from sslrun.data.pictures import Picture, PictureSet, in_class_folders, reader, subfolders
+from sslrun.data.listing import Listing, Picture
+from sslrun.data.pictures import PictureSet, common_classes, in_class_folders, listed, subfolders
 from sslrun.errors import DataError
 from sslrun.recipe.messages import nearest
 from sslrun.recipe.schema import DomainFolders
@@ -32,7 +32,7 @@ class DomainFoldersSet(DomainSet, PictureSet):
 
     def facts(self) -> Iterator[str]:
         """Each picture with its size."""
-        yield from (f"{name}\0{size}" for name, size in zip(self.whole.names, self.whole.sizes, strict=True))
+        yield from (picture.fact for picture in self.whole.pictures)
 
     def find(self) -> Listing:
         """Raises `DataError` for a missing folder, an empty class, a file that is no picture, domains whose classes
@@ -45,28 +45,18 @@ class DomainFoldersSet(DomainSet, PictureSet):
         if len(names) < 2:
             raise DataError(f"{len(names)} folders, where each is a domain", where=str(folder), remedy=layout)
         _check_held_out(self.section.held_out, names, folder)
-        by_domain = [in_class_folders(folder, name) for name in names]
-        classes = [sorted({picture.label for picture in inside}) for inside in by_domain]
-        for name, there in zip(names, classes, strict=True):
-            if there != classes[0]:
-                lone = sorted({*there} ^ {*classes[0]})[0]
-                has, lacks = (name, names[0]) if lone in there else (names[0], name)
-                raise DataError(
-                    f"class '{lone}' is in {has}/ but not in {lacks}/",
-                    where=str(folder),
-                    remedy="All domains need the same class folders.",
-                )
-        found = [picture for inside in by_domain for picture in inside]
-        paths = [picture.name for picture in found]
-        return Listing(
-            np.array([classes[0].index(picture.label) for picture in found], dtype=np.int64),
-            tuple(classes[0]),
-            reader(folder, paths, self.section.store),
-            np.repeat(np.arange(len(names)), [len(inside) for inside in by_domain]),
-            names,
-            np.concatenate([_held_out_from_learning(inside, self.section.validation) for inside in by_domain]),
-            paths,
-            [picture.size for picture in found],
+        by_domain = {name: in_class_folders(folder, name) for name in names}
+        classes = common_classes(by_domain, folder)
+        return listed(
+            folder,
+            [picture for inside in by_domain.values() for picture in inside],
+            classes,
+            self.section.store,
+            domains=np.repeat(np.arange(len(names)), [len(inside) for inside in by_domain.values()]),
+            domain_names=names,
+            validation=np.concatenate(
+                [_held_out_from_learning(inside, self.section.validation) for inside in by_domain.values()]
+            ),
         )
 
 

@@ -25,7 +25,7 @@ class DomainNetSet(ListedSet):
 
     section: DomainNet
     title = "DomainNet"
-    layout = "DOMAIN/CLASS/* and DOMAIN_{train,test}.txt"
+    layout = "{place}/DOMAIN/CLASS/* and {place}/DOMAIN_{train,test}.txt"
 
     @property
     def lists(self) -> list[tuple[Path, Path]]:
@@ -55,7 +55,7 @@ class DomainNetSet(ListedSet):
 
 def _complete(found: list[Listed], names: tuple[str, ...], lists: list[tuple[Path, Path]]) -> None:
     """Raise `DataError` if a domain has no training picture of some class."""
-    there = {(one.domain, one.line.label) for one in found if not one.validation}
+    there = {(one.domain, one.picture.label) for one in found if not one.validation}
     for domain, (training, _) in enumerate(lists):
         for name in names:
             if (domain, name) not in there:

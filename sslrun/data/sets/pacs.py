@@ -21,7 +21,7 @@ class PacsSet(ListedSet):
 
     section: Pacs
     title = "PACS"
-    layout = "DOMAIN/CLASS/* and splits/DOMAIN_{train,crossval}_kfold.txt"
+    layout = "{place}/DOMAIN/CLASS/* and {place}/splits/DOMAIN_{train,crossval}_kfold.txt"
 
     @property
     def lists(self) -> list[tuple[Path, Path]]:

@@ -3,9 +3,8 @@
 Each image is 3 × 96 × 96 bytes, every channel in column-major order; labels are bytes 1..10.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -40,11 +39,6 @@ class Stl10Set(PublishedSet):
         if self.section.pretrain != "train":
             names.append("unlabeled_X.bin")
         return [self.root / FOLDER / name for name in names]
-
-    def fetcher(self) -> Callable[..., Any]:
-        from torchvision import datasets
-
-        return datasets.STL10  # type: ignore[no-any-return]
 
     def part(self, split: Split) -> str:
         """`train`, `test`, `unlabeled` or `train+unlabeled`."""
