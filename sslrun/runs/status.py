@@ -123,8 +123,10 @@ def overview(results: Path) -> Overview:
         try:
             found.runs[folder.path.name] = snapshot(folder)
             folders[folder.identity] = folder
-        except (InputError, OSError) as error:
-            found.left_out.append((str(folder.path), str(error).splitlines()[0]))
+        except InputError as error:
+            found.left_out.append((error.where or str(folder.path), error.what))
+        except OSError as error:
+            found.left_out.append((str(folder.path), str(error)))
     for name, grid in grid_records(results, found.left_out).items():
         found.grids[name] = _counts(cell_state(folders.get(cell.identity), cell.asked) for cell in grid.cells)
         for cell in grid.cells:
