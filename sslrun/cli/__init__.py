@@ -7,29 +7,18 @@ import errno
 import os
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import typer
 
-from sslrun.cli.analyses import analysis_app
-from sslrun.cli.machine import machine_app
-from sslrun.cli.recipes import recipe_app
-from sslrun.cli.reports import report_app
-from sslrun.cli.runs import run_app
-from sslrun.cli.sweeps import sweep_app
-from sslrun.cli.theory import theory_app
+from sslrun.cli.options import app
 from sslrun.errors import InputError, SslrunError
 
-app = typer.Typer(
-    name="sslrun",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Self-supervised learning experiments: why does this not collapse, and which part makes it work?",
-)
-for group in (run_app, analysis_app, sweep_app, report_app, recipe_app, theory_app, machine_app):
-    app.add_typer(group)
+__all__ = ["app", "main"]
+
+for group in ("runs", "sweeps", "reports", "recipes", "theory", "machine"):  # in the order of `--help`
+    import_module(f"sslrun.cli.{group}")
 
 _IN_THE_WAY = "A folder is needed there, and a file has its name: choose another."
 _NOT_YOURS = "Name a place where you may read and write."

@@ -1,22 +1,19 @@
 """The commands about this machine: bench and doctor."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sslrun.cli.options import DataOption, DeviceOption, JsonOption, SetOption
+from sslrun.cli.options import DataOption, DeviceOption, JsonOption, ResultsOption, SetOption, app, echo_json
 from sslrun.errors import InputError
-
-machine_app = typer.Typer(rich_markup_mode=None)
 
 RecipeArgument = Annotated[
     str | None, typer.Argument(metavar="[RECIPE]", help="A recipe file, or the name of a shipped one.")
 ]
 
 
-@machine_app.command()
+@app.command()
 def bench(
     recipe: RecipeArgument = None,
     only: Annotated[str, typer.Option("--only", help="step, views, style, rule, several with commas, or all.")] = "all",
@@ -65,18 +62,16 @@ def bench(
             console.table(cells, header=header)
     report = benching.as_json(rows, settings, images)
     if as_json:
-        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        echo_json(report)
     if out is not None:
         write_json(out, report)
 
 
-@machine_app.command()
+@app.command()
 def doctor(
     recipe: RecipeArgument = None,
     changes: SetOption = [],  # noqa: B006
-    results: Annotated[
-        Path | None, typer.Option("--results", help="Results folder [SSLRUN_RESULTS, or results].")
-    ] = None,
+    results: ResultsOption = None,
     data: DataOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -98,7 +93,7 @@ def doctor(
     fitted = None if plan is None else fit(plan, places(plan, results, data).data)
     if as_json:
         report = found if fitted is None else found | {"recipe": fitted}
-        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        echo_json(report)
     else:
         for label, text in [*machine_lines(found), *(fit_lines(fitted) if fitted else [])]:
             typer.echo(f"{label:<16} {text}")

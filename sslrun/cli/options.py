@@ -1,13 +1,28 @@
-"""What several commands take and do alike: their arguments and options, and how a recipe is read from them."""
+"""What several commands take and do alike: their arguments and options, how a recipe or a run is found from them, and
+how a result is printed or drawn. Each command registers with `app`.
+"""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sslrun.recipe.schema import Recipe
+    from sslrun.runs.folder import RunFolder
+
+app = typer.Typer(
+    name="sslrun",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Self-supervised learning experiments: why does this not collapse, and which part makes it work?",
+)
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.")]
@@ -20,6 +35,7 @@ ImportOption = Annotated[
 ResultsOption = Annotated[Path | None, typer.Option("--results", help="Results folder [SSLRUN_RESULTS, or results].")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder [SSLRUN_DATA, or data].")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps or auto.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="The figure to draw: a png, svg or pdf file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -35,3 +51,23 @@ def results_folder(given: Path | None) -> Path:
     from sslrun.runs import folder
 
     return folder.results_folder(given)
+
+
+def run_folder(run: str, results: Path | None) -> "RunFolder":
+    """The run of that folder, name, or beginning of either."""
+    from sslrun.runs.resolving import resolve
+
+    return resolve(results_folder(results), run)
+
+
+def echo_json(value: Any) -> None:
+    """Print a result for programs."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def draw(figure: "Figure", out: Path, *, err: bool = False) -> None:
+    """Write a figure and say where, on stderr where stdout has a result."""
+    from sslrun.drawing import save
+
+    save(figure, out)
+    typer.echo(f"drawn to {out}", err=err)

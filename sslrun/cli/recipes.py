@@ -1,6 +1,5 @@
 """The commands about recipes and their data: show, schema, explain, recipes, preview, data check."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,20 +12,21 @@ from sslrun.cli.options import (
     RecipeArgument,
     ResultsOption,
     SetOption,
+    app,
+    echo_json,
     read,
-    results_folder,
+    run_folder,
 )
 from sslrun.errors import InputError
 
 if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
 
-recipe_app = typer.Typer(rich_markup_mode=None)
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The images on this machine.")
-recipe_app.add_typer(data_app, name="data")
+app.add_typer(data_app, name="data")
 
 
-@recipe_app.command()
+@app.command()
 def show(
     recipe: RecipeArgument,
     changes: SetOption = [],  # noqa: B006
@@ -50,7 +50,7 @@ def show(
         typer.echo(f"# identity: not known without the data ({error.what})")
 
 
-@recipe_app.command()
+@app.command()
 def schema(imports: ImportOption = []) -> None:  # noqa: B006
     """Print the JSON Schema of recipes: every field, its default and its meaning; those of plug-ins with --import.
 
@@ -60,10 +60,10 @@ def schema(imports: ImportOption = []) -> None:  # noqa: B006
     from sslrun.recipe.plugins import load_all
 
     load_all(imports)
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    echo_json(json_schema())
 
 
-@recipe_app.command()
+@app.command()
 def explain(
     a: Annotated[str, typer.Argument(metavar="A", help="A run or a recipe.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
@@ -79,7 +79,7 @@ def explain(
     comparison = compare(_recipe_or_run(a, results), _recipe_or_run(b, results))
     if as_json:
         rows = [vars(difference) for difference in comparison.differences]
-        typer.echo(json.dumps({"same_science": comparison.same_science, "differences": rows}, indent=2))
+        echo_json({"same_science": comparison.same_science, "differences": rows})
     else:
         typer.echo(comparison.text())
 
@@ -88,14 +88,13 @@ def _recipe_or_run(text: str, results: Path | None) -> "Recipe":
     """A recipe by path or name; else a run, whose kept recipe is read."""
     from sslrun.recipe import read_recipe
     from sslrun.recipe.shipped import shipped
-    from sslrun.runs.resolving import resolve
 
     if Path(text).is_file() or text in shipped():
         return read_recipe(text)
-    return read_recipe(resolve(results_folder(results), text).recipe)
+    return read_recipe(run_folder(text, results).recipe)
 
 
-@recipe_app.command()
+@app.command()
 def recipes(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this one.")] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy it into the current folder instead.")] = False,
@@ -125,7 +124,7 @@ def recipes(
     typer.echo(f"copied to {target}")
 
 
-@recipe_app.command()
+@app.command()
 def preview(
     recipe: RecipeArgument,
     out: Annotated[Path, typer.Option("--out", help="The PNG to write.")] = Path("preview.png"),

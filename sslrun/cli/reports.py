@@ -1,24 +1,30 @@
 """The commands that read what runs left behind: report, plot, compare, export."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sslrun.cli.options import ImportOption, JsonOption, ResultsOption, RunArgument, results_folder
+from sslrun.cli.options import (
+    ImportOption,
+    JsonOption,
+    OutOption,
+    ResultsOption,
+    RunArgument,
+    app,
+    draw,
+    echo_json,
+    results_folder,
+    run_folder,
+)
 from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_table
-
-report_app = typer.Typer(rich_markup_mode=None)
-
-FigureOption = Annotated[Path | None, typer.Option("--out", help="The figure: a png, svg or pdf file.")]
 
 
 def _names(given: list[str]) -> list[str]:
     return [name.strip() for entry in given for name in entry.split(",") if name.strip()]
 
 
-@report_app.command()
+@app.command()
 def report(
     results: Annotated[Path | None, typer.Argument(help="Results folder [SSLRUN_RESULTS, or results].")] = None,
     grid: Annotated[str | None, typer.Option("--grid", help="The grid whose cells to show.")] = None,
@@ -72,27 +78,25 @@ def report(
         typer.echo(FORMATS[chosen].write(document), nl=False)
 
 
-@report_app.command()
-def plot(run: RunArgument, out: FigureOption = None, results: ResultsOption = None) -> None:
+@app.command()
+def plot(run: RunArgument, out: OutOption = None, results: ResultsOption = None) -> None:
     """Draw a run, finished or not: loss, signals of collapse, spectrum, alignment, the predictor's eigenvalues.
 
     Example: sslrun plot quickstart --out quickstart.svg
     """
-    from sslrun.drawing import check_suffix, save
+    from sslrun.drawing import check_suffix
     from sslrun.report.plots import plot_run
-    from sslrun.runs.resolving import resolve
 
-    folder = resolve(results_folder(results), run)
+    folder = run_folder(run, results)
     path = check_suffix(out or Path(f"{folder.path.name}.png"))
-    save(plot_run(folder), path)
-    typer.echo(f"drawn to {path}")
+    draw(plot_run(folder), path)
 
 
-@report_app.command()
+@app.command()
 def compare(
     run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run.")],
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Another.")],
-    out: FigureOption = None,
+    out: OutOption = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,25 +104,22 @@ def compare(
 
     Example: sslrun compare quickstart-3f9a quickstart-77b2 --out both.png
     """
-    from sslrun.drawing import save
     from sslrun.report import compare as comparing
-    from sslrun.runs.resolving import resolve
 
-    a, b = (resolve(results_folder(results), run) for run in (run_a, run_b))
+    a, b = (run_folder(run, results) for run in (run_a, run_b))
     tables = comparing.compare(a, b)
     if as_json:
-        typer.echo(json.dumps([table.as_json() for table in tables], indent=2, ensure_ascii=False))
+        echo_json([table.as_json() for table in tables])
     else:
         for table in tables:
             show_table(table)
     if out is not None:
         from sslrun.report.plots import plot_two
 
-        save(plot_two(a, b), out)
-        typer.echo(f"drawn to {out}", err=as_json)
+        draw(plot_two(a, b), out, err=as_json)
 
 
-@report_app.command()
+@app.command()
 def export(
     run: RunArgument,
     to: Annotated[str, typer.Option("--to", help="safetensors, torchvision or timm.")],
@@ -130,7 +131,6 @@ def export(
     Example: sslrun export stl10_directpred --to torchvision --out encoder.pt
     """
     from sslrun.jobs.exporting import export as export_encoder
-    from sslrun.runs.resolving import resolve
 
-    path, lines = export_encoder(resolve(results_folder(results), run), to, out)
+    path, lines = export_encoder(run_folder(run, results), to, out)
     typer.echo(f"written to {path}\n\n{lines}")

@@ -1,6 +1,5 @@
-"""The commands that make and judge one run: pretrain, evaluate."""
+"""The commands that make and judge runs: pretrain, evaluate, analyse."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,22 +9,24 @@ from sslrun.cli.options import (
     DeviceOption,
     ImportOption,
     JsonOption,
+    OutOption,
     RecipeArgument,
     ResultsOption,
     RunArgument,
     SetOption,
+    app,
+    draw,
+    echo_json,
     read,
-    results_folder,
+    run_folder,
 )
 
 if TYPE_CHECKING:
     from sslrun.runs.folder import RunFolder
     from sslrun.runs.records import EvaluationRecord
 
-run_app = typer.Typer(rich_markup_mode=None)
 
-
-@run_app.command()
+@app.command()
 def pretrain(
     recipe: RecipeArgument,
     changes: SetOption = [],  # noqa: B006  # typer copies defaults
@@ -51,7 +52,7 @@ def pretrain(
     _show_run(folder, cells, as_json)
 
 
-@run_app.command()
+@app.command()
 def evaluate(
     run: RunArgument,
     knn: Annotated[bool, typer.Option("--knn", help="Nearest neighbours.")] = False,
@@ -70,12 +71,57 @@ def evaluate(
     Example: sslrun evaluate quickstart --linear --knn --set evaluation.knn.k=20
     """
     from sslrun.jobs import evaluate_run
-    from sslrun.runs.resolving import resolve
 
     asked = {"knn": knn, "linear": linear, "authors_probe": authors_probe, "udg": udg}
-    folder = resolve(results_folder(results), run)
+    folder = run_folder(run, results)
     kinds = [kind for kind, wanted in asked.items() if wanted]
     _show_run(folder, evaluate_run(folder, kinds, changes, at=at, data=data, device=device), as_json)
+
+
+@app.command()
+def analyse(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs on the same data.")],
+    at: Annotated[int | None, typer.Option("--at", help="Analyse the encoders kept after this epoch.")] = None,
+    out: OutOption = None,
+    changes: SetOption = [],  # noqa: B006  # typer copies defaults
+    results: ResultsOption = None,
+    data: DataOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Lay runs side by side in what their features know of the domains, and in how hard their negatives were.
+
+    Example: sslrun analyse pacs-none pacs-bss --out purity.png
+    """
+    from sslrun.drawing import check_suffix
+    from sslrun.jobs.analysing import analyse_runs, planes
+    from sslrun.recipe import read_recipe
+    from sslrun.report import analyses
+    from sslrun.report.formats import show_table
+
+    if out is not None:
+        check_suffix(out)
+    folders = [run_folder(run, results) for run in dict.fromkeys(runs)]
+    cells = analyse_runs(folders, changes, at=at, data=data, device=device)
+    found = [
+        analyses.Analysed(
+            folder.path.name, cell.metrics, folder.history.read(), read_recipe(folder.recipe).network.weights
+        )
+        for folder, cell in zip(folders, cells, strict=True)
+    ]
+    if as_json:
+        echo_json(analyses.as_json(found, at))
+    else:
+        for table in analyses.tables(found):
+            show_table(table)
+    if out is not None:
+        from sslrun.report.analyses_plot import MOST_PLANES, plot
+        from sslrun.report.summary import starting
+
+        shown = folders[: MOST_PLANES - 1]
+        drawn = planes(shown, changes, at=at, data=data, device=device)
+        titles = [*(folder.path.name for folder in shown), starting(found[0].weights)]
+        draw(plot(found, list(zip(titles, drawn, strict=True))), out, err=as_json)
 
 
 def _show_run(folder: "RunFolder", cells: "list[EvaluationRecord]", as_json: bool) -> None:
@@ -85,7 +131,7 @@ def _show_run(folder: "RunFolder", cells: "list[EvaluationRecord]", as_json: boo
     from sslrun.report import summary
 
     if as_json:
-        typer.echo(json.dumps(summary.as_json(folder, cells), indent=2, ensure_ascii=False))
+        echo_json(summary.as_json(folder, cells))
         return
     weights = read_recipe(folder.recipe).network.weights
     with console.logging_to(folder.log):

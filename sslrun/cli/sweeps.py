@@ -1,6 +1,5 @@
 """The commands about many runs under way: sweep, status, logs, clean."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +13,14 @@ from sslrun.cli.options import (
     ResultsOption,
     RunArgument,
     SetOption,
+    app,
+    echo_json,
     results_folder,
+    run_folder,
 )
 
-sweep_app = typer.Typer(rich_markup_mode=None)
 
-
-@sweep_app.command()
+@app.command()
 def sweep(
     grid: Annotated[str, typer.Option("--grid", help="A grid file, or the name of a shipped one.")],
     plan: Annotated[bool, typer.Option("--plan", help="Show what there is to do and its cost; start nothing.")] = False,
@@ -70,7 +70,7 @@ def sweep(
             console.say(f"next   sslrun report {pool.where.results} --grid {cells.record_name}")
 
 
-@sweep_app.command()
+@app.command()
 def status(
     results: Annotated[Path | None, typer.Argument(metavar="[RESULTS]", help="A results folder.")] = None,
     as_json: JsonOption = False,
@@ -82,10 +82,10 @@ def status(
     from sslrun.runs.status import overview
 
     found = overview(results_folder(results))
-    typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if as_json else "\n".join(found.lines()))
+    echo_json(found.as_json()) if as_json else typer.echo("\n".join(found.lines()))
 
 
-@sweep_app.command()
+@app.command()
 def logs(
     run: RunArgument,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
@@ -96,9 +96,8 @@ def logs(
 
     Example: sslrun logs quickstart --follow
     """
-    from sslrun.runs.resolving import resolve
 
-    folder = resolve(results_folder(results), run)
+    folder = run_folder(run, results)
     for line in folder.last_lines(lines):
         typer.echo(line)
     if follow:
@@ -106,7 +105,7 @@ def logs(
             typer.echo(text, nl=False)
 
 
-@sweep_app.command()
+@app.command()
 def clean(
     failed: Annotated[bool, typer.Option("--failed", help="Failed runs too.")] = False,
     checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Checkpoints of finished runs too.")] = False,

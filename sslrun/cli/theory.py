@@ -1,18 +1,15 @@
 """The command that asks the theory: what becomes of a mode, the paper's figures, and the flow laid over a run."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sslrun.cli.options import JsonOption, ResultsOption, SetOption, results_folder
+from sslrun.cli.options import JsonOption, OutOption, ResultsOption, SetOption, app, draw, echo_json, run_folder
 from sslrun.errors import InputError
 
-theory_app = typer.Typer(rich_markup_mode=None)
 
-
-@theory_app.command()
+@app.command()
 def theory(
     recipe: Annotated[
         str | None, typer.Argument(metavar="[RECIPE]", help="Take decay, rates and EMA from this recipe.")
@@ -28,7 +25,7 @@ def theory(
     beta: Annotated[float | None, typer.Option("--beta", help="EMA rate over network rate [no EMA].")] = None,
     sigma2: Annotated[float | None, typer.Option("--sigma2", help="Augmentation variance [0.0009].")] = None,
     changes: SetOption = [],  # noqa: B006
-    out: Annotated[Path | None, typer.Option("--out", help="The figure to write: png, svg or pdf.")] = None,
+    out: OutOption = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,11 +39,9 @@ def theory(
         _overlay(run, results, out, as_json)
         return
     if figure is not None:
-        from sslrun.drawing import save
-        from sslrun.theory.figures import draw
+        from sslrun.theory import figures
 
-        save(draw(figure), out := out or Path(f"figure{figure}.png"))
-        typer.echo(f"drawn to {out}", err=True)
+        draw(figures.draw(figure), out or Path(f"figure{figure}.png"), err=True)
         return
     from sslrun.theory.setting import P0, flags_setting, forecast, setting_of
 
@@ -62,26 +57,23 @@ def theory(
     else:
         setting = flags_setting(alpha_p, eta, beta)
     told = forecast(setting, p0=P0 if p0 is None else p0, s0=s0, tau0=tau0, sigma2=sigma2)
-    typer.echo(json.dumps(told.numbers, indent=2) if as_json else "\n".join(told.lines))
+    echo_json(told.numbers) if as_json else typer.echo("\n".join(told.lines))
     if phase is not None:
-        from sslrun.drawing import save
         from sslrun.theory.figures import phase_figure
 
         flow, sigma2 = setting.flow, told.numbers["sigma2"]
         drawn = phase_figure(phase, alpha_p=flow.alpha_p, eta=flow.eta, beta=flow.beta, tau0=tau0, sigma2=sigma2)
-        save(drawn, out := out or Path(f"phase_{phase}.png"))
-        typer.echo(f"drawn to {out}", err=True)
+        draw(drawn, out or Path(f"phase_{phase}.png"), err=True)
 
 
 def _overlay(run: str, results: Path | None, out: Path | None, as_json: bool) -> None:
     from sslrun import console
-    from sslrun.runs.resolving import resolve
     from sslrun.theory import overlay_text
     from sslrun.theory.overlay import overlay
 
-    found = overlay(resolve(results_folder(results), run))
+    found = overlay(run_folder(run, results))
     if as_json:
-        typer.echo(json.dumps(overlay_text.as_json(found), indent=2))
+        echo_json(overlay_text.as_json(found))
     else:
         first, *rest = overlay_text.closing(found)
         console.say(first)
@@ -92,8 +84,6 @@ def _overlay(run: str, results: Path | None, out: Path | None, as_json: bool) ->
         for line in rest:
             console.say(line)
     if out is not None:
-        from sslrun.drawing import save
         from sslrun.theory.figures import overlay_figure
 
-        save(overlay_figure(found), out)
-        typer.echo(f"drawn to {out}", err=True)
+        draw(overlay_figure(found), out, err=True)
