@@ -9,16 +9,16 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def test_a_report_in_it(tmp_path: Path, written: Callable[[str, str], Path], sslrun: Run) -> None:
-    written("org", (Path(__file__).parent / "org.py").read_text())
+    written("orgmode", (Path(__file__).parent / "orgmode.py").read_text())
     for seed in range(2):
         make_run(tmp_path / "results", seed, knn=0.95 + seed / 100)
-    code, out, _ = sslrun("report", "results", "--metric", "knn", "--import", "org", "--format", "org")
+    code, out, _ = sslrun("report", "results", "--metric", "knn", "--import", "orgmode", "--format", "org")
     assert code == 0
     head, line, row = out.splitlines()
     assert head.startswith("| ")
     assert line == "|-"
     assert "| knn | 2 | 0.955" in row
-    code, _, _ = sslrun("report", "results", "--import", "org.py", "--out", "table.org")
+    code, _, _ = sslrun("report", "results", "--import", "orgmode.py", "--out", "table.org")
     assert code == 0
     assert Path("table.org").read_text().startswith("| ")
     code, _, err = sslrun("report", "results", "--format", "organ")
