@@ -34,11 +34,10 @@ class Steps:
     def __init__(self, recipe: Recipe, images: ImageSet, settings: Settings, precision: str) -> None:
         training = recipe.training.model_copy(update={"precision": precision, "batch_size": settings.step_batch})
         recipe = recipe.model_copy(update={"training": training})
-        self.trainer: Trainer = assemble(recipe, build_encoder(recipe, images.images.shape[1]), images, settings.device)
+        self.trainer: Trainer = assemble(recipe, build_encoder(recipe, images.channels), images, settings.device)
         self.batches = self._endless()
         self.iterations = (i % len(self.trainer.updates.rates) for i in count())
-        _, channels, _, stored = images.images.shape
-        views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
+        views = Views(recipe.views, channels=images.channels, stored=images.side, channels_last=training.channels_last)
         batch_NCHW = next(self.batches)
         self.ready = views(batch_NCHW, views.draw(len(batch_NCHW), recipe.seed, 0))
 
@@ -128,7 +127,7 @@ def _precisions(settings: Settings) -> list[str]:
 
 
 def _bare_loop(recipe: Recipe, images: ImageSet, settings: Settings) -> BareLoop | None:
-    channels = images.images.shape[1]
+    channels = images.channels
     training = recipe.training.model_copy(update={"precision": "float32"})
     plain = recipe.model_copy(update={"training": training})
     method = build_method(plain, build_encoder(plain, channels), channels, 1, settings.device)

@@ -34,6 +34,16 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def channels(self) -> int:
+        """C, or D of vectors."""
+        return self.images.shape[1]
+
+    @property
+    def side(self) -> int:
+        """H = W, or D of vectors."""
+        return self.images.shape[-1]
+
     def subset(self, index: Tensor) -> "ImageSet":
         """The images at `index`, an int64 vector (n,), in its order; copied into memory."""
         return ImageSet(

@@ -127,8 +127,7 @@ def _views(recipe: Recipe, augment: bool, images: ImageSet) -> Views:
     section = schema.Views(
         size=own.size, crop=crop, flip=flip, jitter=None, greyscale=0.0, blur=None, normalize=own.normalize
     )
-    _, channels, _, stored = images.images.shape
-    return Views(section, channels=channels, stored=stored, channels_last=recipe.training.channels_last)
+    return Views(section, channels=images.channels, stored=images.side, channels_last=recipe.training.channels_last)
 
 
 def _head(encoder: nn.Module, classes: int, seed: int) -> nn.Linear:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from sslrun.data import Dataset
 from sslrun.errors import InputError
 from sslrun.evaluation.analyses import domains_of, plane
 from sslrun.evaluation.judge import Judge
@@ -48,7 +49,8 @@ def analyse_runs(
 
     Raises `InputError` for runs whose data or whose questions differ, and as `evaluate_run` does.
     """
-    about = [_asked(folder, changes, data) for folder in folders]
+    opened = places(_recipe(folders[0], changes), data=data).data
+    about = [_asked(folder, changes, opened) for folder in folders]
     for folder, other in zip(folders[1:], about[1:], strict=True):
         for part, ours in about[0].items():
             if other[part] != ours:
@@ -57,7 +59,7 @@ def analyse_runs(
                     where=folder.path.name,
                     remedy="Analyses compare encoders on the same images, by the same measures.",
                 )
-    return [evaluate_run(folder, ["analyses"], changes, at=at, data=data, device=device)[0] for folder in folders]
+    return [evaluate_run(folder, ["analyses"], changes, at=at, data=opened, device=device)[0] for folder in folders]
 
 
 def planes(
@@ -70,9 +72,11 @@ def planes(
 ) -> list[Plane]:
     """The analysed images as each run's encoder sees them, then as the first run's untrained one does."""
     found: list[Plane] = []
+    opened: Dataset | None = None
     for folder in folders:
         recipe = _recipe(folder, [*changes, *([f"run.device={device}"] if device else [])])
-        where = places(recipe, folder.path.parent, data)
+        where = places(recipe, folder.path.parent, opened or data)
+        opened = where.data
         judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device))
         found.append(_plane(judge, kept_encoder(folder, judge, at)))
         if folder is folders[0]:
@@ -102,7 +106,7 @@ def _section(recipe: Recipe) -> Analyses:
     return recipe.evaluation.analyses or Analyses()
 
 
-def _asked(folder: RunFolder, changes: Sequence[str], data: Path | None) -> dict[str, dict[str, Any]]:
+def _asked(folder: RunFolder, changes: Sequence[str], data: Dataset) -> dict[str, dict[str, Any]]:
     """What must agree: the images (a limit is on training images only), and what is asked of them."""
     recipe = _recipe(folder, changes)
     images = science(recipe.data) | {"files": places(recipe, data=data).data.fingerprint}

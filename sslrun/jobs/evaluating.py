@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sslrun.data import Dataset
 from sslrun.errors import DataError, InputError
 from sslrun.evaluation.judge import Judge, Subject
 from sslrun.jobs.places import Places, choose_device, identify, places
@@ -91,7 +92,7 @@ def evaluate_run(
     changes: Sequence[str] = (),
     *,
     at: int | None = None,
-    data: Path | None = None,
+    data: Path | Dataset | None = None,
     device: str | None = None,
 ) -> list[EvaluationRecord]:
     """Judge a kept run by `kinds` of evaluation (those its recipe asks for if none is named); the cells.

@@ -21,9 +21,14 @@ class Places:
     data: Dataset
 
 
-def places(recipe: Recipe, results: Path | None = None, data: Path | None = None) -> Places:
-    """The places of a recipe, in the `folders` that these arguments and it give; nothing is read yet."""
-    results, root = folders(recipe, results, data)
+def places(recipe: Recipe, results: Path | None = None, data: Path | Dataset | None = None) -> Places:
+    """The places of a recipe, in the `folders` that these arguments and it give; nothing is read yet.
+
+    `data` may be a data set that is open already: if the recipe means the same one, it is taken.
+    """
+    results, root = folders(recipe, results, data.root if isinstance(data, Dataset) else data)
+    if isinstance(data, Dataset) and data.section == recipe.data:
+        return Places(results, data)
     return Places(results, open_dataset(recipe.data, root))
 
 

@@ -96,7 +96,7 @@ def _train(
         state=State.RUNNING, started=started, threads=threads, epochs=recipe.training.epochs, reason=None
     )
     write_json(folder.environment, environment(threads))
-    trainer = assemble(recipe, starting_encoder(recipe, images.images.shape[1]), images, device)
+    trainer = assemble(recipe, starting_encoder(recipe, images.channels), images, device)
     begun = time.perf_counter()
 
     def stop_asked() -> bool:  # asked after every step, so that slow steps show life too

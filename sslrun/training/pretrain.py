@@ -68,7 +68,7 @@ class Trainer:
 
 def assemble(recipe: Recipe, encoder: nn.Module, images: ImageSet, device: torch.device) -> Trainer:
     """Everything that `recipe` trains with on `images`, around an `encoder` in its starting state."""
-    training, channels = recipe.training, images.images.shape[1]
+    training, channels = recipe.training, images.channels
     batches = Batches(
         images,
         batch_size=training.batch_size,
@@ -85,8 +85,7 @@ def assemble(recipe: Recipe, encoder: nn.Module, images: ImageSet, device: torch
     if recipe.views.noise is not None:
         views = NoiseViews(recipe.views.noise, channels, recipe.views.count)
     else:
-        stored = images.images.shape[-1]
-        views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
+        views = Views(recipe.views, channels=channels, stored=images.side, channels_last=training.channels_last)
     return Trainer(method, Updates(method, recipe.optimizer, rates, device), batches, views, recipe.seed)
 
 

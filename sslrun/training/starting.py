@@ -28,8 +28,8 @@ def encoder_metadata(recipe: Recipe, images: ImageSet) -> dict[str, Any]:
         "architecture": backbone.kind,
         "stem": backbone.stem,
         "width": backbone.width,
-        "channels": images.images.shape[1],
-        "size": recipe.views.size or images.images.shape[-1],
+        "channels": images.channels,
+        "size": recipe.views.size or images.side,
         "mean": list(normalize.mean) if normalize else None,
         "std": list(normalize.std) if normalize else None,
         # How batch norm was trained: each view alone, with `style: bss` one style at a time.

@@ -110,3 +110,10 @@ def test_pictures_that_change_between_the_look_and_the_decoding_are_refused(root
     with pytest.raises(DataError, match="changed since"):
         late.data.images("train")
     assert places(RECIPE, tmp_path / "results", root).data.fingerprint != known
+
+
+def test_an_open_data_set_is_taken_where_the_recipe_means_it(root: Path, tmp_path: Path) -> None:
+    data = places(RECIPE, tmp_path, root).data
+    assert places(RECIPE, tmp_path, data) == Places(tmp_path, data)
+    other = places(read_recipe("quickstart", [PICTURES, "data.store=32"]), tmp_path, data).data
+    assert (other.shape, other.root) == ((3, 32, 32), root)
