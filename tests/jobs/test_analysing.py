@@ -55,10 +55,10 @@ def runs(results: Path) -> list[RunFolder]:
 
 def test_cells_are_of_the_same_balanced_images(results: Path) -> None:
     a, b = analyse_runs(runs(results))
-    own = {key: value for key, value in a["metrics"].items() if key.startswith("pixels.")}
-    assert own == {key: value for key, value in b["metrics"].items() if key.startswith("pixels.")}
-    assert a["metrics"]["untrained.domain_probe"] <= 1
-    assert a["metrics"]["images"] == 80
+    own = {key: value for key, value in a.metrics.items() if key.startswith("pixels.")}
+    assert own == {key: value for key, value in b.metrics.items() if key.startswith("pixels.")}
+    assert a.metrics["untrained.domain_probe"] <= 1
+    assert a.metrics["images"] == 80
 
     data = read_recipe(runs(results)[0].recipe).data
     parts = [open_dataset(data, Path("none")).images(split) for split in ("validation", "test")]
@@ -71,8 +71,8 @@ def test_cells_are_of_the_same_balanced_images(results: Path) -> None:
             labels += [label] * 2
             domains += [domain] * 2
     nearest = neighbours(torch.cat(images), 3)
-    assert a["metrics"]["pixels.domain_purity"] == purity(nearest, torch.tensor(domains))
-    assert a["metrics"]["pixels.class_purity"] == purity(nearest, torch.tensor(labels))
+    assert a.metrics["pixels.domain_purity"] == purity(nearest, torch.tensor(domains))
+    assert a.metrics["pixels.class_purity"] == purity(nearest, torch.tensor(labels))
 
 
 def test_table_of_runs_and_history_have_the_measures(results: Path) -> None:
@@ -80,7 +80,7 @@ def test_table_of_runs_and_history_have_the_measures(results: Path) -> None:
     assert {"analyses.domain_purity", "untrained.analyses.domain_purity", "pixels.analyses.class_purity"} <= set(table)
     last = runs(results)[1].history.last() or {}
     (cell,) = analyse_runs(runs(results)[1:])
-    assert last["probe.analyses.domain_probe"] == cell["metrics"]["domain_probe"]
+    assert last["probe.analyses.domain_probe"] == cell.metrics["domain_probe"]
 
 
 def test_analyse_lays_runs_side_by_side_and_draws_them(sslrun: Run, results: Path, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_analyse_lays_runs_side_by_side_and_draws_them(sslrun: Run, results: Pat
 def test_domains_apart_each_under_statistics_of_their_own(sslrun: Run, results: Path) -> None:
     asked = "evaluation.analyses.across_domains=true"
     (cell,) = analyse_runs(runs(results)[:1], [asked])
-    metrics = cell["metrics"]
+    metrics = cell.metrics
     shared = {"domain_purity", "domain_purity_same_class", "class_purity", "class_purity_across", "cluster_purity"}
     own = {name.removeprefix("own_statistics.") for name in metrics if name.startswith("own_statistics.")}
     assert own == shared | {"domain_probe"}
@@ -133,8 +133,8 @@ def test_an_encoder_kept_on_the_way_is_analysed_as_the_last_is(results: Path) ->
     b = runs(results)[1]
     (kept,) = analyse_runs([b], at=1)
     (last,) = analyse_runs([b])
-    assert (kept["at"], last["at"]) == (1, None)
-    assert kept["metrics"] == last["metrics"]  # it is the last one
+    assert (kept.at, last.at) == (1, None)
+    assert kept.metrics == last.metrics  # it is the last one
     with pytest.raises(InputError, match="no encoder was kept after epoch 7"):
         analyse_runs([b], at=7)
 
