@@ -1,0 +1,62 @@
+"""A predictor rule from outside the package: the README's own, trained, judged again, swept, told in tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import SMALL, small
+
+from sslrun.networks.predictors import build_predictor, predictor_from_correlation
+from sslrun.recipe import read_recipe
+
+MIXED = Path(__file__).parent / "mixed.py"
+README = Path(__file__).parents[2] / "README.md"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _here(written: Callable[[str, str], Path]) -> None:
+    written("mixed", MIXED.read_text())
+
+
+def test_the_readme_has_it_whole() -> None:
+    code = MIXED.read_text().partition('"""\n')[2].strip()
+    assert f"```python\n{code}\n```" in README.read_text()
+
+
+def test_it_is_the_rule_that_it_says() -> None:
+    section = read_recipe("quickstart", ["method.predictor={kind: mixed, mix: 0.25}"], imports=["mixed"])
+    z_ND = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    rule = build_predictor(section.method.predictor, 6, torch.Generator().manual_seed(1))
+    rule.observe([z_ND], [z_ND])
+    rule.after_step(0)
+    F_DD = z_ND.T @ z_ND / len(z_ND)
+    expected_DD = 0.25 * torch.eye(6) + 0.75 * predictor_from_correlation(F_DD)
+    torch.testing.assert_close(rule.matrix_DD, expected_DD)
+
+
+def test_it_is_trained_and_judged(tmp_path: Path, sslrun: Run) -> None:
+    changes = small("training.epochs=1", "method.predictor={kind: mixed, mix: 0.2}", "evaluation.linear=null")
+    code, out, err = sslrun("pretrain", "quickstart", "--import", "mixed.py", *changes, "--results", "r")
+    assert code == 0, err
+    assert "BYOL, mixed predictor" in out
+    (run,) = Path("r").glob("quickstart-*")
+    assert "mix: 0.2" in (run / "recipe.yaml").read_text()
+    code, out, err = sslrun("evaluate", run, "--set", "evaluation.knn.k=3", "--json")
+    assert code == 0, err
+    code, out, err = sslrun("theory", "--run", run)
+    assert code == 0, err
+
+
+def test_a_sweep_and_its_jobs_know_it(tmp_path: Path, started: Callable[..., object]) -> None:
+    """Jobs start from a server that has never heard of it."""
+    axes = "axes: {rule: {ours: {}, mixed: {method.predictor: {kind: mixed, mix: 0.3}}}}\n"
+    Path("g.yaml").write_text(f"base: quickstart\nimports: [mixed]\n{axes}")
+    changes = [part for change in [*SMALL, "training.epochs=1", "evaluation.linear=null"] for part in ("--set", change)]
+    process = started("sweep", "--grid", "g.yaml", "--results", "r", *changes)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, out + err
+    process = started("report", "r", "--format", "csv", "--metric", "knn")
+    out, err = process.communicate(timeout=60)
+    assert [line.split(",")[0] for line in out.splitlines()[1:]] == ["ours", "mixed"], err
