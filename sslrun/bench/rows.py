@@ -1,6 +1,6 @@
 """A measured row: reference against ours, the ratio's median and spread, its bar; as JSON and as a table.
 
-The bars themselves stand beside what they judge (`steps`, `views`, `style`).
+The bars themselves are written where they are used (`training`, `images`).
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from sslrun.bench.timing import Settings, Timing
+from sslrun.bench.timing import Clock, Settings, Timing
 from sslrun.networks.precision import has_bf16
 from sslrun.runs.environment import environment
 
@@ -25,7 +25,7 @@ class Row:
     what: str
     reference: Timing
     ours: Timing
-    clock: Literal["cpu", "wall"]
+    clock: Clock
     unit: str
     units: int | None = None
     share: bool = False
@@ -55,16 +55,6 @@ class Row:
         return self.units / seconds if self.units else 1000 * seconds
 
 
-def clock_of(settings: Settings) -> Literal["cpu", "wall"]:
-    """CPU time where the work is done by the CPU."""
-    return "cpu" if settings.device.type == "cpu" else "wall"
-
-
-def on_cpu(settings: Settings, bar: float | None) -> float | None:
-    """A bar that was set for CPUs; none on other devices."""
-    return bar if settings.device.type == "cpu" else None
-
-
 def machine(settings: Settings) -> dict[str, Any]:
     """What was measured on: processor, GPU, cores, memory, versions; no host name."""
     known = environment(threads=1)
@@ -75,13 +65,9 @@ def machine(settings: Settings) -> dict[str, Any]:
 def caption(settings: Settings, images: str) -> list[str]:
     """What is measured on, for the head of a printed report; `images` says on which."""
     known = machine(settings)
-    place = (
-        f"{known['cpu']}, one thread"
-        if settings.device.type == "cpu"
-        else f"{settings.device}: {', '.join(set(known['gpus']))}"
-    )
+    place = f"{known['cpu']}, one thread" if settings.on_cpu else f"{settings.device}: {', '.join(set(known['gpus']))}"
     batches = f"batches of {settings.batch}, steps of {settings.step_batch}"
-    clock = "CPU" if clock_of(settings) == "cpu" else "wall"
+    clock = "CPU" if settings.on_cpu else "wall"
     lines = [
         f"{place} · torch {known['torch']} · sslrun {known['sslrun']}",
         f"rounds: {settings.rounds} · {batches} · {images} · by {clock} time",

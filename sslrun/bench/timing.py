@@ -6,11 +6,14 @@ every reading waits for the device.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+
+Clock = Literal["cpu", "wall"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,16 @@ class Settings:
     step_batch: int = 128
     least: float = 0.2
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the CPU does the work."""
+        return self.device.type == "cpu"
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that counts: CPU time where the CPU does the work."""
+        return "cpu" if self.on_cpu else "wall"
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -35,15 +48,15 @@ class Timing:
     wall: tuple[float, ...]
 
 
-def alternate(contenders: Mapping[str, Callable[[], object]], settings: Settings) -> dict[str, Timing]:
+def alternate(contenders: Sequence[Callable[[], object]], settings: Settings) -> list[Timing]:
     """Time each contender once a round, forwards in even and backwards in odd rounds, so that drift cancels."""
-    repeats = {name: calls_a_round(call, settings) for name, call in contenders.items()}
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    names = list(contenders)
+    repeats = [calls_a_round(call, settings) for call in contenders]
+    taken: list[list[tuple[float, float]]] = [[] for _ in contenders]
+    turns = range(len(contenders))
     for number in range(settings.rounds):
-        for name in names if number % 2 == 0 else reversed(names):
-            taken[name].append(_seconds(contenders[name], repeats[name], settings.device))
-    return {name: timing(rounds) for name, rounds in taken.items()}
+        for one in turns if number % 2 == 0 else reversed(turns):
+            taken[one].append(_seconds(contenders[one], repeats[one], settings.device))
+    return [timing(rounds) for rounds in taken]
 
 
 def timing(rounds: list[tuple[float, float]]) -> Timing:

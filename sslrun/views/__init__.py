@@ -2,7 +2,7 @@
 
 Read in this order: `pipeline` (a recipe's views), `view_draws` (what is drawn for one), `geometry`, `style` (on
 `spectrum`), `colour`, `blur`; `filtering` is what resizing and blurring share, `draws` what all parameters share.
-`sheet` shows views to people, `reference` makes them with PIL.
+`sheet` shows views to people.
 """
 
 from sslrun.views.pipeline import Views

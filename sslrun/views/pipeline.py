@@ -1,7 +1,7 @@
 """From a recipe's `views` section to the views of a batch: geometry, then style, colour, blur and normalisation.
 
 What is random is drawn apart, on the host (`view_draws.py`); applying the draws is a pure function of images and draws.
-`reference.py` makes the same views of PIL images.
+`sslrun.bench.reference` makes the same views of PIL images.
 Shapes: N images, C channels, S pixels of a view.
 """
 

@@ -6,10 +6,10 @@ import torch
 from by_torchvision import FULL, NORMALIZE, colours, drawn, finish, geometry, pictures
 from torchvision.transforms import functional as TF
 
+from sslrun.bench.reference import pil_view
 from sslrun.errors import RecipeError
 from sslrun.recipe import schema
 from sslrun.views import Views
-from sslrun.views.reference import pil_view
 
 
 @pytest.mark.parametrize("smooth", [False, True])

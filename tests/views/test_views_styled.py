@@ -9,10 +9,10 @@ import torch
 from by_torchvision import FULL, colours, drawn, finish, geometry, pictures
 from torch import Tensor
 
+from sslrun.bench.reference import pil_view
 from sslrun.errors import RecipeError
 from sslrun.recipe import schema
 from sslrun.views import ViewDraws, Views
-from sslrun.views.reference import pil_view
 from sslrun.views.style import standardize_textbook
 
 BSS = schema.BatchStyle(kind="bss", ratio=(0.02, 0.6))

@@ -7,10 +7,10 @@ from itertools import count
 
 from torch import Tensor
 
-from sslrun.bench.bare import BareLoop
-from sslrun.bench.pictures import BATCHES
-from sslrun.bench.rows import Row, clock_of, on_cpu
-from sslrun.bench.timing import Settings, Stopwatch, alternate, calls_a_round, timing
+from sslrun.bench.images import BATCHES
+from sslrun.bench.reference import BareLoop
+from sslrun.bench.rows import Row
+from sslrun.bench.timing import Settings, Stopwatch, Timing, alternate, calls_a_round, timing
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder, build_method
 from sslrun.methods.noncontrastive import NonContrastive
@@ -34,10 +34,18 @@ class Steps:
     def __init__(self, recipe: Recipe, images: ImageSet, settings: Settings, precision: str) -> None:
         training = recipe.training.model_copy(update={"precision": precision, "batch_size": settings.step_batch})
         recipe = recipe.model_copy(update={"training": training})
+<<<<<<< HEAD:sslrun/bench/steps.py
         self.trainer: Trainer = assemble(recipe, build_encoder(recipe, images.channels), images, settings.device)
         self.batches = self._endless()
         self.iterations = (i % len(self.trainer.updates.rates) for i in count())
         views = Views(recipe.views, channels=images.channels, stored=images.side, channels_last=training.channels_last)
+=======
+        _, channels, _, stored = images.images.shape
+        self.trainer: Trainer = assemble(recipe, build_encoder(recipe, channels), images, settings.device)
+        self.batches = self._endless()
+        self.iterations = (i % len(self.trainer.updates.rates) for i in count())
+        views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
+>>>>>>> 645ca8d (Bench: one PIL reference for views and loop, one list of what is measured; the reference views leave sslrun.views):sslrun/bench/training.py
         batch_NCHW = next(self.batches)
         self.ready = views(batch_NCHW, views.draw(len(batch_NCHW), recipe.seed, 0))
 
@@ -60,34 +68,19 @@ def step_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]
     bf16 is left out where it would be emulated.
     """
     ours = {precision: Steps(recipe, images, settings, precision) for precision in _precisions(settings)}
-    contenders: dict[str, Callable[[], object]] = {
-        f"{precision} alone": steps.alone for precision, steps in ours.items()
-    }
-    contenders |= {precision: steps.end_to_end for precision, steps in ours.items()}
+    contenders: list[Callable[[], object]] = [steps.alone for steps in ours.values()]
+    contenders += [steps.end_to_end for steps in ours.values()]
     bare = _bare_loop(recipe, images, settings)
-    if bare is not None:
-        contenders["bare"] = bare.step
-    taken = alternate(contenders, settings)
+    taken = alternate([*contenders, *([bare.step] if bare else [])], settings)
     rows = []
-    for precision in ours:
-        references: list[tuple[str, str, float | None]] = [
-            ("step alone", f"{precision} alone", _barred(recipe, ALONE_BAR))
-        ]
+    for number, precision in enumerate(ours):
+        references: list[tuple[str, Timing, float | None]] = [("step alone", taken[number], ALONE_BAR)]
         if bare is not None:
-            references.append(("bare PIL loop", "bare", _barred(recipe, on_cpu(settings, BARE_BARS[precision]))))
-        rows += [
-            Row(
-                "step",
-                f"{recipe.name} {precision} / {name}",
-                taken[reference],
-                taken[precision],
-                clock_of(settings),
-                "images/s",
-                units=settings.step_batch,
-                bar=bar,
-            )
-            for name, reference, bar in references
-        ]
+            references.append(("bare PIL loop", taken[-1], BARE_BARS[precision] if settings.on_cpu else None))
+        for name, reference, bar in references:
+            what, end_to_end = f"{recipe.name} {precision} / {name}", taken[len(ours) + number]
+            units, asked = settings.step_batch, _barred(recipe, bar)
+            rows.append(Row("step", what, reference, end_to_end, settings.clock, "images/s", units=units, bar=asked))
     return rows
 
 
@@ -108,17 +101,10 @@ def rule_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]
             with whole.running():
                 steps.alone()
         taken.append((whole.take(repeats), rule.take(repeats)))
-    row = Row(
-        "rule",
-        f"{recipe.name} {precision}: {getattr(recipe.method, 'predictor', recipe.method).kind}",
-        timing([step for step, _ in taken]),
-        timing([part for _, part in taken]),
-        clock_of(settings),
-        "ms",
-        share=True,
-        bar=_barred(recipe, RULE_BARS.get(settings.device.type)),
-    )
-    return [row]
+    what = f"{recipe.name} {precision}: {getattr(recipe.method, 'predictor', recipe.method).kind}"
+    step, part = timing([step for step, _ in taken]), timing([part for _, part in taken])
+    bar = _barred(recipe, RULE_BARS.get(settings.device.type))
+    return [Row("rule", what, step, part, settings.clock, "ms", share=True, bar=bar)]
 
 
 def _precisions(settings: Settings) -> list[str]:
@@ -132,7 +118,7 @@ def _bare_loop(recipe: Recipe, images: ImageSet, settings: Settings) -> BareLoop
     plain = recipe.model_copy(update={"training": training})
     method = build_method(plain, build_encoder(plain, channels), channels, 1, settings.device)
     if not isinstance(method, NonContrastive) or method.target is None or recipe.views.style.kind != "none":
-        return None  # another objective would need a loop of its own, and single pictures have no other's style
+        return None  # another objective would need a loop of its own
     return BareLoop(recipe, method, images.images[: BATCHES * settings.step_batch], settings.step_batch)
 
 

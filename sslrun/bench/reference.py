@@ -1,9 +1,13 @@
-"""The same views one picture at a time, with PIL and torchvision: what `sslrun bench` compares the batched ones with.
+"""What one writes at first, and what `sslrun bench` compares with: views one picture at a time with PIL and
+torchvision, and BYOL on these in float32, contiguous, without fused updates. How we do it: `sslrun.views.pipeline`
+and `sslrun.methods.noncontrastive`.
 
-Takes the same draws as `pipeline.py`, so that both make the same views, up to PIL's rounding to 8 bits after each step.
-A style is given in its textbook form, to all pictures once they are cropped.
+Views take the same draws as ours, so that both make the same, up to PIL's rounding to 8 bits after each step. A style
+is given in its textbook form, to all pictures once they are cropped.
 """
 
+import copy
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,13 +15,22 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.transforms import functional as TF
 
+from sslrun.methods.noncontrastive import NonContrastive
+from sslrun.networks.ema import copy_of
 from sslrun.recipe import schema
 from sslrun.views.colour import JitterDraws
 from sslrun.views.pipeline import Views
 from sslrun.views.style import StyleDraws, standardize_textbook
 from sslrun.views.view_draws import ViewDraws
+
+
+def as_pil_arrays(images_NCHW: Tensor) -> NDArray[np.uint8]:
+    """uint8 (N, H, W, 3), or (N, H, W) for one channel, as PIL takes single images."""
+    array: NDArray[np.uint8] = images_NCHW.permute(0, 2, 3, 1).contiguous().numpy()
+    return array[..., 0] if array.shape[-1] == 1 else array
 
 
 def pil_view(images_NHWC: NDArray[np.uint8], draws: ViewDraws, views: Views) -> NDArray[np.float32]:
@@ -97,3 +110,46 @@ def _jitters(draws: JitterDraws) -> list[list[tuple[Any, float]]]:
             [(function, amount) for function, amount in adjustments if amount != 1 or function is TF.adjust_hue]
         )
     return jitters
+
+
+class BareLoop:
+    """Trains copies of a method's networks; its predictor is a trained one, without a rule.
+
+    `images_NCHW` are uint8 on the host. The method has a target network (BYOL).
+    """
+
+    def __init__(self, recipe: schema.Recipe, method: NonContrastive, images_NCHW: Tensor, batch: int) -> None:
+        self.batch, self.symmetric, self.seed = batch, method.symmetric, recipe.seed
+        self.online, self.target = copy.deepcopy(method.online), copy_of(method.target or method.online)
+        self.predictor = copy.deepcopy(method.predictor)
+        self.device = next(self.online.parameters()).device
+        self.momentum = method.momentum(0) if method.momentum else 0.0
+        self.pixels = as_pil_arrays(images_NCHW)
+        self.views = Views(recipe.views, channels=images_NCHW.shape[1], stored=images_NCHW.shape[-1])
+        section = recipe.optimizer.network
+        trained = [*self.online.parameters(), *self.predictor.parameters()]
+        self.optimizer = torch.optim.SGD(
+            trained, lr=section.lr, momentum=section.momentum, weight_decay=section.weight_decay
+        )
+        self.steps = count()
+
+    def step(self) -> float:
+        """Draw a batch, make its views, train on them; the loss."""
+        pictures = self.pixels[torch.randperm(len(self.pixels))[: self.batch].numpy()]
+        draws = self.views.draw(len(pictures), self.seed, next(self.steps))
+        x1, x2 = (torch.from_numpy(pil_view(pictures, one, self.views)).to(self.device) for one in draws)
+        loss = self.loss(x1, x2) + (self.loss(x2, x1) if self.symmetric else 0)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        with torch.no_grad():
+            for theirs, ours in zip(self.target.parameters(), self.online.parameters(), strict=True):
+                theirs.mul_(self.momentum).add_(ours, alpha=1 - self.momentum)
+        return loss.item()
+
+    def loss(self, seen_NCHW: Tensor, other_NCHW: Tensor) -> Tensor:
+        """Predict the target's output of the other view from the online output of the seen one."""
+        p_ND = self.predictor(self.online(seen_NCHW))
+        with torch.no_grad():
+            t_ND = self.target(other_NCHW)
+        return -2 * F.cosine_similarity(p_ND, t_ND).mean()
