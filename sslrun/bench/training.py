@@ -34,18 +34,10 @@ class Steps:
     def __init__(self, recipe: Recipe, images: ImageSet, settings: Settings, precision: str) -> None:
         training = recipe.training.model_copy(update={"precision": precision, "batch_size": settings.step_batch})
         recipe = recipe.model_copy(update={"training": training})
-<<<<<<< HEAD:sslrun/bench/steps.py
         self.trainer: Trainer = assemble(recipe, build_encoder(recipe, images.channels), images, settings.device)
         self.batches = self._endless()
         self.iterations = (i % len(self.trainer.updates.rates) for i in count())
         views = Views(recipe.views, channels=images.channels, stored=images.side, channels_last=training.channels_last)
-=======
-        _, channels, _, stored = images.images.shape
-        self.trainer: Trainer = assemble(recipe, build_encoder(recipe, channels), images, settings.device)
-        self.batches = self._endless()
-        self.iterations = (i % len(self.trainer.updates.rates) for i in count())
-        views = Views(recipe.views, channels=channels, stored=stored, channels_last=training.channels_last)
->>>>>>> 645ca8d (Bench: one PIL reference for views and loop, one list of what is measured; the reference views leave sslrun.views):sslrun/bench/training.py
         batch_NCHW = next(self.batches)
         self.ready = views(batch_NCHW, views.draw(len(batch_NCHW), recipe.seed, 0))
 
