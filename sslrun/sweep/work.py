@@ -83,7 +83,9 @@ def jobs_of(cells: Iterable[Cell], root: Path, operational: Mapping[str, Any], k
         # Data and weights are read once, not once a cell: there may be a million files.
         read = (recipe.data.model_dump_json(), recipe.network.weights)
         if read not in known:
-            known[read] = open_dataset(recipe.data, root), weights_digest(recipe)
+            # Opened anew with the fingerprint alone: a list of a million files need not stay while the grid runs.
+            fingerprint = open_dataset(recipe.data, root).fingerprint
+            known[read] = open_dataset(recipe.data, root, fingerprint), weights_digest(recipe)
         data, weights = known[read]
         name = identity(recipe, data.fingerprint, weights)
         grouped.setdefault(name, []).append(Cell(cell.labels, cell.seed, recipe))
