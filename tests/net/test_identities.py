@@ -41,7 +41,7 @@ def called(recipe: Recipe) -> str:
 
 def stored() -> dict[str, str]:
     pairs = (line.split("\t") for line in STORED.read_text(encoding="utf-8").splitlines())
-    return {cell: names for cell, names in pairs}
+    return dict(pairs)
 
 
 def test_all_stored_identities_are_as_they_were() -> None:
