@@ -151,7 +151,7 @@ def test_the_error_is_measured_over_all_images(ratio: float) -> None:
 
 def test_all_rows_of_one_recipe() -> None:
     recipe = read_recipe("quickstart", NARROW)
-    one = bench.subject(recipe, Path(), TINY)
+    one = bench.subject(recipe, open_dataset(recipe.data, Path()), TINY)
     assert one.own
     groups = list(bench.measure(list(bench.KINDS), TINY, one))
     assert [group[0].kind for group in groups] == list(bench.KINDS)
@@ -169,14 +169,16 @@ def test_all_rows_of_one_recipe() -> None:
 
 def test_simsiam_is_measured_without_the_bare_byol_loop() -> None:
     recipe = read_recipe("quickstart", [*NARROW, "method={kind: simsiam, predictor: {kind: linear}}"])
-    one = bench.subject(recipe, Path(), TINY)
+    one = bench.subject(recipe, open_dataset(recipe.data, Path()), TINY)
     (rows,) = bench.measure(["step"], TINY, one)
     assert all("step alone" in part.what for part in rows)
 
 
 def test_styled_views_are_measured_against_pictures_in_the_textbook_style() -> None:
     recipe = read_recipe("quickstart", [*NARROW, "views.style.kind=bss", "views.colours=batch_wise_after"])
-    steps, views = bench.measure(["step", "views"], TINY, bench.subject(recipe, Path(), TINY))
+    steps, views = bench.measure(
+        ["step", "views"], TINY, bench.subject(recipe, open_dataset(recipe.data, Path()), TINY)
+    )
     assert all("step alone" in part.what for part in steps)  # the bare loop has no batch to take a style from
     assert len(views) == 1 and views[0].reference.wall[0] > 0
 

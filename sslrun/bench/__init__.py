@@ -13,7 +13,7 @@ from sslrun.bench.images import recipe_images, stand_ins, style_rows, views_rows
 from sslrun.bench.rows import Row, as_json, caption, table
 from sslrun.bench.timing import Settings, one_thread
 from sslrun.bench.training import rule_rows, step_rows
-from sslrun.data import open_dataset
+from sslrun.data import Dataset, open_dataset
 from sslrun.data.images import ImageSet
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Recipe
@@ -45,9 +45,9 @@ class Subject:
     own: bool
 
 
-def subject(recipe: Recipe, data: Path | None, settings: Settings) -> Subject:
-    """The recipe with its own images if they are below the data folder `data`, else with stand-ins."""
-    opened = open_dataset(recipe.data, data or Path())
+def subject(recipe: Recipe, data: Dataset | None, settings: Settings) -> Subject:
+    """The recipe with its own images, `data`, if they are there, else with stand-ins."""
+    opened = data or open_dataset(recipe.data, Path())
     batch = max(settings.batch, settings.step_batch)
     return Subject(recipe, *recipe_images(opened, batch, own=data is not None))
 

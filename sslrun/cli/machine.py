@@ -48,7 +48,7 @@ def bench(
     place = choose_device(device or (plan.run.device if plan else "auto"))
     step_batch = batch or (32 if place.type == "cpu" else 128)  # minutes on a slow processor
     settings = benching.Settings(place, rounds=rounds, batch=batch or 128, step_batch=step_batch)
-    one = None if plan is None else benching.subject(plan, places(plan, None, data).data.root, settings)
+    one = None if plan is None else benching.subject(plan, places(plan, None, data).data, settings)
     images = "the recipe's own images" if one is not None and one.own else "stand-in images"
     rows = []
     if not as_json:
