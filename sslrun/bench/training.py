@@ -17,7 +17,6 @@ from sslrun.methods.noncontrastive import NonContrastive
 from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
 from sslrun.training.pretrain import Trainer, assemble
-from sslrun.views.pipeline import Views
 
 # All bars are for a full ResNet-18.
 ALONE_BAR = 0.95
@@ -37,7 +36,7 @@ class Steps:
         self.trainer: Trainer = assemble(recipe, build_encoder(recipe, images.channels), images, settings.device)
         self.batches = self._endless()
         self.iterations = (i % len(self.trainer.updates.rates) for i in count())
-        views = Views(recipe.views, channels=images.channels, stored=images.side, channels_last=training.channels_last)
+        views = self.trainer.views
         batch_NCHW = next(self.batches)
         self.ready = views(batch_NCHW, views.draw(len(batch_NCHW), recipe.seed, 0))
 

@@ -19,6 +19,7 @@ from sslrun.data.batches import Batches, choose_stream
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError, RunFailed
 from sslrun.evaluation.features import extract
+from sslrun.networks.layout import trained_channels_last
 from sslrun.networks.precision import mixed_precision
 from sslrun.recipe import schema
 from sslrun.recipe.schema import Recipe, Schedule, Udg
@@ -60,14 +61,14 @@ def finetune(
     loss becomes infinite or NaN.
     """
     seed, precision = stream_seed(recipe.seed, "finetune"), recipe.training.precision
-    channels_last = recipe.training.channels_last
     batches = _batches(labelled, options.batch_size, recipe, seed, device)
     passes = math.ceil(options.least_steps / batches.steps_per_epoch)  # over the labelled images, in one epoch
     schedule = Schedule(kind="cosine", warmup_epochs=min(1, options.epochs - 1))
     rates = learning_rates(schedule, passes * batches.steps_per_epoch, options.epochs)
-    views = _views(recipe, options.augment, labelled)
     network = nn.Sequential(deepcopy(encoder), _head(encoder, len(labelled.class_names), seed))
+    channels_last = trained_channels_last(recipe.training.channels_last, network, device)
     network.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    views = _views(recipe, options.augment, labelled, channels_last)
     optimizer = AdamW(network.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True)
     validation = replace(validation, images=validation.images.to(device))
 
@@ -120,14 +121,14 @@ def _labelled_batches(batches: Batches, images: ImageSet, passes: range) -> Iter
         yield from zip(batches.epoch(number), labels_N.split(batches.batch_size), strict=False)
 
 
-def _views(recipe: Recipe, augment: bool, images: ImageSet) -> Views:
+def _views(recipe: Recipe, augment: bool, images: ImageSet, channels_last: bool) -> Views:
     """The recipe's views with nothing but its crop and flip, or without these too."""
     own = recipe.views
     crop, flip = (own.crop, own.flip) if augment else (None, 0.0)
     section = schema.Views(
         size=own.size, crop=crop, flip=flip, jitter=None, greyscale=0.0, blur=None, normalize=own.normalize
     )
-    return Views(section, channels=images.channels, stored=images.side, channels_last=recipe.training.channels_last)
+    return Views(section, channels=images.channels, stored=images.side, channels_last=channels_last)
 
 
 def _head(encoder: nn.Module, classes: int, seed: int) -> nn.Linear:

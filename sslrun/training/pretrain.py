@@ -16,6 +16,7 @@ from sslrun.data.batches import Batches, choose_stream
 from sslrun.data.images import ImageSet
 from sslrun.errors import Interrupted
 from sslrun.methods import Method, build_method
+from sslrun.networks.layout import trained_channels_last
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint, save_encoder
@@ -78,14 +79,14 @@ def assemble(recipe: Recipe, encoder: nn.Module, images: ImageSet, device: torch
         stream=choose_stream(recipe.data.stream, images, device),
     )
     method = build_method(recipe, encoder, channels, batches.steps_per_epoch * training.epochs, device)
-    layout = torch.channels_last if training.channels_last else torch.contiguous_format
-    method.to(memory_format=layout)
+    channels_last = trained_channels_last(training.channels_last, method, device)
+    method.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     rates = learning_rates(recipe.optimizer.schedule, batches.steps_per_epoch, training.epochs)
     views: MakesViews
     if recipe.views.noise is not None:
         views = NoiseViews(recipe.views.noise, channels, recipe.views.count)
     else:
-        views = Views(recipe.views, channels=channels, stored=images.side, channels_last=training.channels_last)
+        views = Views(recipe.views, channels=channels, stored=images.side, channels_last=channels_last)
     return Trainer(method, Updates(method, recipe.optimizer, rates, device), batches, views, recipe.seed)
 
 
