@@ -22,7 +22,7 @@ from sslrun.report.table import NONE
 from sslrun.runs.cells import BASELINES, SECONDS, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import CellRecord, GridRecord, grid_records
-from sslrun.runs.status import cell_state
+from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers, load_runs
 
 _JUDGED_ALIKE = {f"evaluation.{name}" for name in ("every", "kept", "baselines")}
@@ -77,19 +77,12 @@ class Results:
 
     def axis(self, name: str) -> str:
         """The axis that a user means: its name, or a part of it that only it has. Raises `InputError`."""
-        found = [axis for axis in self.axes if name == axis] or [
-            axis for axis in self.axes if name in axis.split(".") or name in self._path(axis).split(".")
-        ]
-        return one_of(name, found, self.axes, "axis")
+        paths = {axis: [*axis.split("."), *self.runs.attrs["paths"].get(axis, "").split(".")] for axis in self.axes}
+        return one_of(name, self.axes, "axis", [axis for axis, parts in paths.items() if name in parts])
 
     def label(self, axis: str, text: str) -> str:
         """The label of `axis` that a user means. Raises `InputError`."""
-        return one_of(
-            text, [label for label in self.order[axis] if label == text], self.order[axis], f"label of {axis}"
-        )
-
-    def _path(self, axis: str) -> str:
-        return str(self.runs.attrs["paths"].get(axis, axis))
+        return one_of(text, self.order[axis], f"label of {axis}")
 
 
 def collect(folder: Path, grid: str | None = None) -> Results:
@@ -102,7 +95,7 @@ def collect(folder: Path, grid: str | None = None) -> Results:
     if grid is None and len(grids) != 1:
         notes = [f"several grids were run here ({', '.join(grids)}): --grid chooses one"] if grids else []
         return _by_recipe(folder, runs, notes)
-    name = one_of(grid, [name for name in grids if name == grid], list(grids), "grid") if grid else next(iter(grids))
+    name = one_of(grid, list(grids), "grid") if grid else next(iter(grids))
     return _by_grid(folder, runs, grids[name])
 
 
@@ -116,7 +109,7 @@ def _by_grid(folder: Path, runs: pd.DataFrame, grid: GridRecord) -> Results:
     # Where the grid says how to evaluate, a cell has the numbers of its own evaluations and no other cell's.
     own = [_own_numbers(run, cell) for run, cell in zip(folders, grid.cells, strict=True)]
     judged = list(dict.fromkeys(number for each in own for number in each))
-    states = [cell_state(run, cell.asked) for run, cell in zip(folders, grid.cells, strict=True)]
+    states = [state_of(run, cell.asked) for run, cell in zip(folders, grid.cells, strict=True)]
     ours = {str(number): _series([each.get(number) for each in own]) for number in judged} | {
         "identity": [cell.identity for cell in grid.cells],
         "seed": [cell.seed for cell in grid.cells],
@@ -233,8 +226,12 @@ def _number_or_text(label: str) -> tuple[int, float, str]:
         return (0 if label == NONE else 2, 0.0, label)
 
 
-def one_of(text: str, found: Sequence[str], allowed: Sequence[str], what: str) -> str:
-    """The only entry of `found`, which is what `text` might mean. Raises `InputError` with what there is instead."""
+def one_of(text: str, allowed: Sequence[str], what: str, found: Sequence[str] = ()) -> str:
+    """`text` if it is allowed, else the only entry of `found`, what it might mean. Raises `InputError` with what there
+    is instead.
+    """
+    if text in allowed:
+        return text
     if len(found) == 1:
         return found[0]
     near = get_close_matches(text, allowed, n=1)

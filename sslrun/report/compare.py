@@ -5,12 +5,12 @@ Reads the two folders; `sslrun compare A B`. Why two recipes are, or are not, on
 
 from typing import Any
 
-from sslrun.errors import InputError
 from sslrun.recipe import read_recipe
 from sslrun.recipe.explain import MEANINGS, explain, value_text
 from sslrun.report.table import NONE, Cell, Table
 from sslrun.runs.cells import SECONDS
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers
 
 _SIGNALS = ("loss", "std", "rank", "alignment", "asymmetry", "commutator")
@@ -38,13 +38,10 @@ def compare(a: RunFolder, b: RunFolder) -> list[Table]:
 
 def _outcome(folder: RunFolder) -> dict[str, Any]:
     status = folder.status
-    try:
-        last = folder.history.last() or {}
-    except ValueError as error:
-        raise InputError(f"damaged: {error}", where=str(folder.history.path)) from error
+    last = folder.history.last() or {}
     numbers = evaluation_numbers(folder.evaluations(), read_recipe(folder.recipe).evaluation.model_dump(mode="json"))
     return {
-        "status": status.state,
+        "status": state_of(folder).value,
         "verdict": status.verdict or "none yet",
         "epoch": status.epoch,
         **{name: last[name] for name in _SIGNALS if last.get(name) is not None},

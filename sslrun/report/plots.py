@@ -22,6 +22,7 @@ from sslrun.recipe.schema import Collapse
 from sslrun.runs.cells import Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.history import series
+from sslrun.runs.status import state_of
 
 Rows = Sequence[dict[str, Any]]
 Panel = Callable[[Figure, Axes, Rows], None]
@@ -116,7 +117,7 @@ def _title(folder: RunFolder) -> str:
         return folder.path.name
     where = f"epoch {status.epoch} of {status.epochs}" if status.epochs else f"epoch {status.epoch}"
     state = {"complete": "complete collapse", "dimensional": "dimensional collapse"}.get(
-        status.verdict or "", status.verdict or status.state
+        status.verdict or "", status.verdict or state_of(folder).value
     )
     return f"{folder.path.name}   {state}, {where}"
 

@@ -48,7 +48,7 @@ def check_metrics(results: Results, names: Sequence[str]) -> list[str]:
     given = {*Recipe.model_fields, "verdict", "epoch", "step"}
     signals = [name for name in map(str, results.runs) if name.partition(".")[0] not in given]
     allowed = [name for name in signals if _numeric(results.runs[name])]
-    return [one_of(name, [column for column in allowed if column == name], allowed, "metric") for name in names]
+    return [one_of(name, allowed, "metric") for name in names]
 
 
 def _numeric(column: pd.Series) -> bool:

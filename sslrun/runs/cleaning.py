@@ -6,6 +6,7 @@ A run that a live process holds is never listed, nor removed if it is taken afte
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,10 +70,7 @@ def remove(listed: Sequence[Removal]) -> list[Path]:
     left = []
     for one in listed:
         try:
-            if one.run is None:
-                _delete(one.path)
-                continue
-            with hold(one.run):
+            with hold(one.run) if one.run is not None else nullcontext():
                 _delete(one.path)
         except RunHeld:
             left.append(one.path)

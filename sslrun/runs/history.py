@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sslrun.errors import RunFailed
+from sslrun.errors import InputError, RunFailed
 from sslrun.files import write_text
 
 Row = dict[str, Any]
@@ -52,7 +52,7 @@ class History:
         return rows
 
     def last(self) -> Row | None:
-        """The last whole row, read from the end of the file; none without one. Raises `ValueError` if damaged."""
+        """The last whole row, read from the end of the file; none without one. Raises `InputError` if damaged."""
         try:
             with self.path.open("rb") as file:
                 size, tail = file.seek(0, os.SEEK_END), _TAIL
@@ -64,11 +64,16 @@ class History:
                     tail *= 8
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise InputError(f"can't be read: {error.strerror or error}", where=str(self.path)) from error
         if len(lines) < 2:
             return None
-        row = json.loads(lines[-2])
-        if not isinstance(row, dict):
-            raise ValueError(f"{self.path}: the last row is not a row: {row!r}")
+        try:
+            row = json.loads(lines[-2])
+            if not isinstance(row, dict):
+                raise ValueError(f"the last row is not a row: {row!r}")
+        except ValueError as error:
+            raise InputError(f"damaged: {error}", where=str(self.path)) from error
         return row
 
     def truncate_after(self, epoch: int) -> None:

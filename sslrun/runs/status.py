@@ -45,13 +45,10 @@ class Snapshot:
 
 
 def snapshot(folder: RunFolder) -> Snapshot:
-    """Read it. Raises `InputError` for a folder without a readable status."""
+    """Read it. Raises `InputError` for a folder without a readable status or history."""
     status, held_by = folder.status, holder(folder)
     held = held_by is not None
-    try:
-        row = folder.history.last() or {}
-    except ValueError as error:
-        raise InputError(f"damaged: {error}", where=str(folder.history.path)) from error
+    row = folder.history.last() or {}
     epoch = row.get("epoch", 0)
     pace = row["seconds"] / epoch if epoch and row.get("seconds") else None
     return Snapshot(
@@ -67,9 +64,9 @@ def snapshot(folder: RunFolder) -> Snapshot:
     )
 
 
-def cell_state(folder: RunFolder | None, evaluations: Iterable[tuple[CellName, str]]) -> State:
-    """The state of what asks a run (none if it has no folder) for these `evaluations` (names and identities): a
-    finished run that lacks one is not done. Raises `InputError` for a folder without a readable status.
+def state_of(folder: RunFolder | None, evaluations: Iterable[tuple[CellName, str]] = ()) -> State:
+    """The state of a run (none if it has no folder), or of a cell that asks it for `evaluations` (names and
+    identities): a finished run that lacks one is not done. Raises `InputError` without a readable status.
     """
     if folder is None:
         return State.MISSING
@@ -128,7 +125,7 @@ def overview(results: Path) -> Overview:
         except OSError as error:
             found.left_out.append((str(folder.path), str(error)))
     for name, grid in grid_records(results, found.left_out).items():
-        found.grids[name] = _counts(cell_state(folders.get(cell.identity), cell.asked) for cell in grid.cells)
+        found.grids[name] = _counts(state_of(folders.get(cell.identity), cell.asked) for cell in grid.cells)
         for cell in grid.cells:
             if cell.identity in folders:
                 found.labels.setdefault(folders[cell.identity].path.name, str(cell))

@@ -78,8 +78,8 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
     signals: Columns = {}
     try:
         signals = _flat(folder.history.last() or {})
-    except (OSError, ValueError) as error:
-        left_out.append((str(folder.history.path), f"damaged: {error}"))
+    except InputError as error:
+        left_out.append((str(folder.history.path), error.what))
     found = evaluation_numbers(folder.evaluations(left_out), recipe.get("evaluation") or {})
     numbers.update((str(number), number) for number in found)
     return state, _flat(recipe), signals, {str(number): value for number, value in found.items()}

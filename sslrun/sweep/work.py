@@ -18,7 +18,7 @@ from sslrun.recipe.schema import Recipe
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import CellRecord, GridRecord, State
-from sslrun.runs.status import cell_state
+from sslrun.runs.status import state_of
 
 Known = dict[tuple[str, str | None], tuple[Dataset, str | None]]
 """The data set and the weights' digest of recipes, by data section and file of weights."""
@@ -50,7 +50,7 @@ class Job:
 
     def state(self, folder: RunFolder | None) -> State:
         """What the run's folder says of it. Raises `InputError` if that has no readable status."""
-        return cell_state(folder, ((name, identity) for identity, name in self.evaluations.items()))
+        return state_of(folder, ((name, identity) for identity, name in self.evaluations.items()))
 
     def __str__(self) -> str:
         """Its labels: those of its first cell, and what other cells have in their place."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sslrun.errors import RunFailed
+from sslrun.errors import InputError, RunFailed
 from sslrun.runs.history import History
 
 values = st.recursive(
@@ -98,3 +98,11 @@ def test_a_row_needs_its_epoch_and_plain_values(tmp_path: Path) -> None:
         history.append({"epoch": 1, "loss": object()})
     assert not history.path.exists()
     assert json.dumps(history.read()) == "[]"
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[1]", "7"])
+def test_a_last_line_that_is_no_row_is_named_with_its_file(text: str, tmp_path: Path) -> None:
+    history = History(tmp_path / "history.jsonl")
+    history.path.write_text(f'{{"epoch": 0}}\n{text}\n')
+    with pytest.raises(InputError, match=r"history\.jsonl: damaged: "):
+        history.last()

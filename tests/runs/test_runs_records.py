@@ -26,7 +26,7 @@ from sslrun.runs.records import (
     read,
     state_now,
 )
-from sslrun.runs.status import cell_state, overview, snapshot
+from sslrun.runs.status import overview, snapshot, state_of
 
 RUN = RunRecord("ab" * 32, {"name": "quick", "views": None, "optimizer": {"lr": 1e-4}})
 STATUS = Status(State.COLLAPSED, created="2026-01-01T00:00:00Z", seconds=3.5, evidence={"std": 0.01, "rank": None})
@@ -143,15 +143,15 @@ def test_a_finished_run_that_is_held_runs_for_whoever_waits_for_its_evaluations(
     folder.write_status(replace(STATUS, state=State.DONE))
     asked = GRID.cells[0].asked
     GRID.write(tmp_path)
-    assert cell_state(None, asked) == State.MISSING
-    assert (cell_state(folder, []), cell_state(folder, asked)) == (State.DONE, State.INTERRUPTED)
+    assert state_of(None, asked) == State.MISSING
+    assert (state_of(folder, []), state_of(folder, asked)) == (State.DONE, State.INTERRUPTED)
     assert folder.lacking(asked) == [CellName("knn", 100)]
     with hold(folder):
-        assert (cell_state(folder, []), cell_state(folder, asked)) == (State.DONE, State.RUNNING)
+        assert (state_of(folder, []), state_of(folder, asked)) == (State.DONE, State.RUNNING)
         assert snapshot(folder).state == State.RUNNING
         assert overview(tmp_path).grids == {GRID.grid: {"running": 1}}
     folder.write_evaluation(KNN)
-    assert cell_state(folder, asked) == snapshot(folder).state == State.DONE
+    assert state_of(folder, asked) == snapshot(folder).state == State.DONE
     assert folder.lacking(asked) == []
 
 
