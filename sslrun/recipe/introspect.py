@@ -34,6 +34,17 @@ def chosen(annotation: Any, values: Any) -> type[Section] | None:
     return next((section for section in found if kind in kinds(section)), None)
 
 
+def current(section: type[Section], values: Any) -> Any:
+    """`values` without the options that the section, or one below it, had once and that are at their defaults."""
+    if not isinstance(values, dict):
+        return values
+    kept = {name: value for name, value in values.items() if name not in section.GONE or value != section.GONE[name]}
+    for name, field in section.model_fields.items():
+        if name in kept and (inner := chosen(field.annotation, kept[name])):
+            kept[name] = current(inner, kept[name])
+    return kept
+
+
 def follow(root: type[Section], loc: Sequence[str | int]) -> tuple[KeyPath, FieldInfo]:
     """Pydantic's location without the kinds that it puts between the keys, and the field that it ends in."""
     path: list[str | int] = []

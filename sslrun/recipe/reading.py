@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from sslrun.errors import RecipeError
 from sslrun.recipe.combining import combine, override
 from sslrun.recipe.document import Document, parse
+from sslrun.recipe.introspect import current
 from sslrun.recipe.messages import nearest, recipe_error, refuse
 from sslrun.recipe.plugins import NAME as PLUGIN
 from sslrun.recipe.plugins import PluginMissing, load_all
@@ -66,7 +67,7 @@ def with_plugins(document: Document, folders: Sequence[Path], more: Iterable[str
 def check(model: type[AnySection], document: Document) -> AnySection:
     """The section that `document` describes. Raises `RecipeError` with all its mistakes (the first five)."""
     try:
-        return model.model_validate_json(json.dumps(document.values))
+        return model.model_validate_json(json.dumps(current(model, document.values)))
     except ValidationError as error:
         raise recipe_error(error, model, document) from None
 

@@ -17,7 +17,7 @@ from sslrun.views.blur import gaussian_blur
 from sslrun.views.colour import greyscale, jitter, normalize, solarize
 from sslrun.views.draws import cache_sized, on_device
 from sslrun.views.geometry import crop_filters, resample, resized_crop, whole_images
-from sslrun.views.style import StyleDraws, apply_style
+from sslrun.views.style import StyleDraws, standardize
 from sslrun.views.view_draws import ViewDraws, draw_view
 
 
@@ -71,7 +71,7 @@ class Views:
         style = self.recipe.style
         if style.kind == "none":
             return x_NCSS
-        return apply_style(x_NCSS, draws, style.window, style.clamp, style.keep_flat)
+        return standardize(x_NCSS, draws.ratio, draws.reference, style.window, style.clamp)
 
     def _view(self, images_NCHW: Tensor, draws: ViewDraws) -> Tensor:
         device, shape = images_NCHW.device, (len(images_NCHW), self.channels, draws.size, draws.size)

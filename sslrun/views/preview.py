@@ -56,8 +56,7 @@ def _style_groups(
 
     def draw(kind: Literal["fa", "bss"], view: int) -> StyleDraws:
         generator = torch.Generator().manual_seed(stream_seed(seed, "style", 0, view))
-        one_ratio = style.kind == kind == "fa" and style.one_ratio
-        return draw_style(kind, n, style.ratio, 1.0, generator, one_ratio=one_ratio)
+        return draw_style(kind, n, style.ratio, 1.0, generator)
 
     each, one = draw("fa", 0), draw("bss", 0)
     others = (draw("bss", view) for view in range(1, 100))

@@ -17,7 +17,6 @@ from sslrun.errors import InputError
 from sslrun.views.draws import Draws, cache_sized, chosen, on_device, uniform
 from sslrun.views.spectrum import Window, WindowKind, spectrum_for, window_of, window_weights
 
-FLAT = 1e-4  # a channel whose values span less has no phase to keep but rounding noise
 TINY = 1e-18  # far below the rounding of any bin, and its square is still a float32
 
 
@@ -42,25 +41,17 @@ def draw_style(
     ratio: tuple[float, float],
     probability: float,
     generator: torch.Generator,
-    one_ratio: bool = False,
 ) -> StyleDraws:
     """Draw the style of one view of `n` images: reference uniform over the batch, ratio uniform in its bounds.
 
-    BSS draws once a view, FA once an image, with `one_ratio` all but the ratio; a style is applied with `probability`.
+    BSS draws once a view, FA once an image; a style is applied with `probability`.
     """
     count = 1 if kind == "bss" else n
     reference_N = torch.randint(n, (count,), generator=generator)
-    ratio_N = uniform((1 if one_ratio else count,), ratio, generator) * chosen(count, probability, generator)
+    ratio_N = uniform((count,), ratio, generator) * chosen(count, probability, generator)
     if kind == "fa":
         return StyleDraws(reference_N, ratio_N)
     return StyleDraws(int(reference_N), float(ratio_N))
-
-
-def apply_style(
-    images_NCHW: Tensor, draws: StyleDraws, window: WindowKind = "half", clamp: bool = True, keep_flat: bool = False
-) -> Tensor:
-    """`standardize` as drawn."""
-    return standardize(images_NCHW, draws.ratio, draws.reference, window, clamp, keep_flat)
 
 
 def standardize(
@@ -69,14 +60,13 @@ def standardize(
     reference: int | Sequence[int] | Tensor,
     window: WindowKind = "half",
     clamp: bool = True,
-    keep_flat: bool = False,
 ) -> Tensor:
     """Give images the low-frequency amplitudes of images of the same batch (arXiv 2303.06088, Algorithm 1).
 
     `reference` is the index of the image whose amplitudes all take (BSS), or one index an image (FA). `ratio` is the
     area of the replaced rectangle relative to the spectrum's, one for all or one an image; 0 or less replaces nothing.
-    `clamp` cuts the result to [0, 1]; `keep_flat` leaves images with a constant channel as they are. Channels are
-    transformed apart, with the same reference and ratio. Ratios and references are host values.
+    `clamp` cuts the result to [0, 1]. Channels are transformed apart, with the same reference and ratio. Ratios and
+    references are host values.
 
     Returns a new contiguous tensor of the same dtype, without gradient. Computes in float32 (float64 for float64).
     Raises `InputError` for images that are not floating-point (N, C, H, W), references outside the batch, ratios
@@ -87,8 +77,8 @@ def standardize(
     _check(images_NCHW, ratios, references)
     windows = [_window(images_NCHW, ratio, window) for ratio in ratios]
     if len(references) == 1:
-        return _replace(images_NCHW, windows, _amplitude(images_NCHW[references[0]]), clamp, keep_flat)
-    return _replace(images_NCHW, windows, torch.tensor(references), clamp, keep_flat)
+        return _replace(images_NCHW, windows, _amplitude(images_NCHW[references[0]]), clamp)
+    return _replace(images_NCHW, windows, torch.tensor(references), clamp)
 
 
 def standardize_textbook(
@@ -107,14 +97,12 @@ def standardize_textbook(
     return out_NCHW.clamp(0, 1) if clamp else out_NCHW
 
 
-def _replace(images_NCHW: Tensor, windows: list[Window], source: Tensor, clamp: bool, keep_flat: bool) -> Tensor:
+def _replace(images_NCHW: Tensor, windows: list[Window], source: Tensor, clamp: bool) -> Tensor:
     """Replace amplitudes by `source`: one image's (C, H, K), or those of the partners with these indices (N,)."""
     n, channels, height, width = images_NCHW.shape
     size, device = (height, width), images_NCHW.device
     if not any(rows and columns for rows, columns in windows):
         plain_NCHW = images_NCHW.detach().clone(memory_format=torch.contiguous_format)
-        if clamp and keep_flat:
-            return torch.where(_flat(_working(plain_NCHW)), plain_NCHW, plain_NCHW.clamp(0, 1))
         return plain_NCHW.clamp_(0, 1) if clamp else plain_NCHW
     out_NCHW = torch.empty(images_NCHW.shape, dtype=_working_dtype(images_NCHW), device=device)
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
@@ -132,8 +120,6 @@ def _replace(images_NCHW: Tensor, windows: list[Window], source: Tensor, clamp: 
             spectrum.inverse(x_NCHW, bins, ratio, weights if len(windows) == 1 else weights[part], out_part)
             if clamp:
                 out_part.clamp_(0, 1)
-            if keep_flat:
-                torch.where(_flat(x_NCHW), x_NCHW, out_part, out=out_part)
     return out_NCHW.to(images_NCHW.dtype)
 
 
@@ -146,11 +132,6 @@ def _amplitude(image_CHW: Tensor) -> Tensor:
     with torch.no_grad():
         amplitude_CHK: Tensor = torch.fft.rfft2(_working(image_CHW)).abs()
     return amplitude_CHK
-
-
-def _flat(x_NCHW: Tensor) -> Tensor:
-    spread_NC = x_NCHW.amax(dim=(2, 3)) - x_NCHW.amin(dim=(2, 3))
-    return (spread_NC < FLAT).any(dim=1)[:, None, None, None]
 
 
 def _working_dtype(images: Tensor) -> torch.dtype:

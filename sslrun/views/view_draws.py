@@ -4,7 +4,7 @@ So switching one family on, or drawing it once for all images, changes nothing i
 own draws stand in `geometry`, `style`, `colour` and `blur`; `pipeline.py` applies them all to images.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -75,11 +75,4 @@ def _draw_style(style: schema.Style, n: int, seed: int, step: int, view: int) ->
     if style.kind == "none":
         return None
     generator = torch.Generator().manual_seed(stream_seed(seed, "style", step, view))
-    if style.kind == "fa":
-        return draw_style("fa", n, style.ratio, style.probability, generator, one_ratio=style.one_ratio)
-    drawn = draw_style("bss", n, style.ratio, style.probability, generator)
-    if not style.distinct:
-        return drawn
-    # All views of a step read the same order of the images, each at its own place.
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(stream_seed(seed, "style.order", step)))
-    return replace(drawn, reference=int(order[view % n]))
+    return draw_style(style.kind, n, style.ratio, style.probability, generator)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from sslrun.errors import InputError
+from sslrun.errors import InputError, RecipeError
+from sslrun.recipe import read_recipe
 from sslrun.recipe.schema.style import BatchStyle, Style
 from sslrun.views import draws, spectrum
 from sslrun.views.spectrum import HalfPlane, LowBins, WindowKind, spectrum_for, window_of
 from sslrun.views.style import (
-    apply_style,
     draw_style,
     standardize,
     standardize_textbook,
@@ -139,12 +139,6 @@ def test_ratio_zero_is_the_identity_in_new_memory() -> None:
     beyond = 2 * x
     assert torch.equal(standardize(beyond, 0.0, 1), beyond.clamp(0, 1))
     assert torch.equal(standardize(beyond, 0.0, 1, clamp=False), beyond)
-    beyond[2, 1] = 1.5
-    kept = standardize(beyond, 0.0, 1, keep_flat=True)
-    assert torch.equal(kept[2], beyond[2])
-    others = [0, 1, 3, 4]
-    assert torch.equal(kept[others], beyond[others].clamp(0, 1))
-    assert torch.equal(standardize(beyond, 0.0, 1, clamp=False, keep_flat=True), beyond)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -274,7 +268,7 @@ def test_cuda_equals_cpu_without_waiting(ratio: float) -> None:
         standardize(on_cuda, some_ratio, reference)  # makes the plans and the windows
         torch.cuda.set_sync_debug_mode("error")
         try:
-            styled = standardize(on_cuda, some_ratio, reference, keep_flat=True)
+            styled = standardize(on_cuda, some_ratio, reference)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         assert largest(styled.cpu() - standardize(x, some_ratio, reference)) < 2e-5
@@ -301,16 +295,12 @@ def test_partners_are_each_their_own_batch_style(
     assert largest(standardize(x, ratios, torch.arange(40), window) - x) < EXACT
 
 
-def test_flat_images_are_finite_and_kept_on_request(both_ways: None) -> None:
+def test_flat_images_are_finite(both_ways: None) -> None:
     for value in (0.0, 0.3, 1.0):
         x = pictures().float()
         x[1] = value
         for reference in (1, 2, [2, 0, 1, 1, 4]):
             assert standardize(x, 0.1, reference).isfinite().all()
-        kept = standardize(x, 0.1, 2, keep_flat=True)
-        assert torch.equal(kept[1], x[1])
-        others = [0, 2, 3, 4]
-        assert torch.equal(kept[others], standardize(x, 0.1, 2)[others])
         # A flat reference leaves nothing of the low frequencies but their mean.
         low = torch.fft.fft2(standardize(x, 0.1, 1, clamp=False)).abs()[..., share((24, 17), 0.1, "half").bool()]
         assert largest(low[..., 1:]) < 1e-2 and largest(low[..., 0] - value * 24 * 17) < 1e-2
@@ -395,22 +385,21 @@ def test_probability_changes_nothing_else_that_is_drawn() -> None:
         assert never.ratio == 0 and 0.1 <= sure.ratio <= 0.3
 
 
-def test_drawn_styles_are_applied() -> None:
-    x = pictures(8)
-    for kind in ("fa", "bss"):
-        drawn = draw_style(kind, 8, (0.02, 1.0), 1.0, generator(5))
-        styled = apply_style(x, drawn, "area", clamp=False)
-        assert torch.equal(styled, standardize(x, drawn.ratio, drawn.reference, "area", clamp=False))
-
-
 def test_the_recipe_section() -> None:
     adapter: TypeAdapter[Style] = TypeAdapter(Annotated[Style, "as a field"])
     assert adapter.validate_json('{"kind": "none"}').kind == "none"
     assert adapter.validate_json('{"kind": "fa", "ratio": [0, 0.02], "window": "area"}').kind == "fa"
-    style = adapter.validate_json('{"kind": "bss", "sync": "local"}')
-    assert isinstance(style, BatchStyle) and style.ratio == (0.02, 1.0) and style.clamp and not style.keep_flat
+    style = adapter.validate_json('{"kind": "bss"}')
+    assert isinstance(style, BatchStyle) and style.ratio == (0.02, 1.0) and style.clamp
     for wrong in ('"ratio": [0.5, 0.1]', '"ratio": [-0.1, 1]', '"ratio": [0, 1.5]', '"probability": 2', '"windov": 1'):
         with pytest.raises(ValidationError):
             adapter.validate_json('{"kind": "bss", ' + wrong + "}")
     with pytest.raises(ValidationError):
-        adapter.validate_json('{"kind": "fa", "sync": "local"}')
+        adapter.validate_json('{"kind": "fa", "one_ratio": true}')
+
+
+def test_kept_recipes_with_options_that_are_gone_are_still_read() -> None:
+    style = "views.style={kind: bss, keep_flat: %s, distinct: false, sync: local}"
+    assert read_recipe("quickstart", [style % "false"]) == read_recipe("quickstart", ["views.style={kind: bss}"])
+    with pytest.raises(RecipeError, match="keep_flat: no such option"):
+        read_recipe("quickstart", [style % "true"])

@@ -5,7 +5,7 @@ A family is a class directly below `Kind` (`Method`, `Predictor`, `Data`, ...). 
 section that has been defined below it, from inside the package or from a plug-in (`sslrun.recipe.plugins`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args
 
@@ -27,6 +27,8 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=False
     )
+    GONE: ClassVar[Mapping[str, Any]] = {}
+    """Options that there were once, with their defaults: kept runs write them out, and readers pass them over."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -4,7 +4,8 @@ How often, how much and where in the pipeline the paper applies its styles is no
 ours, and no result under them is a reproduction. `sslrun/views/style.py` computes them.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -28,6 +29,8 @@ class NoStyle(Section):
 class FourierOptions(Section):
     """What FA and BSS share."""
 
+    GONE: ClassVar[Mapping[str, object]] = {"keep_flat": False, "one_ratio": False, "distinct": False, "sync": "local"}
+
     ratio: tuple[AreaRatio, AreaRatio] = option(
         (0.02, 1.0),
         "Bounds of the area of the replaced rectangle relative to the spectrum's, drawn uniformly; 0 replaces "
@@ -46,11 +49,6 @@ class FourierOptions(Section):
         True,
         "Cut the styled images to [0, 1]; otherwise values outside go on to the colours. Whether the paper does is "
         "not known to us.",
-    )
-    keep_flat: bool = option(
-        False,
-        "Leave images with a constant channel as they are; they have no phases but rounding noise, so that a style "
-        "makes an arbitrary texture of them.",
     )
 
     @field_validator("ratio")
@@ -72,19 +70,12 @@ class FourierStyle(FourierOptions):
     """FA: each image takes the low-frequency amplitudes of another image of the batch, drawn on its own."""
 
     kind: Literal["fa"] = option(description="A style of its own for each image.")
-    one_ratio: bool = option(False, "Draw one ratio for all images of a view, as BSS does, instead of one an image.")
 
 
 class BatchStyle(FourierOptions):
     """BSS: all images of a view take the low-frequency amplitudes of one of them, drawn for each view."""
 
     kind: Literal["bss"] = option(description="One style for all images of a view.")
-    distinct: bool = option(
-        False,
-        "Never let two views of a batch take the style of the same image (unless it has fewer images than views). "
-        "Whether the paper does is not known to us.",
-    )
-    sync: Literal["local"] = option("local", "The style is one of the batch of the process that trains.")
 
 
 Style = Annotated[NoStyle | FourierStyle | BatchStyle, Field(discriminator="kind")]
