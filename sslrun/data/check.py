@@ -9,7 +9,6 @@ import numpy as np
 
 from sslrun.data import cache
 from sslrun.data.dataset import Dataset
-from sslrun.data.listing import Labels, Listing
 from sslrun.errors import DataError
 
 
@@ -72,7 +71,8 @@ def check(dataset: Dataset) -> DataReport:
             continue
         report.counts[split] = len(index)
         report.class_names, report.shape = listing.class_names, dataset.shape
-        for name, count in zip(listing.domain_names, _counted(listing, index), strict=True):
+        for domain, name in enumerate(listing.domain_names):
+            count = 0 if listing.domains is None else int((listing.domains[index] == domain).sum())
             report.domain_counts.setdefault(name, {}).update({split: count} if count else {})
         if dataset.cached:
             size = len(index) * int(np.prod(dataset.shape))
@@ -82,10 +82,3 @@ def check(dataset: Dataset) -> DataReport:
     if len(missing) > 1:
         report.problems.append(f"missing in all: {', '.join(missing)}")
     return report
-
-
-def _counted(listing: Listing, index: Labels) -> list[int]:
-    """How many of the images at `index` are of each domain."""
-    domains = np.zeros(0, dtype=np.int64) if listing.domains is None else listing.domains[index]
-    counts: list[int] = np.bincount(domains, minlength=len(listing.domain_names)).tolist()
-    return counts

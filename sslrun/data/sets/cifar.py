@@ -21,41 +21,40 @@ from sslrun.recipe.schema import Cifar
 
 @dataclass(frozen=True)
 class Layout:
-    """Names, keys and published md5 sums of one of the two sets."""
+    """Names and keys of one of the two sets, and the published md5 sum of each file; `test` and `meta` are two of them,
+    the others are for training."""
 
     folder: str
-    train: dict[str, str]
-    test: dict[str, str]
-    meta: dict[str, str]
+    test: str
+    meta: str
     labels: str
     names: str
     classes: int
+    md5: dict[str, str]
 
 
 LAYOUTS = {
     "cifar10": Layout(
         "cifar-10-batches-py",
+        *("test_batch", "batches.meta", "labels", "label_names", 10),
         {
             "data_batch_1": "c99cafc152244af753f735de768cd75f",
             "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
             "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
             "data_batch_4": "634d18415352ddfa80567beed471001a",
             "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+            "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
         },
-        {"test_batch": "40351d587109b95175f43aff81a1287e"},
-        {"batches.meta": "5ff9c542aee3614f3951f8cda6e48888"},
-        "labels",
-        "label_names",
-        10,
     ),
     "cifar100": Layout(
         "cifar-100-python",
-        {"train": "16019d7e3df5f24257cddd939b257f8d"},
-        {"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
-        {"meta": "7973b15100ade9c7d40fb424638fde48"},
-        "fine_labels",
-        "fine_label_names",
-        100,
+        *("test", "meta", "fine_labels", "fine_label_names", 100),
+        {
+            "train": "16019d7e3df5f24257cddd939b257f8d",
+            "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+            "meta": "7973b15100ade9c7d40fb424638fde48",
+        },
     ),
 }
 
@@ -71,28 +70,25 @@ class CifarSet(PublishedSet):
         super().__init__(section, root, fingerprint)
         self._layout = LAYOUTS[section.kind]
         self.folder, self.title = self._layout.folder, section.words()
-        self.layout = f"{self.folder}/ with {', '.join(path.name for path in self.files)}"
+        self.layout = f"{self.folder}/ with {', '.join(self._layout.md5)}"
 
     @property
     def files(self) -> list[Path]:
-        layout = self._layout
-        return [self.root / layout.folder / name for name in (*layout.train, *layout.test, *layout.meta)]
+        return [self.root / self.folder / name for name in self._layout.md5]
 
     def listing(self, split: Split) -> Listing:
         """Raises `DataError` for a file that is missing or foreign."""
         self.require_files()
         layout = self._layout
-        [(meta_name, _)] = layout.meta.items()
-        names = self._content(meta_name, layout.meta).get(layout.names)
+        meta_path, meta = self._content(layout.meta)
+        names = meta.get(layout.names)
         if not isinstance(names, list) or len(names) != layout.classes:
-            path = self.root / layout.folder / meta_name
-            raise _foreign(path, f"expected '{layout.names}', {layout.classes} names")
+            raise _foreign(meta_path, f"expected '{layout.names}', {layout.classes} names")
 
         images, labels = [], []
-        batches = layout.test if split == "test" else layout.train
-        for name in batches:
-            path = self.root / layout.folder / name
-            batch = self._content(name, batches)
+        train = [name for name in layout.md5 if name not in (layout.test, layout.meta)]
+        for name in [layout.test] if split == "test" else train:
+            path, batch = self._content(name)
             pixels, numbers = batch.get("data"), batch.get(layout.labels)
             if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (3 * 32 * 32,):
                 raise _foreign(path, "expected 'data', bytes of N rows of 3,072")
@@ -103,8 +99,9 @@ class CifarSet(PublishedSet):
             labels.append(np.array(numbers, dtype=np.int64))
         return in_memory(np.concatenate(images), np.concatenate(labels), tuple(map(str, names)))
 
-    def _content(self, name: str, digests: dict[str, str]) -> dict[str, Any]:
-        return unpickle(self.root / self.folder / name, digests[name] if self.section.verify else None)
+    def _content(self, name: str) -> tuple[Path, dict[str, Any]]:
+        path = self.root / self.folder / name
+        return path, unpickle(path, self._layout.md5[name] if self.section.verify else None)
 
 
 def _are_labels(numbers: Any, count: int, classes: int) -> bool:
@@ -154,24 +151,21 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+_KNOWN = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _latin1,
+    # NumPy keeps these two private and moves them; its own pickling names them.
+    ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
+    ("numpy.core.numeric", "_frombuffer"): np.zeros(1).__reduce_ex__(5)[0],
+}
+
+
 class _Unpickler(pickle.Unpickler):
     """Knows how arrays are rebuilt, under their NumPy 1 and NumPy 2 names, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("numpy", "ndarray"):
-            return np.ndarray
-        if (module, name) == ("numpy", "dtype"):
-            return np.dtype
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1
-        old_module = module.replace("numpy._core.", "numpy.core.", 1)
-        if (old_module, name) == ("numpy.core.multiarray", "_reconstruct"):
-            return _RECONSTRUCT
-        if (old_module, name) == ("numpy.core.numeric", "_frombuffer"):
-            return _FROMBUFFER
-        raise _Refused(f"{module}.{name}")
-
-
-# NumPy keeps these two private and moves them; its own pickling names them.
-_RECONSTRUCT = np.zeros(0).__reduce__()[0]
-_FROMBUFFER = np.zeros(1).__reduce_ex__(5)[0]
+        known = _KNOWN.get((module.replace("numpy._core.", "numpy.core.", 1), name))
+        if known is None:
+            raise _Refused(f"{module}.{name}")
+        return known

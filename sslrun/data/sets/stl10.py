@@ -52,7 +52,7 @@ class Stl10Set(PublishedSet):
             images = _map(self.root / FOLDER / f"{name}_X.bin")
             maps.append(images)
             path = self.root / FOLDER / f"{name}_y.bin"
-            labels.append(_labels(path, len(images)) if name != "unlabeled" else _none(images))
+            labels.append(_labels(path, len(images)) if name != "unlabeled" else np.full(len(images), -1))
 
         def blocks(index: Labels) -> Iterator[Pixels]:
             start = 0
@@ -85,7 +85,3 @@ def _labels(path: Path, count: int) -> Labels:
             remedy="Delete both files and fetch them again: sslrun data check RECIPE --download",
         )
     return labels - 1
-
-
-def _none(images: Pixels) -> Labels:
-    return np.full(len(images), -1, dtype=np.int64)
