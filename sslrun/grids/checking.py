@@ -16,7 +16,7 @@ TABLE_COLUMNS = (
     *("metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable", "more_seeds"),
     *("runs", "collapsed", "failed", "unfinished", "missing"),
 )
-"""What reports have columns of, beside one for each axis."""
+"""What reports have columns of, besides one for each axis."""
 
 
 def check_axes(grid: GridFile, document: Document) -> None:
@@ -63,8 +63,8 @@ def check_baseline(grid: GridFile, document: Document, kept: list[dict[str, str]
     ]
     if missed and all(missed):
         rules = sorted({rule for by in missed for rule in by})
-        told = ", ".join(document.spot(("exclude", rule)).key.where for rule in rules)
-        refuse(document, ("baseline",), "no cell is left to compare others with", f"`exclude` removes them: {told}")
+        rules_at = ", ".join(document.spot(("exclude", rule)).key.where for rule in rules)
+        refuse(document, ("baseline",), "no cell is left to compare others with", f"`exclude` removes them: {rules_at}")
 
 
 def check_settings(grid: GridFile, document: Document, over: list[tuple[str, Document]]) -> None:
@@ -84,8 +84,8 @@ def check_settings(grid: GridFile, document: Document, over: list[tuple[str, Doc
     for settings in (*axes.values(), search, common):
         for option, path in settings.items():
             if option[0] in ("seed", "name"):
-                told = "give `seeds` in the grid" if option[0] == "seed" else "runs are called as the grid's file"
-                refuse(document, path, f"{option[0]} is not set by partial recipes of a grid", told)
+                hint = "give `seeds` in the grid" if option[0] == "seed" else "runs are called as the grid's file"
+                refuse(document, path, f"{option[0]} is not set by partial recipes of a grid", hint)
     for (first, ours), (second, theirs) in combinations(axes.items(), 2):
         for option, path in theirs.items():
             if any(_clash(option, other) for other in ours):

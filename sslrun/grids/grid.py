@@ -80,7 +80,7 @@ def read_grid(
 ) -> Grid:
     """Read a grid and every cell of it, with `key=value` overrides over all cells; `small` adds the grid's own.
 
-    `imports` are plug-ins beside those that it and its base name. The cells of a search are the runs of one point of
+    `imports` are plug-ins besides those that it and its base name. The cells of a search are the runs of one point of
     its space. A bare name means a shipped grid. Raises `RecipeError` with file:line:column, and for a cell that can't
     be, which.
     """
@@ -129,12 +129,12 @@ def _common(grid: GridFile, document: Document) -> list[Document]:
 
 
 def _base(grid: GridFile, document: Document, file: Path, imports: Iterable[str | Path]) -> Document:
-    beside = file.parent / grid.base
+    neighbour = file.parent / grid.base
     try:
-        path = beside if beside.is_file() else locate(grid.base)
+        path = neighbour if neighbour.is_file() else locate(grid.base)
         return with_plugins(load(path), [path.parent, file.parent], [*grid.imports, *imports])
     except RecipeError as error:
-        if beside.is_file():
+        if neighbour.is_file():
             raise
         refuse(document, ("base",), f"{shown(grid.base)}: {error.what}", error.remedy or "", key=False)
 

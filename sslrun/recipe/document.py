@@ -208,8 +208,8 @@ class _Reader:
                 self.refuse(place, f"{self.shown(key_node)} can't be a key", "keys are words; quote it if it is meant")
             if key in result:
                 first = self.spots[(*path, key)].key
-                told = f" (first in line {first.line})" if first.line else ""
-                self.refuse(place, f"'{key}' is given twice{told}", "keep one of them")
+                where = f" (first in line {first.line})" if first.line else ""
+                self.refuse(place, f"'{key}' is given twice{where}", "keep one of them")
             self.spots[(*path, key)] = Spot(place, self.place_of(value_node))
             result[key] = self.value(value_node, (*path, key))
         return result

@@ -39,12 +39,12 @@ def recipe_error(error: ValidationError, model: type[Section], document: Documen
     found = [_mistake(dict(detail), model, document) for detail in error.errors(include_url=False)]
     found.sort(key=lambda mistake: (not mistake.place.line, mistake.place.line, mistake.place.column))
     first, *others = found[:MOST_MISTAKES]
-    told = [first.place.excerpt(first.hint)]
+    lines = [first.place.excerpt(first.hint)]
     for other in others:
-        told += [f"{other.place.where}: {other.message}", other.place.excerpt(other.hint)]
+        lines += [f"{other.place.where}: {other.message}", other.place.excerpt(other.hint)]
     if len(found) > MOST_MISTAKES:
-        told.append(f"and {len(found) - MOST_MISTAKES} more")
-    return RecipeError(first.message, where=first.place.where, remedy="\n".join(text for text in told if text))
+        lines.append(f"and {len(found) - MOST_MISTAKES} more")
+    return RecipeError(first.message, where=first.place.where, remedy="\n".join(text for text in lines if text))
 
 
 def refuse(document: Document, path: KeyPath, what: str, hint: str, *, key: bool = True) -> NoReturn:

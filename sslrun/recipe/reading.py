@@ -34,7 +34,7 @@ def read_recipe(
 ) -> Recipe:
     """Read a recipe, with `key=value` overrides over it. A bare name (`quickstart`) means a shipped recipe.
 
-    `imports` are plug-ins beside those that it names: names of modules, or their files.
+    `imports` are plug-ins besides those that it names: names of modules, or their files.
 
     A recipe without `name` takes that of its file. Raises `RecipeError`, whose text says file:line:column, the key,
     its value, what is allowed and the nearest match, for all mistakes of the schema at once.
@@ -86,12 +86,12 @@ def locate(path: str | PathLike[str], names: Mapping[str, Path] | None = None, n
             remedy = f"did you mean {inside}?" if inside.is_file() else f"a {noun} is a YAML file"
             if file.as_posix() not in names:
                 raise RecipeError(f"is a folder, not a {noun}", where=str(file), remedy=remedy)
-        beside = sorted(other.name for other in file.parent.iterdir()) if file.parent.is_dir() else []
+        names_here = sorted(other.name for other in file.parent.iterdir()) if file.parent.is_dir() else []
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise RecipeError(f"can't be read: {error}", where=str(file)) from None
     if file.as_posix() in names:
         return names[file.as_posix()]
-    if close := nearest(file.name, [name for name in beside if name.endswith((".yaml", ".yml"))]):
+    if close := nearest(file.name, [name for name in names_here if name.endswith((".yaml", ".yml"))]):
         remedy = f"in {file.parent}: {close}"
     elif close := nearest(file.with_suffix("").name, names):
         remedy = f"among the shipped {noun}s: {close}"
