@@ -46,9 +46,9 @@ class History:
         rows = []
         for number, line in enumerate(lines, 1):
             try:
-                rows.append(json.loads(line))
+                rows.append(_row(line))
             except ValueError as error:
-                raise RunFailed(f"not JSON: {error}", where=f"{self.path}:{number}") from error
+                raise RunFailed(f"damaged: {error}", where=f"{self.path}:{number}") from error
         return rows
 
     def last(self) -> Row | None:
@@ -69,12 +69,9 @@ class History:
         if len(lines) < 2:
             return None
         try:
-            row = json.loads(lines[-2])
-            if not isinstance(row, dict):
-                raise ValueError(f"the last row is not a row: {row!r}")
+            return _row(lines[-2])
         except ValueError as error:
             raise InputError(f"damaged: {error}", where=str(self.path)) from error
-        return row
 
     def truncate_after(self, epoch: int) -> None:
         """Drop the rows of epochs after `epoch` (on resume, so that none is doubled); all at once or not at all."""
@@ -104,6 +101,17 @@ def series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], lis
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
+
+
+def _row(line: bytes) -> Row:
+    """The row in a line. Raises `ValueError` for anything else."""
+    try:
+        row = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"not a row: {row!r:.60}")
+    return row
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -133,7 +133,7 @@ def _read(path: Path) -> Holder | None:
     try:
         with path.open(encoding="utf-8") as file:
             return Holder(**json.load(file), beaten=os.fstat(file.fileno()).st_mtime)
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
 
 

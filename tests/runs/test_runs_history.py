@@ -84,7 +84,7 @@ def test_the_last_row_is_found_however_long(tmp_path: Path) -> None:
 def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
     history = History(tmp_path / "history.jsonl")
     history.path.write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
-    with pytest.raises(RunFailed, match=r"history\.jsonl:2: not JSON"):
+    with pytest.raises(RunFailed, match=r"history\.jsonl:2: damaged: "):
         history.read()
 
 
