@@ -22,7 +22,7 @@ from sslrun.bench.timing import Settings, Stopwatch, Timing, alternate, one_thre
 from sslrun.cli import app
 from sslrun.data import open_dataset
 from sslrun.errors import InputError
-from sslrun.methods import build_encoder, build_method
+from sslrun.methods import build_encoder, build_method, set_up
 from sslrun.methods.noncontrastive import NonContrastive
 from sslrun.recipe import read_recipe, schema
 from sslrun.views.style import standardize
@@ -127,7 +127,7 @@ def test_pictures_go_to_pil_unchanged() -> None:
 
 def test_the_bare_loop_trains_copies_and_follows_them() -> None:
     recipe = read_recipe("imagenette_directpred", [*NARROW, "views.size=16", "training.precision=float32"])
-    method = build_method(recipe, build_encoder(recipe, 3), 3, 10, torch.device("cpu"))
+    method = build_method(recipe.method, set_up(recipe, build_encoder(recipe, 3), 3, 10, torch.device("cpu")))
     assert isinstance(method, NonContrastive)
     before = [p.detach().clone() for p in method.parameters()]
     loop = BareLoop(recipe, method, stand_ins(16, 3, 20), 8)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torchvision.transforms import functional as TF
 
 from sslrun.methods.noncontrastive import NonContrastive
-from sslrun.networks.ema import copy_of
+from sslrun.networks.ema import copy_of, ema_momentum
 from sslrun.recipe import schema
 from sslrun.views.colour import JitterDraws
 from sslrun.views.pipeline import Views
@@ -123,7 +123,7 @@ class BareLoop:
         self.online, self.target = copy.deepcopy(method.online), copy_of(method.target or method.online)
         self.predictor = copy.deepcopy(method.predictor)
         self.device = next(self.online.parameters()).device
-        self.momentum = method.momentum(0) if method.momentum else 0.0
+        self.momentum = ema_momentum(method.ema, 0, method.steps)
         self.pixels = as_pil_arrays(images_NCHW)
         self.views = Views(recipe.views, channels=images_NCHW.shape[1], stored=images_NCHW.shape[-1])
         section = recipe.optimizer.network

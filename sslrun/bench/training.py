@@ -12,7 +12,7 @@ from sslrun.bench.reference import BareLoop
 from sslrun.bench.rows import Row
 from sslrun.bench.timing import Settings, Stopwatch, Timing, alternate, calls_a_round, timing
 from sslrun.data.images import ImageSet
-from sslrun.methods import build_encoder, build_method
+from sslrun.methods import build_encoder, build_method, set_up
 from sslrun.methods.noncontrastive import NonContrastive
 from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
@@ -107,7 +107,8 @@ def _bare_loop(recipe: Recipe, images: ImageSet, settings: Settings) -> BareLoop
     channels = images.channels
     training = recipe.training.model_copy(update={"precision": "float32"})
     plain = recipe.model_copy(update={"training": training})
-    method = build_method(plain, build_encoder(plain, channels), channels, 1, settings.device)
+    setup = set_up(plain, build_encoder(plain, channels), channels, 1, settings.device)
+    method = build_method(plain.method, setup).to(settings.device)
     if not isinstance(method, NonContrastive) or method.target is None or recipe.views.style.kind != "none":
         return None  # another objective would need a loop of its own
     return BareLoop(recipe, method, images.images[: BATCHES * settings.step_batch], settings.step_batch)

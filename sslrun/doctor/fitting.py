@@ -14,7 +14,7 @@ from sslrun.data import Dataset
 from sslrun.data.check import check
 from sslrun.doctor.machine import free_bytes, gib
 from sslrun.jobs import choose_device
-from sslrun.methods import Method, build_encoder, build_method
+from sslrun.methods import Method, build_encoder, build_method, set_up
 from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
 from sslrun.views.pipeline import Views
@@ -65,7 +65,8 @@ def training_memory(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, int]:
     channels, _, stored = shape
     precision = recipe.training.precision
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": "float32"})})
-    method = build_method(recipe, build_encoder(recipe, channels), channels, 2, torch.device("cpu"))
+    setup = set_up(recipe, build_encoder(recipe, channels), channels, 1, torch.device("cpu"))
+    method = build_method(recipe.method, setup)
     states = 2 if recipe.optimizer.network.kind == "adamw" else 1
     trained = sum(p.nbytes for p in method.parameters() if p.requires_grad)
     network = sum(tensor.nbytes for tensor in (*method.parameters(), *method.buffers())) + (1 + states) * trained

@@ -1,10 +1,16 @@
-"""The objectives: one file a method, each with its whole step; `build_method` makes one from a recipe."""
+"""The objectives. Read `noncontrastive.py` (BYOL, SimSiam) first: each file is one method with its whole training step.
 
-from sslrun.methods.base import Method, Updater
-from sslrun.methods.build import build_encoder, build_method
-from sslrun.methods.msn import MSN
-from sslrun.methods.noncontrastive import NonContrastive
-from sslrun.methods.simclr import SimCLR
-from sslrun.methods.swav import SwAV
+`base.py` says what the training loop asks of a method, `setup.py` what a method is made of; `assignment.py` and
+`similarities.py` have what several share. A file registers with `build_method` the sections that it builds.
+"""
 
-__all__ = ["MSN", "Method", "NonContrastive", "SimCLR", "SwAV", "Updater", "build_encoder", "build_method"]
+import importlib
+import pkgutil
+
+from sslrun.methods.base import Method, Updater, build_method
+from sslrun.methods.setup import Setup, build_encoder, set_up
+
+__all__ = ["Method", "Setup", "Updater", "build_encoder", "build_method", "set_up"]
+
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")

@@ -6,16 +6,18 @@ The transformer is `sslrun.networks.vit`, Sinkhorn-Knopp `sslrun.methods.assignm
 Shapes: N images, A anchors, D projector outputs, K prototypes, P patches of which M are kept.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslrun.methods.assignment import sinkhorn
-from sslrun.methods.base import Method, Updater, full_precision
+from sslrun.methods.base import Method, Updater, build_method, full_precision
+from sslrun.methods.setup import Setup
 from sslrun.networks.ema import copy_of, ema_update
+from sslrun.networks.predictors.base import linear_layer
 from sslrun.networks.vit import ViT
 from sslrun.recipe import schema
 from sslrun.seeds import stream_seed
@@ -62,32 +64,24 @@ def kept_patches(n: int, patches: int, drop: float, seed: int) -> Tensor:
     return torch.rand(n, patches, generator=generator).argsort(dim=1)[:, :kept]
 
 
+@build_method.register(schema.Msn)
 class MSN(Method):
     """An online network sees the anchors, its moving average the target view; prototypes compare the two.
 
     The network's optimiser trains the prototypes with the network, through the anchors alone; only their directions
-    matter. The loss is mean H(p⁺, p) − λ·H(p̄). The average's momentum rises linearly from its value in `options` to 1
-    over `steps` iterations (over 1.25 times as many in the authors' code).
-    `seed` is the recipe's, for the masks; `autocast` opens the mixed-precision context of the two networks.
+    matter. The loss is mean H(p⁺, p) − λ·H(p̄). The average's momentum rises linearly from `momentum` to 1 over the
+    whole training (over 1.25 times as many steps in the authors' code).
     """
 
     target: nn.Sequential
 
-    def __init__(
-        self,
-        encoder: ViT,
-        projector: nn.Module,
-        prototypes: nn.Linear,
-        options: schema.Msn,
-        *,
-        steps: int,
-        seed: int,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        super().__init__(encoder, projector)
-        self.target, self.prototypes = copy_of(self.online), prototypes
-        self.patches = encoder.grid**2  # of a full-size view
-        self.options, self.steps, self.seed, self.autocast = options, steps, seed, autocast
+    def __init__(self, section: schema.Msn, setup: Setup) -> None:
+        super().__init__(setup)
+        self.section, self.steps, self.seed = section, setup.steps, setup.seed  # the seed is for the masks
+        self.target = copy_of(self.online)
+        dim = setup.projector.out_dim
+        self.prototypes = linear_layer(dim, section.prototypes, bias=False, generator=setup.generator())
+        self.patches = cast(ViT, setup.encoder).grid ** 2  # of a full-size view; the section takes no other encoder
 
     def network_parameters(self) -> Iterator[nn.Parameter]:
         """The network's and the prototypes."""
@@ -96,7 +90,7 @@ class MSN(Method):
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration, in the order of the authors' code; see `Method.step`."""
-        options, (first_NCHW, *anchors_NCHW) = self.options, views_NCHW
+        options, (first_NCHW, *anchors_NCHW) = self.section, views_NCHW
 
         # Each view passes on its own: the projector's batch norm sees one view at a time. Small views keep all patches,
         # as in the authors' code: they are parts of the image already.
@@ -129,5 +123,5 @@ class MSN(Method):
         keep_NM = None
         if masked:
             seed = stream_seed(self.seed, "mask", iteration, view)
-            keep_NM = on_device(kept_patches(len(x_NCHW), self.patches, self.options.drop, seed), x_NCHW.device)
+            keep_NM = on_device(kept_patches(len(x_NCHW), self.patches, self.section.drop, seed), x_NCHW.device)
         return full_precision(projector(encoder(x_NCHW, keep_NM)))

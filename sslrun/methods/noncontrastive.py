@@ -1,22 +1,21 @@
 """BYOL and SimSiam: learning without contrastive pairs, and each part that may keep it from collapsing.
 
-The step is DirectPred's (arXiv 2102.06810 and its code), in its order. It needs only modules: see
-`sslrun.networks.predictors` for the rules that set a predictor, `sslrun.networks.ema` for the target.
+The step is DirectPred's (arXiv 2102.06810 and its code), in its order. See `sslrun.networks.predictors` for the rules
+that set a predictor, `sslrun.networks.ema` for the target.
 Shapes: N images, C channels, H×W pixels, D projector outputs.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslrun.methods.base import Method, Updater, full_precision
-from sslrun.networks.ema import copy_of, ema_update
-from sslrun.networks.predictors import Predictor
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from sslrun.methods.base import Method, Updater, build_method, full_precision
+from sslrun.methods.setup import Setup
+from sslrun.networks.ema import copy_of, ema_momentum, ema_update
+from sslrun.networks.predictors import Predictor, build_predictor
+from sslrun.recipe import schema
 
 
 def cosine_loss(p_ND: Tensor, t_ND: Tensor) -> Tensor:
@@ -29,36 +28,29 @@ def squared_loss(p_ND: Tensor, t_ND: Tensor) -> Tensor:
     return (p_ND - t_ND).square().sum(dim=1).mean()
 
 
+@build_method.register(schema.NonContrastive)
 class NonContrastive(Method):
     """An online network predicts, through a predictor, what a target network says of another view.
 
-    `target` is an (encoder, projector) pair that starts the target network; None copies the online one.
-    `momentum` gives the EMA's weight of the old target at an iteration; None means the online network is its own
-    target (SimSiam). `stop_gradient=False` makes it so as well, and lets the gradient run through both branches.
-    `autocast` opens the mixed-precision context of the two networks; predictions and loss are always float32.
+    The target follows the online network as `ema` says, from a copy or from weights of its own. Without either
+    (SimSiam), or without stop-gradient, the online network is its own target; in the latter case the gradient runs
+    through both branches. Predictions and loss are always float32.
     """
 
     predictor: Predictor
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        projector: nn.Module,
-        predictor: Predictor,
-        *,
-        loss: Loss = cosine_loss,
-        symmetric: bool = True,
-        stop_gradient: bool = True,
-        momentum: Callable[[int], float] | None = None,
-        target: tuple[nn.Module, nn.Module] | None = None,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        super().__init__(encoder, projector)
-        self.predictor = predictor
-        self.loss, self.symmetric, self.stop_gradient = loss, symmetric, stop_gradient
-        self.momentum, self.autocast = momentum, autocast
-        if stop_gradient and (momentum is not None or target is not None):
-            self.target = copy_of(nn.Sequential(*target) if target is not None else self.online)
+    def __init__(self, section: schema.NonContrastive, setup: Setup) -> None:
+        super().__init__(setup)
+        self.symmetric, self.stop_gradient, self.steps = section.symmetric, section.stop_gradient, setup.steps
+        self.loss = cosine_loss if section.loss == "cosine" else squared_loss
+        self.ema: schema.Ema = schema.NoEma(kind="none")
+        self.predictor = build_predictor(section.predictor, setup.projector.out_dim, setup.generator())
+        if isinstance(section, schema.Byol) and section.stop_gradient:
+            self.ema = section.ema
+            if section.target == "independent":
+                self.target = copy_of(nn.Sequential(*setup.independent()))
+            elif not isinstance(section.ema, schema.NoEma):
+                self.target = copy_of(self.online)
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration, in the order of the authors' code; see `Method.step`."""
@@ -85,7 +77,7 @@ class NonContrastive(Method):
         self.predictor.after_step(iteration)
 
         if self.target is not None:
-            ema_update(self.target, self.online, self.momentum(iteration) if self.momentum else 0.0)
+            ema_update(self.target, self.online, ema_momentum(self.ema, iteration, self.steps))
         return loss.detach()
 
     def _target(self, x_NCHW: Tensor, z_ND: Tensor | None) -> Tensor:

@@ -5,15 +5,16 @@ negative in the anchor's column shares its style, one in the positive's column t
 favours the positive. Shapes: N images, V views, D projector outputs.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from sslrun.methods.base import Method, Updater, full_precision
+from sslrun.methods.base import Method, Updater, build_method, full_precision
+from sslrun.methods.setup import Setup
+from sslrun.recipe import schema
 
 Negatives = Literal["all", "anchor_view", "positive_view"]
 
@@ -40,26 +41,19 @@ def nt_xent(z_VND: Tensor, temperature: float, negatives: Negatives = "all") -> 
     return (loss_VVN * apart_VV[..., None]).sum() / (n * views * (views - 1))
 
 
+@build_method.register(schema.SimClr)
 class SimCLR(Method):
     """One network, no target; the loss is `nt_xent` of the projector's outputs of all views."""
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        projector: nn.Module,
-        *,
-        temperature: float,
-        negatives: Negatives = "all",
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        super().__init__(encoder, projector)
-        self.temperature, self.negatives, self.autocast = temperature, negatives, autocast
+    def __init__(self, section: schema.SimClr, setup: Setup) -> None:
+        super().__init__(setup)
+        self.section, self.temperature_of_negatives = section, section.temperature
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration; see `Method.step`."""
         with self.autocast():
             z_VND = torch.stack([full_precision(self.online(x_NCHW)) for x_NCHW in views_NCHW])
-        loss = nt_xent(z_VND, self.temperature, self.negatives)
+        loss = nt_xent(z_VND, self.section.temperature, self.section.negatives)
 
         optimizers.zero_grad()
         loss.backward()

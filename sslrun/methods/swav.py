@@ -6,24 +6,18 @@ Shapes: N images, V views of which the first A, the full-size ones, are assigned
 L outputs in a queue.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, NamedTuple
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslrun.methods.assignment import sinkhorn
-from sslrun.methods.base import Method, Updater, full_precision
-
-
-class Assignment(NamedTuple):
-    """How clusters are assigned: `sinkhorn`'s numbers, and whether to each view alone or to all assigned together."""
-
-    epsilon: float
-    iterations: int
-    scope: Literal["view", "joint"]
+from sslrun.methods.base import Method, Updater, build_method, full_precision
+from sslrun.methods.setup import Setup
+from sslrun.networks.predictors.base import linear_layer
+from sslrun.recipe import schema
 
 
 def swapped_prediction(s_VNK: Tensor, q_ANK: Tensor, temperature: float) -> Tensor:
@@ -39,35 +33,26 @@ def swapped_prediction(s_VNK: Tensor, q_ANK: Tensor, temperature: float) -> Tens
     return (entropy_AV * others_AV).sum() / others_AV.sum()
 
 
+@build_method.register(schema.Swav)
 class SwAV(Method):
     """One network and its prototypes, which are of unit length at the start of every step, as in the authors' code.
 
-    They keep their directions for the first `freeze_prototypes` steps. `queue` keeps so many outputs of each assigned
-    view, the latest first; they take part in the assignment from step `queue_from` on, which must not come before the
-    queue is full.
+    They keep their directions for the first `freeze_prototypes` steps. The queue keeps outputs of each full-size view,
+    the latest first; they take part in the assignment from its epoch on, but not before it is full.
     """
 
     queue_ALD: Tensor
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        projector: nn.Module,
-        prototypes: nn.Linear,
-        *,
-        assigned: int,
-        assignment: Assignment,
-        temperature: float,
-        freeze_prototypes: int = 0,
-        queue: int = 0,
-        queue_from: int = 0,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        super().__init__(encoder, projector)
-        self.prototypes, self.freeze_prototypes = prototypes, freeze_prototypes
-        self.assigned, self.assignment, self.temperature = assigned, assignment, temperature
-        self.queue_from, self.autocast = queue_from, autocast
-        self.register_buffer("queue_ALD", torch.zeros(assigned, queue, prototypes.in_features))
+    def __init__(self, section: schema.Swav, setup: Setup) -> None:
+        super().__init__(setup)
+        self.section, dim, length = section, setup.projector.out_dim, 0
+        self.prototypes = linear_layer(dim, section.prototypes, bias=False, generator=setup.generator())
+        self.assigned, self.queue_from = setup.views, 0
+        if section.queue is not None:
+            length = section.queue.length
+            full_after = math.ceil(length / setup.batch_size)
+            self.queue_from = max(section.queue.start_epoch * setup.steps_per_epoch, full_after)
+        self.register_buffer("queue_ALD", torch.zeros(self.assigned, length, dim))
 
     def network_parameters(self) -> Iterator[nn.Parameter]:
         """The network's and the prototypes."""
@@ -79,14 +64,14 @@ class SwAV(Method):
         c_KD = self.prototypes.weight
         with torch.no_grad():
             c_KD.copy_(F.normalize(c_KD, dim=1))
-        if iteration < self.freeze_prototypes:
+        if iteration < self.section.freeze_prototypes:
             c_KD = c_KD.detach()
 
         with self.autocast():
             z_VND = torch.stack([full_precision(self.online(x_NCHW)) for x_NCHW in views_NCHW])
         z_VND = F.normalize(z_VND, dim=2)
         q_ANK = self._assign(z_VND[: self.assigned].detach(), iteration)
-        loss = swapped_prediction(z_VND @ c_KD.T, q_ANK, self.temperature)
+        loss = swapped_prediction(z_VND @ c_KD.T, q_ANK, self.section.temperature)
 
         optimizers.zero_grad()
         loss.backward()
@@ -96,10 +81,10 @@ class SwAV(Method):
     @torch.no_grad()
     def _assign(self, z_AND: Tensor, iteration: int) -> Tensor:
         """The clusters of a batch's outputs, (A, N, K), which then join the queue."""
-        epsilon, iterations, scope = self.assignment
+        epsilon, iterations = self.section.epsilon, self.section.iterations
         with_queue_AMD = torch.cat((z_AND, self.queue_ALD), dim=1)
         s_AMK = (with_queue_AMD if iteration >= self.queue_from else z_AND) @ self.prototypes.weight.T
-        if scope == "view":
+        if self.section.assign == "view":
             q_AMK = sinkhorn(s_AMK, epsilon, iterations)
         else:
             q_AMK = sinkhorn(s_AMK.flatten(0, 1), epsilon, iterations).view_as(s_AMK)

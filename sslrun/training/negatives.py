@@ -17,20 +17,18 @@ from sslrun.methods import Method
 from sslrun.methods.similarities import hardness, style_gap
 from sslrun.networks.statistics import normalized_std
 from sslrun.recipe import schema
-from sslrun.recipe.schema import NoStyle, Recipe, SimClr
+from sslrun.recipe.schema import NoStyle, Recipe
 from sslrun.seeds import stream_seed
 from sslrun.training.diagnostics import outputs, spread
 from sslrun.views.pipeline import Views
 
 MOST_IMAGES = 256  # whatever the batch size, which must not change what is compared
-TEMPERATURE = 0.2  # of methods without negatives, so that they compare with SimCLR at its default
 
 
 class Negatives:
     """Measures a recipe's method on at most 256 of the `images`, spread evenly over the set, which have domains.
 
-    Views are drawn anew for each epoch from a stream of their own, so that nothing else draws differently. The
-    temperature is SimCLR's own, and 0.2 for the other methods.
+    Views are drawn anew for each epoch from a stream of their own, so that nothing else draws differently.
     """
 
     def __init__(self, recipe: Recipe, images: ImageSet, device: torch.device) -> None:
@@ -38,7 +36,6 @@ class Negatives:
         self.images_NCHW = images.images[index].to(device)
         self.domains_N = torch.full_like(index, -1) if images.domains is None else images.domains[index]
         self.seed = stream_seed(recipe.seed, "hardness")
-        self.temperature = recipe.method.temperature if isinstance(recipe.method, SimClr) else TEMPERATURE
         full_size = recipe.views.model_copy(update={"small": None})
         sections = {"hardness_own": full_size, "hardness_plain": geometric(recipe.views)}
         _, channels, stored, _ = self.images_NCHW.shape
@@ -57,7 +54,7 @@ class Negatives:
         z_VND["hardness_plain"] = self._outputs(method, "hardness_plain", epoch)
         found: dict[str, float] = {}
         for name, columns_VND in z_VND.items():
-            measured = hardness(columns_VND, self.temperature)._asdict()
+            measured = hardness(columns_VND, method.temperature_of_negatives)._asdict()
             measured["style_gap"] = style_gap(columns_VND, self.domains_N)
             found |= {f"{name}.{key}": float(value) for key, value in measured.items()}
         within = [float(normalized_std(z_ND)) for z_ND in z_VND["hardness_own"]]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from sslrun.data.batches import Batches, choose_stream
 from sslrun.data.images import ImageSet
 from sslrun.errors import Interrupted
-from sslrun.methods import Method, build_method
+from sslrun.methods import Method, build_method, set_up
+from sslrun.networks.encoder import Encoder
 from sslrun.networks.layout import trained_channels_last
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
@@ -67,7 +68,7 @@ class Trainer:
         return self.views.plain(images_NCHW.to(self.updates.device))
 
 
-def assemble(recipe: Recipe, encoder: nn.Module, images: ImageSet, device: torch.device) -> Trainer:
+def assemble(recipe: Recipe, encoder: Encoder, images: ImageSet, device: torch.device) -> Trainer:
     """Everything that `recipe` trains with on `images`, around an `encoder` in its starting state."""
     training, channels = recipe.training, images.channels
     batches = Batches(
@@ -78,7 +79,7 @@ def assemble(recipe: Recipe, encoder: nn.Module, images: ImageSet, device: torch
         device=device,
         stream=choose_stream(recipe.data.stream, images, device),
     )
-    method = build_method(recipe, encoder, channels, batches.steps_per_epoch * training.epochs, device)
+    method = build_method(recipe.method, set_up(recipe, encoder, channels, batches.steps_per_epoch, device)).to(device)
     channels_last = trained_channels_last(training.channels_last, method, device)
     method.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     rates = learning_rates(recipe.optimizer.schedule, batches.steps_per_epoch, training.epochs)

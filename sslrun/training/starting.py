@@ -3,16 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from sslrun import __version__
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder
 from sslrun.networks.backbones import load_weights
+from sslrun.networks.encoder import Encoder
 from sslrun.recipe.schema import Recipe
 
 
-def starting_encoder(recipe: Recipe, channels: int) -> nn.Module:
+def starting_encoder(recipe: Recipe, channels: int) -> Encoder:
     """The recipe's untrained encoder: drawn from the seed, then filled from `network.weights` if given."""
     encoder = build_encoder(recipe, channels)
     if recipe.network.weights is not None:

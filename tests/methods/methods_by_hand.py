@@ -2,11 +2,13 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sslrun.methods import Method
+from sslrun.methods import Method, Setup
+from sslrun.networks.heads import Projector
 from sslrun.recipe.schema import Optimizer, Optimizers
 from sslrun.training.optimizers import Updates
 
@@ -14,11 +16,16 @@ STEPS, N, INPUTS, HIDDEN, D = 6, 16, 7, 9, 5
 LR, MOMENTUM, DECAY = 0.05, 0.9, 4e-3
 
 
-def network(seed: int) -> tuple[nn.Module, nn.Module]:
+def network(seed: int) -> tuple[nn.Module, Projector]:
     """An encoder with batch norm and a linear projector, in float64."""
     torch.manual_seed(seed)
     encoder = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU())
-    return encoder.double(), nn.Linear(HIDDEN, D).double()
+    return encoder.double(), Projector(nn.Linear(HIDDEN, D), out_dim=D).double()
+
+
+def setup(**numbers: Any) -> Setup:
+    """What methods are made of here: `network(1)`, and `network(2)` where one is drawn independently."""
+    return Setup(*network(1), lambda: network(2), **numbers)
 
 
 def forward(weights: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -26,7 +33,7 @@ def forward(weights: dict[str, Tensor], x: Tensor) -> Tensor:
     h = x @ weights["0.0.weight"].T + weights["0.0.bias"]
     h = (h - h.mean(0)) / (h.var(0, unbiased=False) + 1e-5).sqrt()
     h = (h * weights["0.1.weight"] + weights["0.1.bias"]).clamp(min=0)
-    return h @ weights["1.weight"].T + weights["1.bias"]
+    return h @ weights["1.0.weight"].T + weights["1.0.bias"]
 
 
 def views(seed: int, count: int, steps: int = STEPS) -> list[list[Tensor]]:

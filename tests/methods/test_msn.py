@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sslrun.methods.build import build_encoder, build_method
+from sslrun.methods import build_encoder, build_method, set_up
 from sslrun.methods.msn import MSN, cross_entropy, kept_patches, log_predictions, mean_entropy, sharpened
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Optimizer, Optimizers, Recipe
@@ -33,6 +33,7 @@ network:
 method:
   {{kind: msn, prototypes: {PROTOTYPES}, temperature: 0.2, sharpening: 0.4, entropy_weight: 0.7, drop: 0.3,
     momentum: 0.9}}
+training: {{epochs: 1}}
 """
 
 
@@ -50,7 +51,7 @@ def recipe(tmp_path: Path) -> Callable[..., Recipe]:
 
 
 def msn(recipe: Recipe) -> MSN:
-    method = build_method(recipe, build_encoder(recipe, 1), 1, STEPS, torch.device("cpu"))
+    method = build_method(recipe.method, set_up(recipe, build_encoder(recipe, 1), 1, STEPS, torch.device("cpu")))
     assert isinstance(method, MSN)
     return method.double()
 

@@ -3,27 +3,33 @@ functions and hand-written SGD for the rest, in the order of the DirectPred code
 """
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from methods_by_hand import DECAY, INPUTS, LR, MOMENTUM, STEPS, D, N, forward, network, parameters, setup, updates_for
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslrun.methods import NonContrastive
-from sslrun.methods.noncontrastive import cosine_loss, squared_loss
-from sslrun.networks.predictors import build_predictor
-from sslrun.recipe.schema import DirectPredictor, LinearPredictor, NoPredictor, Optimizer, Optimizers
+from sslrun.methods import Setup
+from sslrun.methods.noncontrastive import NonContrastive, cosine_loss, squared_loss
+from sslrun.networks.heads import Projector
+from sslrun.recipe.schema import (
+    Byol,
+    ConstantEma,
+    DirectPredictor,
+    LinearPredictor,
+    NoEma,
+    NoPredictor,
+    Optimizer,
+    Optimizers,
+    Predictor,
+    SimSiam,
+)
 from sslrun.training.optimizers import Updates
 
-STEPS, N, INPUTS, HIDDEN, D = 6, 16, 7, 9, 5
-LR, MOMENTUM, DECAY = 0.05, 0.9, 4e-3
-
-
-def network(seed: int) -> tuple[nn.Module, nn.Module]:
-    torch.manual_seed(seed)
-    encoder = nn.Sequential(nn.Linear(INPUTS, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU())
-    return encoder.double(), nn.Linear(HIDDEN, D).double()
+LINEAR = LinearPredictor(kind="linear")
 
 
 def views(seed: int) -> list[tuple[Tensor, Tensor]]:
@@ -33,13 +39,6 @@ def views(seed: int) -> list[tuple[Tensor, Tensor]]:
         tuple(x[n] + 0.3 * torch.randn(N, INPUTS, generator=generator, dtype=torch.float64) for _ in range(2))
         for n in range(STEPS)
     ]
-
-
-def forward(weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    h = x @ weights["0.0.weight"].T + weights["0.0.bias"]
-    h = (h - h.mean(0)) / (h.var(0, unbiased=False) + 1e-5).sqrt()
-    h = (h * weights["0.1.weight"] + weights["0.1.bias"]).clamp(min=0)
-    return h @ weights["1.weight"].T + weights["1.bias"]
 
 
 def cosine(p: Tensor, t: Tensor) -> Tensor:
@@ -86,13 +85,12 @@ def by_hand(
     return online, target, w_p, losses
 
 
-def parameters(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
+def byol(predictor: Predictor, **options: Any) -> NonContrastive:
+    return NonContrastive(Byol(kind="byol", predictor=predictor, **options), setup()).double()
 
 
-def updates_for(method: NonContrastive) -> Updates:
-    sgd = Optimizer(kind="sgd", lr=LR, momentum=MOMENTUM, weight_decay=DECAY)
-    return Updates(method, Optimizers(network=sgd), [1.0] * STEPS, torch.device("cpu"))
+def simsiam(**options: Any) -> NonContrastive:
+    return NonContrastive(SimSiam(kind="simsiam", predictor=LINEAR, **options), setup()).double()
 
 
 @pytest.mark.parametrize("freq", [1, 3])
@@ -100,11 +98,12 @@ def updates_for(method: NonContrastive) -> Updates:
 def test_six_steps_of_directpred_with_independent_target_equal_the_computation_by_hand(
     freq: int, momentum: float | None
 ) -> None:
-    section = DirectPredictor(kind="directpred", freq=freq, rho=0.3, epsilon=0.1)
-    predictor = build_predictor(section, D, torch.Generator().manual_seed(3)).double()
-    method = NonContrastive(
-        *network(1), predictor, target=network(2), momentum=None if momentum is None else lambda _: momentum
+    method = byol(
+        DirectPredictor(kind="directpred", freq=freq, rho=0.3, epsilon=0.1),
+        target="independent",
+        ema=NoEma(kind="none") if momentum is None else ConstantEma(kind="constant", momentum=momentum),
     )
+    predictor = method.predictor
     assert method.target is not None
     assert predictor.matrix_DD is not None
     start = parameters(method.online), parameters(method.target), predictor.matrix_DD.detach().clone()
@@ -121,15 +120,11 @@ def test_six_steps_of_directpred_with_independent_target_equal_the_computation_b
     torch.testing.assert_close(predictor.matrix_DD.detach(), w_p, atol=1e-6, rtol=0)
 
 
-def linear_predictor() -> nn.Module:
-    return build_predictor(LinearPredictor(kind="linear"), D, torch.Generator().manual_seed(3)).double()
-
-
 def test_without_an_independent_target_no_ema_means_the_online_network_itself() -> None:
     """Momentum 0 and no target network at all are the same computation when both start from a copy."""
     batches = views(5)
-    explicit = NonContrastive(*network(1), linear_predictor(), momentum=lambda _: 0.0)
-    implicit = NonContrastive(*network(1), linear_predictor())
+    explicit, implicit = byol(LINEAR, ema=ConstantEma(kind="constant", momentum=0)), simsiam()
+    assert explicit.target is not None
     assert implicit.target is None
     for method in (explicit, implicit):
         updates = updates_for(method)
@@ -152,11 +147,10 @@ def test_gradient_flows_through_the_target_branch_only_without_stop_gradient(
     stop_gradient: bool, symmetric: bool
 ) -> None:
     x1, x2 = views(6)[0]
-    predictor = linear_predictor()
-    method = NonContrastive(*network(1), predictor, stop_gradient=stop_gradient, symmetric=symmetric)
+    method = simsiam(stop_gradient=stop_gradient, symmetric=symmetric)
     live = {name: value.requires_grad_() for name, value in parameters(method.online).items()}
-    assert predictor.matrix_DD is not None
-    w_p = predictor.matrix_DD.detach().clone()
+    assert method.predictor.matrix_DD is not None
+    w_p = method.predictor.matrix_DD.detach().clone()
     z1, z2 = forward(live, x1), forward(live, x2)
     t1, t2 = (z1.detach(), z2.detach()) if stop_gradient else (z1, z2)
     loss = cosine(z1 @ w_p.T, t2)
@@ -184,10 +178,11 @@ def test_without_stop_gradient_a_linear_network_never_grows_and_collapses() -> N
         encoder = nn.Linear(4, 4, bias=False).double()
         nn.init.orthogonal_(encoder.weight)
         encoder.weight.data.mul_(0.6)
-        predictor = build_predictor(LinearPredictor(kind="linear"), 4, torch.Generator().manual_seed(1)).double()
+        made_of = Setup(encoder, Projector(out_dim=4), lambda: network(2))
+        section = SimSiam(kind="simsiam", predictor=LINEAR, loss="squared", stop_gradient=stop_gradient)
+        method = NonContrastive(section, made_of).double()
         with torch.no_grad():
-            next(predictor.parameters()).copy_(0.6 * torch.eye(4))
-        method = NonContrastive(encoder, nn.Identity(), predictor, loss=squared_loss, stop_gradient=stop_gradient)
+            next(method.predictor.parameters()).copy_(0.6 * torch.eye(4))
         sgd = Optimizer(kind="sgd", lr=0.05, momentum=0.0, weight_decay=0.0)
         steps = 600
         updates = Updates(method, Optimizers(network=sgd), [1.0] * steps, torch.device("cpu"))
@@ -205,9 +200,7 @@ def test_without_stop_gradient_a_linear_network_never_grows_and_collapses() -> N
 
 
 def test_a_non_finite_step_is_masked_named_and_leaves_the_weights_alone() -> None:
-    method = NonContrastive(
-        *network(1), build_predictor(NoPredictor(kind="none"), D, torch.Generator()), momentum=lambda _: 0.9
-    )
+    method = byol(NoPredictor(kind="none"), ema=ConstantEma(kind="constant", momentum=0.9))
     updates = updates_for(method)
     batches = views(7)
     for n in range(3):

@@ -13,16 +13,16 @@ from methods_by_hand import (
     assert_resumes_in_the_middle,
     forward,
     gradient_step,
-    network,
     parameters,
+    setup,
     updates_for,
     views,
 )
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslrun.methods import SimCLR
-from sslrun.methods.simclr import nt_xent
+from sslrun.methods.simclr import SimCLR, nt_xent
+from sslrun.recipe.schema import SimClr
 
 Negatives = Literal["all", "anchor_view", "positive_view"]
 
@@ -79,7 +79,7 @@ def test_the_order_of_the_columns_does_not_matter(
 
 
 def simclr() -> SimCLR:
-    return SimCLR(*network(1), temperature=0.2)
+    return SimCLR(SimClr(kind="simclr", temperature=0.2), setup())
 
 
 def test_six_steps_with_three_views_equal_the_computation_by_hand() -> None:

@@ -8,22 +8,20 @@ import numpy as np
 import pytest
 import torch
 from methods_by_hand import (
-    D,
     N,
     assert_resumes_in_the_middle,
     forward,
     gradient_step,
-    network,
     parameters,
+    setup,
     updates_for,
     views,
 )
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslrun.methods import SwAV, build_encoder, build_method
-from sslrun.methods.swav import Assignment, swapped_prediction
-from sslrun.networks.predictors.base import linear_layer
+from sslrun.methods import Method, build_encoder, build_method, set_up
+from sslrun.methods.swav import SwAV, swapped_prediction
 from sslrun.recipe import schema
 
 K, A, V = 7, 2, 3
@@ -34,18 +32,17 @@ Scope = Literal["view", "joint"]
 
 
 def swav(scope: Scope, queue: int = QUEUE) -> SwAV:
-    encoder, projector = network(1)
-    return SwAV(
-        encoder,
-        projector,
-        linear_layer(D, K, False, torch.Generator().manual_seed(5)),
-        assigned=A,
-        assignment=Assignment(EPSILON, ITERATIONS, scope),
+    section = schema.Swav(
+        kind="swav",
+        prototypes=K,
         temperature=TEMPERATURE,
+        epsilon=EPSILON,
+        iterations=ITERATIONS,
+        assign=scope,
         freeze_prototypes=FREEZE,
-        queue=queue,
-        queue_from=QUEUE_FROM,
-    ).double()
+        queue=schema.SwavQueue(length=queue, start_epoch=1) if queue else None,
+    )
+    return SwAV(section, setup(views=A, batch_size=N, steps_per_epoch=QUEUE_FROM)).double()
 
 
 def codes(z: Tensor, c: Tensor) -> Tensor:
@@ -128,12 +125,16 @@ def recipe(queue: schema.SwavQueue | None = None) -> schema.Recipe:
     )
 
 
+def method_of(asked: schema.Recipe) -> Method:
+    return build_method(asked.method, set_up(asked, build_encoder(asked, 1), 1, 7, torch.device("cpu")))
+
+
 @pytest.mark.parametrize(("length", "start_epoch", "expected"), [(25, 0, 3), (20, 0, 2), (25, 2, 14), (90, 1, 9)])
 def test_a_recipes_queue_is_used_from_its_epoch_on_but_not_before_it_is_full(
     length: int, start_epoch: int, expected: int
 ) -> None:
     asked = recipe(queue=schema.SwavQueue(length=length, start_epoch=start_epoch))
-    method = build_method(asked, build_encoder(asked, 1), 1, steps=4 * 7, device=torch.device("cpu"))
+    method = method_of(asked)
     assert isinstance(method, SwAV)
     assert method.queue_from == expected
     assert method.queue_ALD.shape == (3, length, asked.network.projector.out)
@@ -141,7 +142,7 @@ def test_a_recipes_queue_is_used_from_its_epoch_on_but_not_before_it_is_full(
 
 def test_a_recipes_prototypes_are_trained_by_the_networks_optimiser_and_start_from_the_seed() -> None:
     asked = recipe()
-    one, other = (build_method(asked, build_encoder(asked, 1), 1, 28, torch.device("cpu")) for _ in range(2))
+    one, other = method_of(asked), method_of(asked)
     assert isinstance(one, SwAV)
     assert isinstance(other, SwAV)
     assert torch.equal(one.prototypes.weight, other.prototypes.weight)

@@ -5,17 +5,19 @@ import pytest
 import torch
 from torch import nn
 
-from sslrun.methods import NonContrastive
-from sslrun.networks.predictors import build_predictor
-from sslrun.recipe.schema import Collapse, LinearPredictor
+from sslrun.methods import Setup
+from sslrun.methods.noncontrastive import NonContrastive
+from sslrun.networks.heads import Projector
+from sslrun.recipe.schema import Byol, Collapse, LinearPredictor
 from sslrun.training.diagnostics import fixed_images, signals, verdict
 
 
 def test_signals_of_projector_outputs_in_evaluation_mode_against_numpy() -> None:
     torch.manual_seed(0)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(48, 12), nn.BatchNorm1d(12), nn.ReLU())
-    predictor = build_predictor(LinearPredictor(kind="linear"), 6, torch.Generator().manual_seed(1))
-    method = NonContrastive(encoder, nn.Linear(12, 6), predictor, momentum=lambda _: 0.9)
+    projector = Projector(nn.Linear(12, 6), out_dim=6)
+    section = Byol(kind="byol", predictor=LinearPredictor(kind="linear"))
+    method = NonContrastive(section, Setup(encoder, projector, lambda: (encoder, projector)))
     method.train()
     encoder(torch.randn(64, 3, 4, 4))  # moves the running statistics away from their start
     images = torch.randint(0, 256, (300, 3, 4, 4), dtype=torch.uint8)
@@ -28,7 +30,7 @@ def test_signals_of_projector_outputs_in_evaluation_mode_against_numpy() -> None
     s = np.linalg.eigvalsh(z.T @ z / 300)[::-1]
     c = np.linalg.eigvalsh(np.cov(z.T, bias=True))
     q = c / c.sum()
-    w = predictor.matrix_DD
+    w = method.predictor.matrix_DD
     assert w is not None
     w = w.double().numpy()
     cosines = unit @ unit.T

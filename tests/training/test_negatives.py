@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sslrun.data.images import ImageSet
-from sslrun.methods import Method, build_encoder, build_method
+from sslrun.methods import Method, build_encoder, build_method, set_up
 from sslrun.methods.similarities import hardness, style_gap
 from sslrun.networks.statistics import normalized_std
 from sslrun.recipe import schema
@@ -48,7 +48,7 @@ def images(count: int = 40, domains: bool = True) -> ImageSet:
 
 
 def method_of(asked: schema.Recipe) -> Method:
-    method = build_method(asked, build_encoder(asked, 3), 3, steps=4, device=CPU)
+    method = build_method(asked.method, set_up(asked, build_encoder(asked, 3), 3, 2, CPU))
     method.train()
     with torch.no_grad():
         method.online(torch.rand(32, 3, 12, 12))  # moves the running statistics away from their start
@@ -114,7 +114,7 @@ def test_small_views_are_left_out_and_many_images_are_spread_over_the_set() -> N
 def rows(folder: Path, seen: ImageSet) -> list[dict[str, Any]]:
     asked = recipe()
     folder.mkdir()
-    (folder / "identity.json").write_text('{"identity": "00"}')
+    (folder / "identity.json").write_text('{"identity": "00", "recipe": {}}')
     run = RunFolder(folder)
     trainer = assemble(asked, build_encoder(asked, 3), seen, CPU)
     pretrain(asked, trainer, seen, run, encoder_metadata={})

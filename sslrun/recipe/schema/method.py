@@ -39,6 +39,8 @@ Ema = Annotated[NoEma | ConstantEma | CosineEma, Field(discriminator="kind")]
 class Method(Kind):
     """An objective and its step."""
 
+    BUILDER = "sslrun.methods.base:build_method"
+
     SMALL_VIEWS: ClassVar[bool] = False
     """Whether it takes `views.small`."""
 
