@@ -102,51 +102,18 @@ def simulate(
     positive), and where tau runs off to infinity: online weights that cross zero, only from p0 or tau0 < 0 with
     EMA. In a dying mode with eta > beta tau grows exponentially; it is followed up to about 1e5.
     """
-    modes = _Modes(p0, s0, tau0, alpha_p, eta, beta, sigma2, eta_p)
-    y = integrate(modes.derivative, modes.start, times, method="LSODA", tolerance=1e-12, bandwidth=2)
-    return modes.unpacked(y)
-
-
-def follow(
-    p0: ArrayLike,
-    s0: ArrayLike,
-    tau0: ArrayLike,
-    alpha_p: ArrayLike,
-    eta: ArrayLike,
-    beta: ArrayLike | None,
-    sigma2: ArrayLike,
-    horizon: float,
-    *,
-    eta_p: ArrayLike | None = None,
-) -> Course:
-    """The same flow up to t = `horizon`, keeping only its end and the smallest kappa, for maps of many modes.
-
-    Arguments and errors as in `simulate`. Kappa is looked at eight times in every step of the solver.
-    """
-    modes = _Modes(p0, s0, tau0, alpha_p, eta, beta, sigma2, eta_p)
-    solver = LSODA(
-        lambda _, y: modes.derivative(y.reshape(-1, 3)).ravel(),
-        0.0, modes.start.ravel(), float(horizon), rtol=1e-7, atol=1e-10, lband=2, uband=2,
-    )  # fmt: skip
-    lowest = modes.kappa(modes.start)
-    while solver.status == "running":
-        trouble = solver.step()
-        if trouble is not None:
-            raise InputError(f"the flow can't be followed beyond t = {solver.t_old:.4g}: {trouble}")
-        seen = solver.dense_output()(np.linspace(solver.t_old, solver.t, 9)[1:]).T
-        lowest = np.minimum(lowest, modes.kappa(seen.reshape(8, -1, 3)).min(axis=0))
-    p, s, tau = modes.unpacked(solver.y.reshape(-1, 3))
-    return Course(p, s, tau, lowest.reshape(modes.shape))
+    return Modes(p0, s0, tau0, alpha_p, eta, beta, sigma2, eta_p).at(times)
 
 
 def _float64(*values: ArrayLike) -> tuple[Array, ...]:
     return tuple(np.asarray(value, dtype=np.float64) for value in values)
 
 
-class _Modes:
-    """The modes' constants, flattened, and their state as rows (p, g, tau) with s = s0 exp(g).
+class Modes:
+    """Modes by their start and constants, as `simulate` takes them; raises `InputError` for what the flow can't mean.
 
-    Following g keeps s from going negative however small it becomes. One row a mode keeps the Jacobian banded.
+    Their state is rows (p, g, tau) with s = s0 exp(g): following g keeps s from going negative however small it
+    becomes. One row a mode keeps the Jacobian banded.
     """
 
     def __init__(
@@ -158,7 +125,7 @@ class _Modes:
         eta: ArrayLike,
         beta: ArrayLike | None,
         sigma2: ArrayLike,
-        eta_p: ArrayLike | None,
+        eta_p: ArrayLike | None = None,
     ) -> None:
         given = [p0, s0, tau0, alpha_p, eta, 0.0 if beta is None else beta, sigma2, eta if eta_p is None else eta_p]
         names = ["p0", "s0", "tau0", "alpha_p", "eta", "beta", "sigma2", "eta_p"]
@@ -176,7 +143,30 @@ class _Modes:
         self.beta = None if beta is None else moving
         self.start: Array = np.stack([p, np.zeros_like(p), tau], axis=-1)
 
-    def derivative(self, y: Array) -> Array:
+    def at(self, times: ArrayLike) -> tuple[Array, Array, Array]:
+        """(p, s, tau) at `times`, each of shape times.shape + the modes' shape."""
+        y = integrate(self._derivative, self.start, times, method="LSODA", tolerance=1e-12, bandwidth=2)
+        return self._unpacked(y)
+
+    def follow(self, horizon: float) -> Course:
+        """The flow up to t = `horizon`, keeping only its end and the smallest kappa, for maps of many modes.
+
+        Kappa is looked at eight times in every step of the solver.
+        """
+        solver = LSODA(
+            lambda _, y: self._derivative(y.reshape(-1, 3)).ravel(),
+            0.0, self.start.ravel(), float(horizon), rtol=1e-7, atol=1e-10, lband=2, uband=2,
+        )  # fmt: skip
+        lowest = self._kappa(self.start)
+        while solver.status == "running":
+            trouble = solver.step()
+            if trouble is not None:
+                raise InputError(f"the flow can't be followed beyond t = {solver.t_old:.4g}: {trouble}")
+            seen = solver.dense_output()(np.linspace(solver.t_old, solver.t, 9)[1:]).T
+            lowest = np.minimum(lowest, self._kappa(seen.reshape(8, -1, 3)).min(axis=0))
+        return Course(*self._unpacked(solver.y.reshape(-1, 3)), lowest.reshape(self.shape))
+
+    def _derivative(self, y: Array) -> Array:
         p, g, tau = np.moveaxis(y, -1, 0)
         s = self.s0 * np.exp(g)
         dp, _, dtau = flow(p, s, tau, self.alpha_p, self.eta, self.beta, self.sigma2, self.eta_p)
@@ -188,11 +178,11 @@ class _Modes:
         dtau = dtau / (1 + (tau / _LARGEST_TAU) ** 4)
         return np.stack([dp, 2 * growth(p, tau, self.eta, self.sigma2), dtau], axis=-1)
 
-    def unpacked(self, y: Array) -> tuple[Array, Array, Array]:
+    def _unpacked(self, y: Array) -> tuple[Array, Array, Array]:
         p, g, tau = np.moveaxis(y, -1, 0)
         shape = (*p.shape[:-1], *self.shape)
         return p.reshape(shape), (self.s0 * np.exp(g)).reshape(shape), tau.reshape(shape)
 
-    def kappa(self, y: Array) -> Array:
+    def _kappa(self, y: Array) -> Array:
         p, g, tau = np.moveaxis(y, -1, 0)
         return kappa(p, self.s0 * np.exp(g), tau, self.alpha_p, self.eta, self.sigma2, self.eta_p)

@@ -4,10 +4,11 @@ Relies on `phase` for the outcome, `dynamics` for the course and `fixed_points` 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from sslrun.theory.dynamics import kappa, offset, simulate
+from sslrun.theory.dynamics import Modes, kappa, offset
 from sslrun.theory.fixed_points import critical_decay, fixed_points
 from sslrun.theory.phase import Outcome, final_tau, phase_map, settling_time
 
@@ -33,6 +34,23 @@ class ModeForecast:
     sentences: tuple[str, ...]
 
 
+class _Mode(NamedTuple):
+    """A start and its constants, as `simulate` takes them."""
+
+    p0: float
+    s0: float
+    tau0: float
+    alpha_p: float
+    eta: float
+    beta: float | None
+    sigma2: float
+    eta_p: float
+
+    @property
+    def on_parabola(self) -> float:
+        return self.p0**2 / self.alpha_p
+
+
 def describe_mode(
     p0: float,
     *,
@@ -50,16 +68,14 @@ def describe_mode(
     `run_time` is where a run ends in flow time; the forecast then also says how far the mode is by then.
     """
     s0 = p0**2 / alpha_p if s0 is None else s0
-    eta_p = eta if eta_p is None else eta_p
-    mapped = phase_map(p0, eta=eta, s0=s0, tau0=tau0, alpha_p=alpha_p, beta=beta, sigma2=sigma2, eta_p=eta_p)
-    outcome = Outcome(int(mapped.outcome))
+    mode = _Mode(p0, s0, tau0, alpha_p, eta, beta, sigma2, eta if eta_p is None else eta_p)
+    outcome = Outcome(int(phase_map(**mode._asdict()).outcome))
     tau_end = float(final_tau(tau0, beta))
-    points = fixed_points(tau_end, eta, sigma2)
+    points, limit = fixed_points(tau_end, eta, sigma2), critical_decay(tau_end, sigma2)
 
-    settled = settling_time(eta, eta_p, beta)
-    times = np.union1d(np.linspace(0.0, 400.0, 20001), np.geomspace(400.0, settled, 2001))
-    p, s, tau = simulate(p0, s0, tau0, alpha_p, eta, beta, sigma2, times, eta_p=eta_p)
-    signal = kappa(p, s, tau, alpha_p, eta, sigma2, eta_p)
+    times = np.union1d(np.linspace(0.0, 400.0, 20001), np.geomspace(400.0, settling_time(eta, mode.eta_p, beta), 2001))
+    p, s, tau = Modes(*mode).at(times)
+    signal = kappa(p, s, tau, alpha_p, eta, sigma2, mode.eta_p)
     lowest = int(np.argmin(signal))
     t90 = None
     if points is not None and outcome != Outcome.COLLAPSE:
@@ -69,17 +85,16 @@ def describe_mode(
             t90 = float(np.interp(0.0, -away[first - 1 : first + 1], times[first - 1 : first + 1]))
         elif away[0] <= 0:
             t90 = 0.0
-    useful_s = None if points is None else _useful_s(points[1], p0, s0, alpha_p, eta, eta_p)
-    limit = critical_decay(tau_end, sigma2)
+    useful_s = None if points is None else _useful_s(mode, points[1])
 
     if outcome == Outcome.COLLAPSE:
-        fate = _why_collapse(p0, s0, tau0, tau_end, alpha_p, eta, beta, limit, points)
+        fate = _why_collapse(mode, tau_end, limit, points)
     else:
-        fate = _why_useful(p0, s0, alpha_p, eta, eta_p, useful_s, t90, points or (0.0, 0.0))
-    told = [fate, _alignment(float(signal[lowest]), float(times[lowest]), outcome)]
+        fate = _why_useful(mode, useful_s, t90, points or (0.0, 0.0))
+    sentences = [fate, _alignment(float(signal[lowest]), float(times[lowest]), outcome)]
     if run_time is not None:
-        ends = simulate(p0, s0, tau0, alpha_p, eta, beta, sigma2, run_time, eta_p=eta_p)
-        told.append("When the run ends, at t = {:.4g}: p = {:.4g}, s = {:.4g}, tau = {:.4g}.".format(run_time, *ends))
+        ends = "p = {:.4g}, s = {:.4g}, tau = {:.4g}".format(*Modes(*mode).at(run_time))
+        sentences.append(f"When the run ends, at t = {run_time:.4g}: {ends}.")
     return ModeForecast(
         outcome=outcome,
         threshold=points and points[0],
@@ -89,28 +104,19 @@ def describe_mode(
         t90=t90,
         min_kappa=float(signal[lowest]),
         t_min_kappa=float(times[lowest]),
-        sentences=tuple(told),
+        sentences=tuple(sentences),
     )
 
 
-def _useful_s(p_plus: float, p0: float, s0: float, alpha_p: float, eta: float, eta_p: float) -> float | None:
+def _useful_s(mode: _Mode, p_plus: float) -> float | None:
     """Size of the features at p_plus. Where ds = dp = 0, s = (eta_p / eta) p^2 / alpha_p; undecayed, s keeps c."""
-    if eta > 0:
-        return eta_p / eta * p_plus**2 / alpha_p
-    return None if eta_p > 0 else float(offset(p0, s0, alpha_p)) + p_plus**2 / alpha_p
+    if mode.eta > 0:
+        return mode.eta_p / mode.eta * p_plus**2 / mode.alpha_p
+    return None if mode.eta_p > 0 else float(offset(mode.p0, mode.s0, mode.alpha_p)) + p_plus**2 / mode.alpha_p
 
 
-def _why_collapse(
-    p0: float,
-    s0: float,
-    tau0: float,
-    tau_end: float,
-    alpha_p: float,
-    eta: float,
-    beta: float | None,
-    limit: float,
-    points: tuple[float, float] | None,
-) -> str:
+def _why_collapse(mode: _Mode, tau_end: float, limit: float, points: tuple[float, float] | None) -> str:
+    p0, s0, eta = mode.p0, mode.s0, mode.eta
     if s0 == 0:
         return "Collapse: s(0) = 0, so there is nothing to grow from."
     if points is None:
@@ -120,7 +126,7 @@ def _why_collapse(
         )
     if eta == 0:
         return (
-            f"Collapse: without weight decay s - p^2/alpha_p stays at {float(offset(p0, s0, alpha_p)):.4g}, "
+            f"Collapse: without weight decay s - p^2/alpha_p stays at {float(offset(p0, s0, mode.alpha_p)):.4g}, "
             f"and on that line s reaches zero before p comes to rest at {points[1]:.6g}."
         )
     if p0 < points[0]:
@@ -128,39 +134,31 @@ def _why_collapse(
             f"Collapse: p(0) = {p0:g} starts below the threshold p- = {points[0]:.6g}, "
             f"where weight decay {eta:g} outruns growth."
         )
-    if beta is not None and tau0 < tau_end:
+    if mode.beta is not None and mode.tau0 < tau_end:
         return (
             f"Collapse: p(0) = {p0:g} is above the threshold p- = {points[0]:.6g} of tau = {tau_end:g}, but tau starts "
-            f"at {tau0:g}; while it is small the threshold is higher, and the mode is lost before it has risen."
+            f"at {mode.tau0:g}; while it is small the threshold is higher, and the mode is lost before it has risen."
         )
     return (
         f"Collapse: p(0) = {p0:g} is above the threshold p- = {points[0]:.6g}, but s(0) = {s0:g} is below "
-        f"p^2/alpha_p = {p0**2 / alpha_p:.4g}: p shrinks under the threshold before s has grown."
+        f"p^2/alpha_p = {mode.on_parabola:.4g}: p shrinks under the threshold before s has grown."
     )
 
 
-def _why_useful(
-    p0: float,
-    s0: float,
-    alpha_p: float,
-    eta: float,
-    eta_p: float,
-    useful_s: float | None,
-    t90: float | None,
-    points: tuple[float, float],
-) -> str:
+def _why_useful(mode: _Mode, useful_s: float | None, t90: float | None, points: tuple[float, float]) -> str:
+    p0, s0 = mode.p0, mode.s0
     if useful_s is None:
         end = f"Useful: p comes ever nearer to {points[1]:.6g} while s grows without end"
-        return f"{end}, because weight decay {eta_p:g} acts on the predictor only."
+        return f"{end}, because weight decay {mode.eta_p:g} acts on the predictor only."
     arrival = "" if t90 is None else f" (within 10 % of p from t = {t90:.4g} on)"
     end = f"Useful: the mode ends at p+ = {points[1]:.6g}, s = {useful_s:.6g}{arrival}"
-    if eta == 0:
+    if mode.eta == 0:
         return f"{end}; without weight decay the size of its features still depends on where it started."
     if p0 >= points[0]:
         return f"{end}, because p(0) = {p0:g} starts above the threshold p- = {points[0]:.6g}."
     return (
         f"{end}: p(0) = {p0:g} is below the threshold p- = {points[0]:.6g}, but s(0) = {s0:g}, above "
-        f"p^2/alpha_p = {p0**2 / alpha_p:.4g}, pulls the predictor over it."
+        f"p^2/alpha_p = {mode.on_parabola:.4g}, pulls the predictor over it."
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sslrun.errors import InputError
-from sslrun.theory.dynamics import follow, offset
+from sslrun.theory.dynamics import Modes, offset
 
 Array = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def phase_map(
     s0 = p0**2 / np.asarray(alpha_p) if s0 is None else np.asarray(s0, dtype=np.float64)
     eta_p = eta if eta_p is None else np.asarray(eta_p, dtype=np.float64)
     tau = final_tau(tau0, beta)
-    course = follow(p0, s0, tau0, alpha_p, eta, beta, sigma2, settling_time(eta, eta_p, beta), eta_p=eta_p)
+    course = Modes(p0, s0, tau0, alpha_p, eta, beta, sigma2, eta_p).follow(settling_time(eta, eta_p, beta))
 
     discriminant = tau**2 - 4 * eta * (1 + sigma2)
     threshold = (tau - np.sqrt(np.clip(discriminant, 0, None))) / (2 * (1 + sigma2))

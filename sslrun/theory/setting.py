@@ -8,15 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sslrun.errors import InputError
-from sslrun.recipe.schema import (
-    Byol,
-    Gaussian,
-    NoEma,
-    NonContrastive,
-    NoPredictor,
-    Recipe,
-    SymmetricPredictor,
-)
+from sslrun.recipe.schema import Byol, Gaussian, NoEma, NonContrastive, NoPredictor, Recipe, SymmetricPredictor
 from sslrun.theory.conversion import FlowSettings, flow_settings
 from sslrun.theory.directset import surviving_size
 from sslrun.theory.fixed_points import critical_decay, fixed_points
@@ -133,12 +125,7 @@ def heading(differences: tuple[str, ...]) -> list[str]:
 
 
 def forecast(
-    setting: Setting,
-    *,
-    p0: float = P0,
-    s0: float | None = None,
-    tau0: float = 1.0,
-    sigma2: float | None = None,
+    setting: Setting, *, p0: float = P0, s0: float | None = None, tau0: float = 1.0, sigma2: float | None = None
 ) -> Forecast:
     """What becomes of a mode that starts at (p0, s0, tau0), and why. Arguments as in `forecast.describe_mode`.
 
@@ -151,39 +138,28 @@ def forecast(
     rate = "the target is the online network" if flow.beta is None else f"EMA rate beta = {flow.beta:.4g}"
     decays = f"decay eta = {flow.eta:.4g}" + ("" if flow.eta_p == flow.eta else f", of the predictor {flow.eta_p:.4g}")
     about = [f"alpha_p = {flow.alpha_p:g}", decays, rate, f"sigma2 = {noise:g}{', assumed' if known is None else ''}"]
-    lines.append(
-        "; ".join([*([f"a step is {flow.time_per_step:.4g} of flow time"] if setting.trained else []), *about])
-    )
+    step = [f"a step is {flow.time_per_step:.4g} of flow time"] if setting.trained else []
+    lines.append("; ".join([*step, *about]))
     numbers: dict[str, Any] = {"sigma2": noise, **asdict(flow), "differences": list(setting.differences)}
     rate_of_death = noise + flow.eta
     if not setting.stop_gradient:
-        told = (
+        fate = (
             "Collapse: without stop-gradient d vec(W)/dt = -H vec(W), and H is positive semi-definite whatever the "
             f"predictor does: all features die at least as fast as exp(-{rate_of_death:.4g} t)."
         )
-        return Forecast((*lines, told), numbers | {"outcome": "collapse"})
+        return Forecast((*lines, fate), numbers | {"outcome": "collapse"})
     if not setting.predictor:
-        if rate_of_death == 0:
-            told = "Nothing moves: without predictor, noise and decay the online network is its own target already."
-            return Forecast((*lines, told), numbers | {"outcome": "rest"})
         how = f" as exp(-{rate_of_death:.4g} t)" if flow.beta is None else ", more slowly the slower the EMA"
-        told = (
+        fate = (
             f"Collapse: without predictor dW/dt = -W (X' + eta I) once the target has followed: all features die{how}."
+            if rate_of_death
+            else "Nothing moves: without predictor, noise and decay the online network is its own target already."
         )
-        return Forecast((*lines, told), numbers | {"outcome": "collapse"})
+        return Forecast((*lines, fate), numbers | {"outcome": "collapse" if rate_of_death else "rest"})
     if setting.alpha is not None:
         return _set_predictor(setting.alpha, flow.eta, noise, p0, lines, numbers)
-    mode = describe_mode(
-        p0,
-        s0=s0,
-        tau0=tau0,
-        eta=flow.eta,
-        eta_p=flow.eta_p,
-        alpha_p=flow.alpha_p,
-        beta=flow.beta,
-        sigma2=noise,
-        run_time=setting.run_time,
-    )
+    rates = {name: getattr(flow, name) for name in ("eta", "eta_p", "alpha_p", "beta")}
+    mode = describe_mode(p0, s0=s0, tau0=tau0, sigma2=noise, run_time=setting.run_time, **rates)
     found = {key: value for key, value in asdict(mode).items() if key not in ("sentences", "outcome")}
     return Forecast((*lines, *mode.sentences), numbers | {"outcome": mode.outcome.name.lower(), **found})
 
@@ -193,12 +169,8 @@ def _set_predictor(
 ) -> Forecast:
     """W_p = F^alpha at all times, without EMA: a mode's p = s^alpha has a threshold and a useful size of its own."""
     points, limit = fixed_points(1.0, eta, sigma2), critical_decay(1.0, sigma2)
-    numbers |= {
-        "alpha": alpha,
-        "critical_decay": limit,
-        "threshold": points and points[0],
-        "useful_p": points and points[1],
-    }
+    ends = {"threshold": points and points[0], "useful_p": points and points[1]}
+    numbers |= {"alpha": alpha, "critical_decay": limit, **ends}
     rule = f"W_p follows F^{alpha:g} (theory: at once, without EMA, epsilon or scaling)"
     if points is None or p0 <= points[0]:
         why = (
@@ -208,14 +180,14 @@ def _set_predictor(
         )
         return Forecast((*lines, f"Collapse: {rule}, and {why}."), numbers | {"outcome": "collapse"})
     size = surviving_size(alpha, eta, sigma2)
-    told = (
+    fate = (
         f"Useful: {rule}; the mode ends at p+ = {points[1]:.6g}, |w| = {size:.6g}, because p(0) = {p0:g} starts above "
         f"the threshold p- = {points[0]:.6g}. Modes of augmentation variance so large that decay {eta:g} is beyond "
         f"1 / (4 (1 + sigma2)) die: here from sigma2 = {1 / (4 * eta) - 1:.4g} on."
         if eta > 0
         else f"Useful: {rule}; without decay every mode ends at p+ = {points[1]:.6g}, |w| = {size:.6g}."
     )
-    return Forecast((*lines, told), numbers | {"outcome": Outcome.USEFUL.name.lower(), "size": size})
+    return Forecast((*lines, fate), numbers | {"outcome": Outcome.USEFUL.name.lower(), "size": size})
 
 
 def flags_setting(alpha_p: float | None, eta: float | None, beta: float | None) -> Setting:

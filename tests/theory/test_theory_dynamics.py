@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sslrun.errors import InputError
-from sslrun.theory.dynamics import flow, follow, growth, kappa, offset, simulate
+from sslrun.theory.dynamics import Modes, flow, growth, kappa, offset, simulate
 from sslrun.theory.fixed_points import fixed_points
 from sslrun.theory.linear import LinearProblem, simulate_linear
 
@@ -67,7 +67,7 @@ def test_reference_courses_to_the_printed_digits(case: str) -> None:
         np.testing.assert_allclose(tau[index], expected[2], atol=1.02 * digits)
     signal = kappa(p, s, tau, *constants[:2], SIGMA2)
     assert signal.min() == pytest.approx(lowest, abs=5.1e-6)
-    assert float(follow(*start, *constants, SIGMA2, 400.0).min_kappa) == pytest.approx(lowest, abs=5.1e-6)
+    assert float(Modes(*start, *constants, SIGMA2).follow(400.0).min_kappa) == pytest.approx(lowest, abs=5.1e-6)
     if t90 is not None:
         # Three digits are printed; the reference steps by 0.005.
         reached = times[np.argmax(p >= 0.9 * p[-1])]
@@ -231,7 +231,7 @@ def test_a_dying_modes_target_ratio_is_followed_far() -> None:
     assert np.all(p > -1e-12) and np.all(p[0] < 1e-3) and np.all(s[-1] < 1e-300)
     np.testing.assert_allclose(tau[2, 0], 2.0, atol=1e-9)
     assert tau[1, 1] / tau[0, 1] == pytest.approx(np.exp(0.1 * 30), rel=0.01)
-    assert np.all(follow(0.2, 0.04, 0.0, 1.0, 0.2, np.array([0.4, 0.1]), SIGMA2, 4000.0).p < 1e-9)
+    assert np.all(Modes(0.2, 0.04, 0.0, 1.0, 0.2, np.array([0.4, 0.1]), SIGMA2).follow(4000.0).p < 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -252,4 +252,4 @@ def test_a_ratio_that_runs_off_is_told() -> None:
     with pytest.raises(InputError, match="infinity"):
         simulate(-0.5, 0.01, 10.0, 1.0, 0.0, 0.1, 0.0, 5.0)
     with pytest.raises(InputError, match="infinity"):
-        follow(-0.5, 0.01, 10.0, 1.0, 0.0, 0.1, 0.0, 5.0)
+        Modes(-0.5, 0.01, 10.0, 1.0, 0.0, 0.1, 0.0).follow(5.0)
