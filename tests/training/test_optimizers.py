@@ -1,14 +1,20 @@
-"""LARS, the schedule and the decay groups against formulas written out here."""
+"""The optimisers of a recipe, which weights each has and how it decays them, and the schedule: against NumPy."""
 
 import math
+from itertools import product
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from sslrun.recipe.schema import Schedule
+from sslrun.errors import RunFailed
+from sslrun.recipe.schema import Optimizer, Optimizers, Schedule
 from sslrun.training.lars import Lars
+from sslrun.training.optimizers import Updates
 from sslrun.training.schedules import learning_rates
 
 
@@ -50,3 +56,98 @@ def test_schedules() -> None:
     for n in range(10, 50):
         assert rates[n] == pytest.approx((1 + math.cos(math.pi * (n - 10) / 40)) / 2)
     assert 0 < rates[-1] < 0.01
+
+
+RATES = [0.5, 1.0, 0.25, 0.8]
+Values = NDArray[np.float64]
+
+
+class ByHand:
+    """The update rule of an optimiser's section for one weight, after the papers and torch's documentation."""
+
+    def __init__(self, section: Optimizer, w: Values) -> None:
+        self.section, self.w, self.n = section, w.copy(), 0
+        self.v, self.second = np.zeros_like(w), np.zeros_like(w)
+
+    def step(self, g: Values, lr: float) -> None:
+        s = self.section
+        self.n += 1
+        spared = self.w.ndim == 1 and not s.decay_norm_and_bias
+        decay = 0.0 if spared else s.weight_decay
+        if s.kind == "adamw":
+            self.v = s.momentum * self.v + (1 - s.momentum) * g
+            self.second = s.beta2 * self.second + (1 - s.beta2) * g**2
+            v, second = self.v / (1 - s.momentum**self.n), self.second / (1 - s.beta2**self.n)
+            self.w = self.w - lr * decay * self.w - lr * v / (np.sqrt(second) + 1e-8)
+            return
+        g = g + decay * self.w
+        if s.kind == "lars" and not spared:
+            g = g * s.trust * np.linalg.norm(self.w) / np.linalg.norm(g)
+        self.v = s.momentum * self.v + g
+        self.w = self.w - lr * (g + s.momentum * self.v if s.nesterov else self.v)
+
+
+SECTIONS: dict[str, dict[str, Any]] = {
+    "sgd": {"kind": "sgd", "momentum": 0.9},
+    "nesterov": {"kind": "sgd", "momentum": 0.8, "nesterov": True},
+    "adamw": {"kind": "adamw", "momentum": 0.7, "beta2": 0.95},
+    "lars": {"kind": "lars", "momentum": 0.6, "trust": 0.02},
+}
+
+
+@pytest.mark.parametrize("vectors", [True, False], ids=["all decay", "matrices decay"])
+@pytest.mark.parametrize(("network", "predictor"), list(product(SECTIONS, [None, *SECTIONS])))
+def test_each_weight_is_updated_by_its_own_section(network: str, predictor: str | None, vectors: bool) -> None:
+    ours = Optimizer(**SECTIONS[network], lr=0.1, weight_decay=0.2, decay_norm_and_bias=vectors)
+    # Another rate, another decay, and vectors the other way about: nothing may come from the network's section.
+    own = (
+        Optimizer(**SECTIONS[predictor], lr=0.03, weight_decay=0.4, decay_norm_and_bias=not vectors)
+        if predictor
+        else None
+    )
+    rng = np.random.default_rng(0)
+    shapes = {"network": [(4, 3), (4,), (2, 4, 1, 1)], "predictor": [(3, 3), (3,)]}
+    weights = {place: [nn.Parameter(torch.from_numpy(rng.normal(size=n))) for n in shapes[place]] for place in shapes}
+    rules = {
+        place: [ByHand(ours if place == "network" else own or ours, w.detach().numpy()) for w in weights[place]]
+        for place in shapes
+    }
+    method: Any = SimpleNamespace(
+        network_parameters=lambda: iter(weights["network"]),
+        predictor=SimpleNamespace(parameters=lambda: iter(weights["predictor"])),
+    )
+    updates = Updates(method, Optimizers(network=ours, predictor=own), RATES, torch.device("cpu"))
+    for iteration, rate in enumerate(RATES):
+        updates.zero_grad()
+        for place in shapes:
+            for weight, rule in zip(weights[place], rules[place], strict=True):
+                assert weight.grad is None
+                gradient = rng.normal(size=rule.w.shape)
+                weight.grad = torch.from_numpy(gradient.copy())
+                rule.step(gradient, rate * rule.section.lr)
+        updates.step(iteration, torch.tensor(1.0))
+    for place in shapes:
+        for weight, rule in zip(weights[place], rules[place], strict=True):
+            np.testing.assert_allclose(weight.detach().numpy(), rule.w, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "lars"])
+def test_nothing_moves_from_the_first_step_that_is_not_finite(kind: Literal["sgd", "adamw", "lars"]) -> None:
+    weight, own = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(3))
+    predictor = SimpleNamespace(parameters=lambda: iter([own]))
+    method: Any = SimpleNamespace(network_parameters=lambda: iter([weight]), predictor=predictor)
+    updates = Updates(method, Optimizers(network=Optimizer(kind=kind)), [1.0] * 6, torch.device("cpu"))
+    losses = [1.0, 1.0, 1.0, math.inf, 1.0]
+    kept: list[torch.Tensor] = []
+    for iteration, loss in enumerate(losses):
+        weight.grad, own.grad = torch.ones(2, 2), torch.ones(3)
+        if iteration == 2:
+            own.grad[1] = math.nan
+        updates.step(iteration, torch.tensor(loss))
+        kept.append(torch.cat([weight.detach().flatten(), own.detach()]))
+        if iteration < 2:
+            updates.raise_if_not_finite()
+    assert not torch.equal(kept[0], kept[1])
+    assert all(torch.equal(later, kept[1]) for later in kept[2:])
+    with pytest.raises(RunFailed, match="at step 2"):
+        updates.raise_if_not_finite()
