@@ -55,9 +55,10 @@ def measure(recipe: Recipe, where: Places) -> Measured:
     encoder = _bytes(trainer.method.encoder)
     trained = sum(p.numel() * p.element_size() for p in trainer.method.parameters() if p.requires_grad)
     kept = 1 + len(recipe.training.keep_encoder_at)
+    passes = _passes(recipe, where.data)  # none of vectors, which have no layout to go forward in
     return Measured(
         epoch_seconds=each * max(1, in_epoch),
-        evaluation_seconds=_passes(recipe, where.data) * _forward_seconds(recipe, trainer, images, device),
+        evaluation_seconds=passes * _forward_seconds(recipe, trainer, images, device) if passes else 0.0,
         folder_bytes=_bytes(trainer.method) + trained + encoder * kept,
     )
 
