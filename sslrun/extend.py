@@ -9,7 +9,8 @@ from sslrun.data.images import ImageSet
 from sslrun.data.listing import Listing, Split, in_memory
 from sslrun.data.pictures import PictureSet
 from sslrun.errors import DataError
-from sslrun.methods.base import Method, full_precision
+from sslrun.methods.base import Method, Updater, build_method, full_precision
+from sslrun.methods.setup import Setup
 from sslrun.networks.predictors import CorrelationEstimate, Predictor, build_predictor, predictor_from_correlation
 from sslrun.networks.predictors.base import MatrixRule
 from sslrun.networks.predictors.correlation import CorrelationRule
@@ -44,8 +45,11 @@ __all__ = [
     "Predictor",
     "PredictorSection",
     "Section",
+    "Setup",
     "Split",
     "TrainedPredictorSection",
+    "Updater",
+    "build_method",
     "build_predictor",
     "full_precision",
     "in_memory",
