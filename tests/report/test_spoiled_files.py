@@ -18,7 +18,7 @@ from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import CellRecord, GridRecord
 from sslrun.runs.status import overview
 
-SPOILED = ["", "[1]\n", '{"epoch": "x"', "[" * 100_000 + "\n"]
+SPOILED = ["[1]\n", "[" * 100_000 + "\n"]
 COMMANDS: dict[str, Callable[[Path, list[RunFolder]], Any]] = {
     "status": lambda results, _: [*overview(results).lines(), json.dumps(overview(results).as_json())],
     "report": lambda results, _: json.dumps(as_json(build(collect(results)))),
