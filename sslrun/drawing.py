@@ -1,7 +1,7 @@
 """How all figures look: one style, one palette that colour-blind readers tell apart, and how a figure becomes a file.
 
 Figures are matplotlib's own objects, never pyplot's global ones; what draws one is decorated with `@style()`. What is
-drawn: `sslrun.report.plots` (one or two runs), `charts` and `analyses_plot` (many), `sslrun.theory.figures`.
+drawn: `sslrun.report.plots` (one or two runs), `charts` and `purity_figure` (many), `sslrun.theory.figures`.
 """
 
 import io
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from sslrun.errors import InputError
 from sslrun.files import replacing
 
-# Okabe and Ito's colours: told apart with any colour vision. Yellow, hard to see on white, is left out.
+# Okabe and Ito's colours: distinct in any colour vision. Yellow, hard to see on white, is left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY, INK = "#767676", "#202020"
 STROKES = [(colour, dashes) for dashes, colour in product(("-", (0, (3, 1.5))), COLOURS)]

@@ -130,7 +130,7 @@ class Stopwatch:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within, torch works on one CPU thread: what a run beside others has, and what can be compared."""
+    """Within, torch works on one CPU thread: what one of several runs at once has, and what can be compared."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -55,9 +55,9 @@ def main() -> None:
     except OSError as error:
         if error.filename is None and error.errno not in _FULL_DISK:
             raise  # no file of the user's: of processes and their links, or a library's own
-        told = _from_system(error)
-        console.error(str(told))
-        sys.exit(told.exit_code)
+        refused = _from_system(error)
+        console.error(str(refused))
+        sys.exit(refused.exit_code)
     except Exception as error:
         show = getattr(error, "show", None)  # click's usage errors print themselves
         if show is None:

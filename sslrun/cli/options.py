@@ -40,7 +40,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 
 def read(name: str, changes: list[str], device: str | None = None, imports: Sequence[str] = ()) -> "Recipe":
-    """The recipe of that path or name, with its changes and with plug-ins beside its own."""
+    """The recipe of that path or name, with its changes and further plug-ins."""
     from sslrun.recipe import read_recipe
 
     return read_recipe(name, [*changes, *([f"run.device={device}"] if device else [])], imports=imports)

@@ -96,7 +96,7 @@ def analyse(
     from sslrun.drawing import check_suffix
     from sslrun.jobs.analysing import analyse_runs, planes
     from sslrun.recipe import read_recipe
-    from sslrun.report import analyses
+    from sslrun.report import purity_tables
     from sslrun.report.formats import show_table
 
     if out is not None:
@@ -104,18 +104,18 @@ def analyse(
     folders = [run_folder(run, results) for run in dict.fromkeys(runs)]
     cells = analyse_runs(folders, changes, at=at, data=data, device=device)
     found = [
-        analyses.Analysed(
+        purity_tables.Analysed(
             folder.path.name, cell.metrics, folder.history.read(), read_recipe(folder.recipe).network.weights
         )
         for folder, cell in zip(folders, cells, strict=True)
     ]
     if as_json:
-        echo_json(analyses.as_json(found, at))
+        echo_json(purity_tables.as_json(found, at))
     else:
-        for table in analyses.tables(found):
+        for table in purity_tables.tables(found):
             show_table(table)
     if out is not None:
-        from sslrun.report.analyses_plot import MOST_PLANES, plot
+        from sslrun.report.purity_figure import MOST_PLANES, plot
         from sslrun.report.summary import starting
 
         shown = folders[: MOST_PLANES - 1]

@@ -63,10 +63,10 @@ def sweep(
 
         search(cells, cells.space, options, start=not plan, stop_on_failure=stop_on_failure)
         return
-    with planned(cells, options, start=not plan) as (bill, pool):
-        console.say(bill.text())
+    with planned(cells, options, start=not plan) as (todo, pool):
+        console.say(todo.text())
         if not plan:
-            carry_out(bill, pool, stop_on_failure=stop_on_failure)
+            carry_out(todo, pool, stop_on_failure=stop_on_failure)
             console.say(f"next   sslrun report {pool.where.results} --grid {cells.record_name}")
 
 
@@ -125,4 +125,4 @@ def clean(
         typer.echo("nothing to remove")
     elif yes or typer.confirm(f"Remove these {len(listed)}?"):
         for path in remove(listed):
-            typer.echo(f"left: {path} is at work again")
+            typer.echo(f"left: {path} is in use again")

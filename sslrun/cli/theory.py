@@ -56,12 +56,12 @@ def theory(
         setting = setting_of(read_recipe(recipe, changes))
     else:
         setting = flags_setting(alpha_p, eta, beta)
-    told = forecast(setting, p0=P0 if p0 is None else p0, s0=s0, tau0=tau0, sigma2=sigma2)
-    echo_json(told.numbers) if as_json else typer.echo("\n".join(told.lines))
+    found = forecast(setting, p0=P0 if p0 is None else p0, s0=s0, tau0=tau0, sigma2=sigma2)
+    echo_json(found.numbers) if as_json else typer.echo("\n".join(found.lines))
     if phase is not None:
         from sslrun.theory.figures import phase_figure
 
-        flow, sigma2 = setting.flow, told.numbers["sigma2"]
+        flow, sigma2 = setting.flow, found.numbers["sigma2"]
         drawn = phase_figure(phase, alpha_p=flow.alpha_p, eta=flow.eta, beta=flow.beta, tau0=tau0, sigma2=sigma2)
         draw(drawn, out or Path(f"phase_{phase}.png"), err=True)
 

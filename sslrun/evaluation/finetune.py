@@ -25,7 +25,7 @@ from sslrun.recipe import schema
 from sslrun.recipe.schema import Recipe, Schedule, Udg
 from sslrun.seeds import stream_seed
 from sslrun.training.schedules import learning_rates
-from sslrun.views.draws import on_device
+from sslrun.views.per_image import on_device
 from sslrun.views.pipeline import Views
 
 _HEAD_STD = 0.01  # of the linear layer's starting weights

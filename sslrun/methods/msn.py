@@ -21,7 +21,7 @@ from sslrun.networks.predictors.base import linear_layer
 from sslrun.networks.vit import ViT
 from sslrun.recipe import schema
 from sslrun.seeds import stream_seed
-from sslrun.views.draws import on_device
+from sslrun.views.per_image import on_device
 
 _SINKHORN_ITERATIONS = 3  # as in the authors' code
 

@@ -66,12 +66,12 @@ class Results:
     def over(self, names: Sequence[str]) -> "Results":
         """The same with axes taken out, for the mean over their labels. Raises `InputError` for no such axis."""
         averaged = tuple(dict.fromkeys(self.axis(name) for name in names))
-        told = [f"each seed's number is its mean over {axis} ({', '.join(self.order[axis])})" for axis in averaged]
+        means = [f"each seed's number is its mean over {axis} ({', '.join(self.order[axis])})" for axis in averaged]
         return replace(
             self,
             axes=tuple(axis for axis in self.axes if axis not in averaged),
             baseline={axis: label for axis, label in self.baseline.items() if axis not in averaged},
-            notes=(*self.notes, *told),
+            notes=(*self.notes, *means),
             averaged=averaged,
         )
 

@@ -35,8 +35,8 @@ class Document:
     without_collapsed: bool
 
     @property
-    def beside(self) -> list[Score]:
-        """The claims that have runs of ours beside them."""
+    def matched(self) -> list[Score]:
+        """The claims that runs of ours can be compared with."""
         return [score for score in self.scores if score.ours is not None]
 
 
@@ -78,14 +78,14 @@ def build(
     if slope is not None:
         tables += slopes(results, chosen, results.axis(slope), without_collapsed)
     tables += layout.troubles(results)
-    beside = [score for score in scores if score.ours is not None]
-    if beside:
-        tables.append(layout.scored(beside))
+    matched = [score for score in scores if score.ours is not None]
+    if matched:
+        tables.append(layout.scored(matched))
     count = int(results.runs["folder"].nunique()) if "folder" in results.runs else 0
     notes = [f"{count} run{'s' * (count != 1)} in {results.folder}", *results.notes]
     if results.axes and not reference:
         notes.append(f"nothing is compared: --baseline {results.axes[0]}={results.order[results.axes[0]][0]} would")
-    if beside and len(scores) > len(beside):
+    if matched and len(scores) > len(matched):
         alone = sum(score.ours is None for score in scores)
         notes.append(f"{alone} claims of the papers have no run here")
     return Document(
@@ -110,7 +110,7 @@ def as_json(document: Document) -> dict[str, Any]:
         "conditions": document.summary.to_dict("records"),
         "comparisons": document.comparisons.to_dict("records"),
         "runs": runs,
-        "scorecard": [asdict(score) for score in document.beside],
+        "scorecard": [asdict(score) for score in document.matched],
         "left_out": [{"path": path, "why": why} for path, why in results.left_out],
         "notes": list(document.notes),
         "timing": results.runs[["folder", *timing]].to_dict("records") if len(results.runs) else [],

@@ -94,11 +94,11 @@ def troubles(results: Results) -> list[Table]:
     for row, state in enumerate(runs["status"].tolist() if len(runs) else []):
         if state in (State.FAILED, State.INTERRUPTED):
             reason = runs["reason"].iloc[row]
-            told = str(reason).splitlines()[0] if isinstance(reason, str) and reason else "its process is gone"
+            why = str(reason).splitlines()[0] if isinstance(reason, str) and reason else "its process is gone"
             labels = (_label(runs[f"axis.{axis}"].iloc[row]) for axis in results.axes)
             seed = int(runs["seed"].iloc[row])
             run = Cell(str(runs["folder"].iloc[row]))
-            rows.append((run, *labels, count(seed), Cell(state), Cell(told)))
+            rows.append((run, *labels, count(seed), Cell(state), Cell(why)))
     header = ("run", *results.axes, "seed", "status", "reason")
     return [Table("Runs that did not finish", header, tuple(rows))] if rows else []
 
@@ -118,7 +118,7 @@ def scored(scores: Sequence[Score]) -> Table:
 
 
 def unscored(scores: Sequence[Score]) -> Table:
-    """The claims that have no run of ours beside them."""
+    """The claims that no run of ours can be compared with."""
     rows = tuple(_claim(score) for score in scores)
     return Table("Claims without a run here", ("claim", "where", "paper, %"), rows)
 
@@ -135,10 +135,11 @@ def _score(score: Score, always: set[str]) -> tuple[Cell, ...]:
         raise ValueError("a claim without runs has no row in the scorecard")
     ours = score.ours
     mean = Cell(f"{ours.mean:.2f}" + (f" ± {ours.std:.2f}" if ours.n > 1 else ""), ours.mean)
-    otherwise = [each for each in score.differences if each not in always]
-    told = "; ".join(otherwise) or ("see below" if always else "nothing")
+    otherwise = "; ".join(each for each in score.differences if each not in always) or (
+        "see below" if always else "nothing"
+    )
     condition = Cell(", ".join(score.labels) or "all runs")
-    return (*_claim(score), condition, mean, count(ours.n), Cell(told))
+    return (*_claim(score), condition, mean, count(ours.n), Cell(otherwise))
 
 
 def _conclusion(row: Record) -> str:

@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page: tables that sort, bars, curves, spectra, recipes, environments, claims.
 
 Everything is inline and nothing is fetched (the page forbids it itself); all text from runs is escaped. The template is
-`page.html.j2` beside this file.
+`page.html.j2` in this folder.
 """
 
 import json
@@ -79,7 +79,7 @@ def _attributes(cell: Cell, left: bool) -> Markup:
 
 def _parts(document: Document) -> list[Part]:
     results = document.results
-    scored = layout.scored(document.beside)
+    scored = layout.scored(document.matched)
     alone = layout.unscored([score for score in document.scores if score.ours is None])
     found = charts.histories(results) if len(results.runs) else {}
     about = f"Means over seeds of {len(found)} conditions."

@@ -1,7 +1,7 @@
-"""The papers' claims beside ours, with every difference in protocol stated: what `claims.yaml` says, matched to runs.
+"""The papers' claims and ours, with every difference in protocol stated: what `claims.yaml` says, matched to runs.
 
-A run stands for a claim if its recipe has the options of the claim's `match`. Claims on the run's own data come first;
-those on other data are shown only where there is none. An absent or partial file shows fewer rows.
+A run is compared with a claim if its recipe has the options of the claim's `match`. Claims on the run's own data come
+first; those on other data are shown only where there is none. An absent or partial file shows fewer rows.
 """
 
 import math
@@ -48,7 +48,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Score:
-    """A claim beside one of our conditions, or alone."""
+    """A claim and the condition of ours that it is compared with, or none."""
 
     claim: Claim
     labels: Labels | None
@@ -94,8 +94,8 @@ def _claim(entry: dict[str, Any], papers: dict[str, Any]) -> Claim | None:
 
 
 def scorecard(results: Results, claims: Sequence[Claim]) -> list[Score]:
-    """Every claim, in the file's order, beside each of our conditions that stands for it; alone if there is none."""
-    beside: dict[int, list[Score]] = {}
+    """Every claim, in the file's order, with each of our conditions that it is compared with, or alone."""
+    matched: dict[int, list[Score]] = {}
     measured = {name: values(results, name) for name in _PROBES if name in results.runs}
     options = sorted({option for claim in claims for option in (*claim.match, *claim.protocol)})
     columns = [results.runs[name].tolist() if name in results.runs else [None] * len(results.runs) for name in options]
@@ -111,15 +111,15 @@ def scorecard(results: Results, claims: Sequence[Claim]) -> list[Score]:
         ours = estimate([100 * value for value in measured[metric][labels].values()])
         for number in known[key]:
             differences = _differences(recipe, claims[number], metric, ours.n)
-            beside.setdefault(number, []).append(Score(claims[number], labels, ours, metric, differences))
+            matched.setdefault(number, []).append(Score(claims[number], labels, ours, metric, differences))
     scores = []
     for number, claim in enumerate(claims):
-        scores += beside.get(number) or [Score(claim, None, None, None, ())]
+        scores += matched.get(number) or [Score(claim, None, None, None, ())]
     return scores
 
 
 def _nearest(recipe: Mapping[str, Any], claims: Sequence[Claim]) -> list[int]:
-    """The claims that a recipe stands for: those on its own data, or else those on other data."""
+    """The claims that a recipe is compared with: those on its own data, or else those on other data."""
     matched = [number for number, claim in enumerate(claims) if claim.match and _matches(recipe, claim.match)]
     own = recipe.get(_DATA)
     return [number for number in matched if _same(claims[number].protocol.get(_DATA, own), own)] or matched

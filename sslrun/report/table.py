@@ -1,4 +1,4 @@
-"""A table of a report before it has a format: cells of text, each with the number that it stands for.
+"""A table of a report before it has a format: cells of text, each with its number.
 
 `layout`, `slopes`, `analyses` and `compare` make them; `formats` and `page` print them.
 """
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 NONE = "–"
-"""What stands where there is nothing."""
+"""The text of an empty cell."""
 
 Texts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, and the number that it stands for where there is one (pages sort by it)."""
+    """Text, and its number where it is one (pages sort by it)."""
 
     text: str
     value: float | None = None

@@ -1,7 +1,7 @@
-"""The theory laid over a run: the course that the flow foretells from the run's own start, beside what was measured.
+"""The theory laid over a run: the course that the flow foretells from the run's own start, and what was measured.
 
 A linear network's history holds its weights (`sslrun.training.diagnostics`), so that the exact flow of `linear` starts
-from the same ones; beside it stand the modes each alone, the decoupled flow. Any other run has only the eigenvalues of
+from the same ones; the modes each alone follow the decoupled flow. Any other run has only the eigenvalues of
 F and W_p to compare with, and its overlay is headed "qualitative". Shapes: T epochs, J modes, D outputs, M inputs.
 """
 
@@ -33,7 +33,7 @@ class Modes(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """One run beside the theory, at flow times `times_T`.
+    """One run and the theory, at flow times `times_T`.
 
     `exact` is the flow of the whole matrices, None where weights are not known; `alone` each mode's own flow, None
     where data are not isotropic. `misaligned` is the part of F's or W_p's norm (the larger one) that is off the
@@ -136,7 +136,7 @@ def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Map
     flow, p_J, s_J = setting.flow, measured.p_TJ[0], measured.s_TJ[0]
     noise = SIGMA2 if setting.sigma2 is None else setting.sigma2
     one, noises = np.eye(1), noise * np.eye(1)
-    if setting.alpha is not None:  # where W_p is set, p says where a mode stands; the scale of s is free
+    if setting.alpha is not None:  # where W_p is set, p says where a mode is; the scale of s is free
         w_J = np.clip(p_J, 0, None) ** (1 / (2 * setting.alpha))
         courses = [
             simulate_directset(np.array([[w]]), times_T, alpha=setting.alpha, X_MM=one, X_prime_MM=noises, eta=flow.eta)

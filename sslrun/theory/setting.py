@@ -15,7 +15,7 @@ from sslrun.theory.fixed_points import critical_decay, fixed_points
 from sslrun.theory.forecast import describe_mode
 from sslrun.theory.phase import Outcome
 
-P0, ETA, SIGMA2 = 0.2, 0.04, 0.0009  # of a forecast that is told nothing else; the paper's decay and sigma of 0.03
+P0, ETA, SIGMA2 = 0.2, 0.04, 0.0009  # of a forecast where nothing is given; the paper's decay and sigma of 0.03
 
 
 @dataclass(frozen=True)

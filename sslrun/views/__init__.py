@@ -1,7 +1,7 @@
 """Random views of a batch, as batched tensor operations with parameters drawn per image.
 
 Read in this order: `pipeline` (a recipe's views), `view_draws` (what is drawn for one), `geometry`, `style` (on
-`spectrum`), `colour`, `blur`; `filtering` is what resizing and blurring share, `draws` what all parameters share.
+`spectrum`), `colour`, `blur`; `filtering` is what resizing and blurring share, `per_image` what all parameters share.
 `sheet` shows views to people.
 """
 

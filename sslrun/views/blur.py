@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslrun.views.draws import Draws, Rows, change_chosen, chosen, on_device, uniform
 from sslrun.views.filtering import Filter, filter_columns, filter_rows
+from sslrun.views.per_image import Draws, Rows, change_chosen, chosen, on_device, uniform
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslrun.views.draws import Draws, Rows, change_chosen, chosen, on_device, uniform
+from sslrun.views.per_image import Draws, Rows, change_chosen, chosen, on_device, uniform
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslrun.views.draws import Draws, on_device, uniform
 from sslrun.views.filtering import Filter, filter_columns, filter_rows
+from sslrun.views.per_image import Draws, on_device, uniform
 
 TRIES = 10  # torchvision's number of attempts before the centre of the image is taken
 

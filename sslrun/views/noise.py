@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sslrun.seeds import stream_seed
-from sslrun.views.draws import on_device
+from sslrun.views.per_image import on_device
 
 
 class NoiseViews:

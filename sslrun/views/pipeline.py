@@ -15,8 +15,8 @@ from sslrun.errors import RecipeError
 from sslrun.recipe import schema
 from sslrun.views.blur import gaussian_blur
 from sslrun.views.colour import greyscale, jitter, normalize, solarize
-from sslrun.views.draws import cache_sized, on_device
 from sslrun.views.geometry import crop_filters, resample, resized_crop, whole_images
+from sslrun.views.per_image import cache_sized, on_device
 from sslrun.views.style import StyleDraws, standardize
 from sslrun.views.view_draws import ViewDraws, draw_view
 

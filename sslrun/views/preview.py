@@ -1,6 +1,6 @@
 """What a recipe makes of images, as a sheet: its views, and what its style does.
 
-With a style, the whole images stand beside themselves under FA and under BSS, with the logarithms of their amplitudes:
+With a style, the whole images are shown as they are, under FA and under BSS, and so are their amplitudes' logarithms:
 the frame holds what is another image's, and what is outside is their own. `sheet.py` draws.
 Shapes: N images, C channels, S pixels of a view.
 """

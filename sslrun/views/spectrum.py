@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from sslrun.views.draws import on_device
+from sslrun.views.per_image import on_device
 
 WindowKind = Literal["half", "area"]
 """How an area ratio r becomes a rectangle around frequency zero, both sides scaled by √r.
@@ -59,7 +59,9 @@ def window_weights(size: tuple[int, int], window: Window, device: torch.device) 
     return on_device((indicator_HW + mirrored_HW)[None, :, : size[1] // 2 + 1] / 2, device)
 
 
-LOW_PART = 0.23  # of the side: up to this highest frequency, matrix products beat fast Fourier transforms (measured)
+LOW_PART = (
+    0.23  # of the side: up to this highest frequency, matrix products are faster than Fourier transforms (measured)
+)
 
 
 class Spectrum(Protocol):
@@ -105,7 +107,7 @@ class LowBins:
         self.left_YH = waves(size[0], rows, dtype)
         self.right_WX = waves(size[1], columns, dtype).T.contiguous()
         self.rows, self.columns = rows + 1, columns + 1
-        # Every bin stands for itself and its mirror image, except that those at k = 0 and at l = 0 come up twice.
+        # Every bin counts for itself and its mirror image, except that those at k = 0 and at l = 0 come up twice.
         scale = torch.full((self.rows, self.columns), 2 / (size[0] * size[1]), dtype=dtype)
         scale[0] /= 2
         scale[:, 0] /= 2

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sslrun.errors import InputError
-from sslrun.views.draws import Draws, cache_sized, chosen, on_device, uniform
+from sslrun.views.per_image import Draws, cache_sized, chosen, on_device, uniform
 from sslrun.views.spectrum import Window, WindowKind, spectrum_for, window_of, window_weights
 
 TINY = 1e-18  # far below the rounding of any bin, and its square is still a float32
@@ -24,7 +24,7 @@ TINY = 1e-18  # far below the rounding of any bin, and its square is still a flo
 class StyleDraws(Draws):
     """Which image's style is taken, and how much of it: scalars for a whole view (BSS) or vectors (N,) (FA).
 
-    A ratio of 0 stands for "not applied".
+    A ratio of 0 means "not applied".
     """
 
     reference: int | Tensor

@@ -13,8 +13,8 @@ from sslrun.recipe import schema
 from sslrun.seeds import stream_seed
 from sslrun.views.blur import BlurDraws, draw_blur
 from sslrun.views.colour import JitterDraws, draw_jitter
-from sslrun.views.draws import Draws, chosen
 from sslrun.views.geometry import CropDraws, draw_crops, whole_images
+from sslrun.views.per_image import Draws, chosen
 from sslrun.views.style import StyleDraws, draw_style
 
 

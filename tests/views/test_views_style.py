@@ -16,7 +16,7 @@ from torch import Tensor
 from sslrun.errors import InputError, RecipeError
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema.style import BatchStyle, Style
-from sslrun.views import draws, spectrum
+from sslrun.views import per_image, spectrum
 from sslrun.views.spectrum import HalfPlane, LowBins, WindowKind, spectrum_for, window_of
 from sslrun.views.style import (
     draw_style,
@@ -279,7 +279,7 @@ def test_partners_are_each_their_own_batch_style(
     window: WindowKind, both_ways: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = pictures(40, (33, 40), 3)
-    monkeypatch.setattr(draws, "CHUNK_VALUES", 50_000)  # several parts
+    monkeypatch.setattr(per_image, "CHUNK_VALUES", 50_000)  # several parts
     partners = torch.randint(40, (40,), generator=generator(1))
     ratios = torch.rand(40, generator=generator(2), dtype=torch.float64)
     ratios[::5] = 0

@@ -1,4 +1,4 @@
-"""The synthetic figures of arXiv 2102.06810 drawn anew from our own settings, and the phase maps beside them.
+"""The synthetic figures of arXiv 2102.06810 drawn anew from our own settings, and phase maps.
 
 Each figure says at its foot what the paper leaves unstated and we chose. `plane` has 3, 4 and 10; `modes` has 5, the
 phase map and the overlay of a run; `matrices` has 7, 8 and 9. How they look: `sslrun.drawing`.

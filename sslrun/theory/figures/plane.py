@@ -135,7 +135,7 @@ def _undecayed_branches(ax: Axes, p: np.ndarray, top: float) -> None:
 
 
 def _origin_enlarged(ax: Axes, dots: list[tuple[float, float, Stability]], width: float) -> None:
-    """An inset that parts the collapsed point from the threshold, too near to be told apart at full size."""
+    """An inset that shows the collapsed point and the threshold apart, which are too near at full size."""
     inset = ax.inset_axes((0.05, 0.56, 0.36, 0.36))
     p = np.linspace(-0.5 * width, width, 50)
     inset.plot(p, p**2, "--", color=INK, linewidth=1)

@@ -1,6 +1,6 @@
-"""Runs beside each other in what their features know of the domains, and in how hard their negatives were.
+"""Runs side by side in what their features know of the domains, and in how hard their negatives were.
 
-Tables of the cells that `sslrun.jobs.analysing` gives and of the runs' histories; `analyses_plot` draws the same.
+Tables of the cells that `sslrun.jobs.analysing` gives and of the runs' histories; `purity_figure` draws the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,10 +57,10 @@ def measured(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return {name: metrics[prefix + name] for name in MEASURES if prefix + name in metrics}
 
 
-def beside(runs: Sequence[Analysed], part: str = "") -> dict[str, dict[str, float]]:
-    """What the runs are judged beside, starting encoders and raw pixels: measures by title, equal ones once.
+def references(runs: Sequence[Analysed], part: str = "") -> dict[str, dict[str, float]]:
+    """What the runs are compared with, starting encoders and raw pixels: measures by title, equal ones once.
 
-    `part` stands in front of the measures' names, as `OWN_STATISTICS`.
+    `part` comes before the measures' names, as `OWN_STATISTICS`.
     """
     found = {}
     for prefix in ("untrained.", "pixels."):
@@ -81,7 +81,7 @@ def tables(runs: Sequence[Analysed]) -> list[Table]:
     notes = (
         f"On {runs[0].metrics['images']:,} images, equally many of each domain. Purity: the part of the nearest "
         "neighbours that",
-        "share an image's domain. A useless encoder has low domain purity too: read it beside class purity.",
+        "share an image's domain. A useless encoder has low domain purity too: read it with class purity.",
     )
     found = [_knowledge(runs, "", "What the features know of the domains", notes)]
     if any(measured(run.metrics, OWN_STATISTICS) for run in runs):
@@ -97,7 +97,7 @@ def _knowledge(runs: Sequence[Analysed], part: str, title: str, notes: tuple[str
     first = runs[0].metrics
     names = list(measured(first))
     rows = {run.name: measured(run.metrics, part) for run in runs}
-    rows |= {**beside(runs, part), "chance": {name: first[CHANCE[name]] for name in names}}
+    rows |= {**references(runs, part), "chance": {name: first[CHANCE[name]] for name in names}}
     cells = tuple((Cell(of), *(number(row.get(name), ".3f") for name in names)) for of, row in rows.items())
     return Table(title, ("", *(MEASURES[name] for name in names)), cells, notes)
 

@@ -1,6 +1,6 @@
 """The analyses of several runs in one figure: purity against chance, hardness over epochs, features in a plane.
 
-Draws what `analyses` tables; the planes are `sslrun.jobs.analysing`'s.
+Draws what `purity_tables` tables; the planes are `sslrun.jobs.analysing`'s.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sslrun.drawing import COLOURS, GREY, INK, STROKES, plain, style
-from sslrun.report.analyses import CHANCE, MEASURES, VIEWS, Analysed, beside, measured
+from sslrun.report.purity_tables import CHANCE, MEASURES, VIEWS, Analysed, measured, references
 from sslrun.runs.history import series
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_PLANES = 8
 _A_LINE = 4  # planes
 _MARKERS = "os^vDPX<>*"
-_PALE = ("#8A8A8A", "#C4C4C4", "#A8A8A8", "#D8D8D8")  # what runs are judged beside
+_PALE = ("#8A8A8A", "#C4C4C4", "#A8A8A8", "#D8D8D8")  # what runs are compared with
 _CHANCE: Any = {"color": INK, "linewidth": 1, "linestyle": (0, (4, 2))}
 _CURVES = {
     "own_column": "Similarity of negatives, own column",
@@ -54,11 +54,11 @@ def _has(run: Analysed, kind: str) -> bool:
 
 
 def _purity(part: SubFigure, runs: Sequence[Analysed]) -> None:
-    """A bar for each run, and for what it is judged beside, with a line at the level of chance."""
+    """A bar for each run, and for what it is compared with, and a line at the level of chance."""
     ax = part.subplots()
     titled = [(run.name, run.metrics, colour) for run, (colour, _) in zip(runs, cycle(STROKES), strict=False)]
     titled += [
-        (title, metrics, _PALE[number % len(_PALE)]) for number, (title, metrics) in enumerate(beside(runs).items())
+        (title, metrics, _PALE[number % len(_PALE)]) for number, (title, metrics) in enumerate(references(runs).items())
     ]
     width, names = 0.8 / len(titled), list(measured(runs[0].metrics))
     for number, (title, metrics, colour) in enumerate(titled):

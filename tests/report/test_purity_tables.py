@@ -9,8 +9,8 @@ import numpy as np
 
 from sslrun.drawing import save
 from sslrun.jobs.analysing import Plane
-from sslrun.report.analyses import HARDNESS, MEASURES, Analysed, as_json, beside, tables
-from sslrun.report.analyses_plot import MOST_PLANES, plot
+from sslrun.report.purity_figure import MOST_PLANES, plot
+from sslrun.report.purity_tables import HARDNESS, MEASURES, Analysed, as_json, references, tables
 
 CHANCES = ("domain_purity", "domain_purity_same_class", "class_purity", "cluster_purity", "class_purity_across")
 
@@ -37,10 +37,10 @@ def test_the_table_has_the_runs_what_they_are_beside_and_chance() -> None:
     assert [cell.value for cell in rows["bss"]] == [runs[1].metrics[name] for name in MEASURES]
     assert [cell.text for cell in rows["chance"]] == ["0.200", "0.210", "0.230", "0.230", "0.220", "0.240"]
     assert "1,200 images" in table.notes[0]
-    assert list(beside(runs[:2])) == ["untrained encoder"]
+    assert list(references(runs[:2])) == ["untrained encoder"]
     runs[2] = replace(runs[2], weights="/of/somebody/r18.safetensors")
-    assert list(beside(runs)) == ["untrained encoder of none", "starting encoder (r18.safetensors) of bss-1"]
-    assert list(beside(runs[2:])) == ["starting encoder (r18.safetensors)"]
+    assert list(references(runs)) == ["untrained encoder of none", "starting encoder (r18.safetensors) of bss-1"]
+    assert list(references(runs[2:])) == ["starting encoder (r18.safetensors)"]
 
 
 def test_what_was_not_asked_has_no_column_and_own_statistics_have_a_table() -> None:
