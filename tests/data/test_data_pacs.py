@@ -94,6 +94,7 @@ def test_missing_lists_are_all_told(tmp_path: Path) -> None:
         (tmp_path / f"PACS/splits/{name}_kfold.txt").unlink()
     text = check(open_dataset(PACS, tmp_path)).text()
     assert "photo_train_kfold.txt: no such file" in text
+    assert f"PACS is expected as {tmp_path}/PACS/DOMAIN/CLASS/* and {tmp_path}/PACS/splits/DOMAIN_{{train," in text
     assert "missing in all: photo_train_kfold.txt, sketch_crossval_kfold.txt" in text
 
 
