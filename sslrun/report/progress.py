@@ -1,21 +1,19 @@
-"""What one sees while a run trains: its headline, then one live line (plain lines without a terminal)."""
+"""What one sees while a run trains: its headline, then one live line (plain lines without a terminal).
+
+`sslrun.jobs.pretrain_job` calls a `Screen`; the line itself is `sslrun.console`'s, the headline `summary`'s.
+"""
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sslrun import console
 from sslrun.recipe.schema import Recipe
 from sslrun.report.summary import headline
 from sslrun.runs.folder import RunFolder
 
-
-class Sized(Protocol):
-    """An image set, as far as the headline needs it."""
-
-    @property
-    def images(self) -> Any:
-        """uint8 (N, C, H, W), or vectors (N, D)."""
+if TYPE_CHECKING:
+    from sslrun.data.images import ImageSet
 
 
 class Screen:
@@ -40,7 +38,7 @@ class Screen:
         if not self.quiet:
             console.say(text)
 
-    def begin(self, folder: RunFolder, images: Sized | None) -> None:
+    def begin(self, folder: RunFolder, images: "ImageSet | None") -> None:
         """The run is held; with images, training starts now."""
         if self.quiet:
             return
@@ -48,8 +46,7 @@ class Screen:
             console.say(f"{folder.path.name}   already done")
             return
         self._stack.enter_context(console.logging_to(folder.log))
-        count, *_, size = images.images.shape
-        console.say(headline(self.recipe, folder, count, size, self.device))
+        console.say(headline(self.recipe, folder, len(images), images.images.shape[-1], self.device))
         last = folder.history.last()
         start = last["epoch"] if last else 0
         if start:

@@ -16,15 +16,16 @@ Array = NDArray[np.float64]
 
 
 def directset_predictor(W_DM: Array, alpha: float) -> Array:
-    """(W W^T)^alpha, symmetric and positive semi-definite, shape (D, D)."""
-    values, vectors = np.linalg.eigh(W_DM @ W_DM.T)
-    return np.asarray((vectors * np.clip(values, 0.0, None) ** alpha) @ vectors.T, dtype=np.float64)
+    """(W W^T)^alpha, symmetric and positive semi-definite, shape (..., D, D)."""
+    values, vectors = np.linalg.eigh(W_DM @ W_DM.swapaxes(-2, -1))
+    powers = np.clip(values, 0.0, None)[..., None, :] ** alpha
+    return np.asarray((vectors * powers) @ vectors.swapaxes(-2, -1), dtype=np.float64)
 
 
 def simulate_directset(
     W_DM: Array, times: ArrayLike, *, alpha: float, X_MM: Array, X_prime_MM: Array, eta: float
 ) -> Array:
-    """W at `times`, shape (T, D, M), from `W_DM` at t = 0: dW = W_p^T (W X - W_p W (X + X')) - eta W."""
+    """W at `times`, shape (T, ..., D, M), from `W_DM` at t = 0: dW = W_p^T (W X - W_p W (X + X')) - eta W."""
     problem = LinearProblem(X_MM=X_MM, X_prime_MM=X_prime_MM, eta=eta)
 
     def derivative(W: Array) -> Array:

@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 MOST_MODES = 8  # of a run that is not linear: the leading ones of F
 
 
-class Modes(NamedTuple):
+class Eigenvalues(NamedTuple):
     """Eigenvalues of W_p and of F over time, one column a mode."""
 
     p_TJ: Array
@@ -43,9 +43,9 @@ class Overlay:
     name: str
     setting: Setting
     times_T: Array
-    measured: Modes
-    exact: Modes | None
-    alone: Modes | None
+    measured: Eigenvalues
+    exact: Eigenvalues | None
+    alone: Eigenvalues | None
     misaligned: float | None = None
 
 
@@ -109,9 +109,9 @@ def _linear(
     _, U_DJ = np.linalg.eigh(together)
     misaligned = max(_off_diagonal(U_DJ.T @ matrix @ U_DJ) for matrix in (F_DD, start))
 
-    def modes(W_TDM: Array, W_p_TDD: Array) -> Modes:
+    def modes(W_TDM: Array, W_p_TDD: Array) -> Eigenvalues:
         turned_TJM = U_DJ.T @ W_TDM
-        return Modes(
+        return Eigenvalues(
             np.einsum("dj,tde,ej->tj", U_DJ, W_p_TDD, U_DJ), np.einsum("tjm,mn,tjn->tj", turned_TJM, X_MM, turned_TJM)
         )
 
@@ -124,13 +124,13 @@ def _linear(
         one = replace(problem, X_MM=np.eye(1) * variance, X_prime_MM=problem.X_prime_MM[:1, :1])
         p_J11 = modes(W_TDM[:1], start[None]).p_TJ[0][:, None, None]
         single = simulate_linear(one, w_J11, p_J11, times_T, W_a_DM=ratio * w_J11, tolerance=1e-9)
-        alone = Modes(single.W_p_TDD[..., 0, 0], variance * single.W_TDM[..., 0, 0] ** 2)
+        alone = Eigenvalues(single.W_p_TDD[..., 0, 0], variance * single.W_TDM[..., 0, 0] ** 2)
     return Overlay(name, setting, times_T, measured, modes(course.W_TDM, course.W_p_TDD), alone, misaligned)
 
 
 def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Mapping[str, Any]]) -> Overlay:
     """Each leading mode alone, from the first epoch's eigenvalues; modes are F's, by rank, in every epoch."""
-    measured = Modes(
+    measured = Eigenvalues(
         *(np.array([row[key][:MOST_MODES] for row in rows], dtype=np.float64) for key in ("p", "spectrum"))
     )
     flow, p_J, s_J = setting.flow, measured.p_TJ[0], measured.s_TJ[0]
@@ -138,12 +138,11 @@ def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Map
     one, noises = np.eye(1), noise * np.eye(1)
     if setting.alpha is not None:  # where W_p is set, p says where a mode is; the scale of s is free
         w_J = np.clip(p_J, 0, None) ** (1 / (2 * setting.alpha))
-        courses = [
-            simulate_directset(np.array([[w]]), times_T, alpha=setting.alpha, X_MM=one, X_prime_MM=noises, eta=flow.eta)
-            for w in w_J
-        ]
-        size_TJ = np.stack([course[:, 0, 0] for course in courses], axis=-1) ** 2
-        alone = Modes(size_TJ**setting.alpha, size_TJ)
+        w_TJ11 = simulate_directset(
+            w_J[:, None, None], times_T, alpha=setting.alpha, X_MM=one, X_prime_MM=noises, eta=flow.eta
+        )
+        size_TJ = w_TJ11[..., 0, 0] ** 2
+        alone = Eigenvalues(size_TJ**setting.alpha, size_TJ)
     else:
         problem = LinearProblem(
             X_MM=one,
@@ -156,7 +155,7 @@ def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Map
         )
         w_J11 = np.sqrt(s_J)[:, None, None]
         single = simulate_linear(problem, w_J11, p_J[:, None, None], times_T, W_a_DM=w_J11, tolerance=1e-9)
-        alone = Modes(single.W_p_TDD[..., 0, 0], single.W_TDM[..., 0, 0] ** 2)
+        alone = Eigenvalues(single.W_p_TDD[..., 0, 0], single.W_TDM[..., 0, 0] ** 2)
     differences = setting.differences or ("its weights were not kept",)
     return Overlay(name, replace(setting, differences=differences), times_T, measured, None, alone)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sslrun.theory.overlay import Modes, Overlay, error
+from sslrun.theory.overlay import Eigenvalues, Overlay, error
 from sslrun.theory.setting import heading
 
 COLLAPSED = 0.05  # a mode is dead where s has fallen below this part of its start
@@ -44,7 +44,7 @@ def closing(found: Overlay) -> list[str]:
     return lines
 
 
-def _fate(modes: Modes) -> str:
+def _fate(modes: Eigenvalues) -> str:
     lives = int((modes.s_TJ[-1] > COLLAPSED * modes.s_TJ[0]).sum())
     size = f"the sum of s goes from {modes.s_TJ[0].sum():.3g} to {modes.s_TJ[-1].sum():.3g}"
     return f"{lives} of {modes.s_TJ.shape[1]} modes live, {size}" if lives else f"collapse, {size}"
@@ -77,7 +77,7 @@ def table(found: Overlay) -> list[list[str]]:
 
 def as_json(found: Overlay) -> dict[str, Any]:
     """The same for programs."""
-    courses: dict[str, Modes | None] = {"measured": found.measured, "exact": found.exact, "alone": found.alone}
+    courses: dict[str, Eigenvalues | None] = {"measured": found.measured, "exact": found.exact, "alone": found.alone}
     answer: dict[str, Any] = {
         "run": found.name,
         "qualitative": list(found.setting.differences),

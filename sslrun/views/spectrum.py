@@ -59,9 +59,7 @@ def window_weights(size: tuple[int, int], window: Window, device: torch.device) 
     return on_device((indicator_HW + mirrored_HW)[None, :, : size[1] // 2 + 1] / 2, device)
 
 
-LOW_PART = (
-    0.23  # of the side: up to this highest frequency, matrix products are faster than Fourier transforms (measured)
-)
+LOW_PART = 0.23  # of the side: up to this highest frequency, matrix products are faster (measured)
 
 
 class Spectrum(Protocol):
