@@ -56,7 +56,7 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def check(dataset: Dataset) -> DataReport:
-    """Look at everything that a run would read, short of pixels; problems are told, not raised."""
+    """Look at everything that a run would read, short of pixels; problems are noted, not raised."""
     report = DataReport(dataset.section.kind, dataset.place)
     for split in dataset.splits:
         if (split, dataset.part(split)) == ("pretrain", "train"):

@@ -1,7 +1,7 @@
 """The images of one split with what is known about them: uint8 on the host, in memory or mapped from the cache.
 Vectors, drawn for experiments with the theory, take their place as float32 (N, D).
 
-`sources.load` makes one; `batches` hands its images out; evaluation reads its labels.
+`Dataset.images` gives one; `batches` hands its images out; evaluation reads its labels.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Sets of few large files, as they were published. Their fingerprint is of the files' content.
 
-Each file is digested once: the digests lie beside the image cache.
+Each file is digested once: the digests are kept in the folder of the image cache.
 """
 
 import hashlib

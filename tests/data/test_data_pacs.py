@@ -88,6 +88,17 @@ def test_what_is_held_out_from_learning_is_part_of_the_fingerprint(tmp_path: Pat
     assert open_dataset(PACS, tmp_path).fingerprint != before
 
 
+def test_a_split_without_pictures_is_told(tmp_path: Path) -> None:
+    write_pacs(tmp_path)
+    for path in (tmp_path / "PACS/splits").glob("*_crossval_*"):
+        path.write_text("")
+    with pytest.raises(DataError, match="no images for validation with cartoon held out") as error:
+        open_dataset(PACS, tmp_path).images("validation")
+    assert error.value.where == str(tmp_path / "PACS")
+    with pytest.raises(DataError, match="no images for test with no domain held out"):
+        open_dataset(PACS.model_copy(update={"held_out": ()}), tmp_path).images("test")
+
+
 def test_missing_lists_are_all_told(tmp_path: Path) -> None:
     write_pacs(tmp_path)
     for name in ("photo_train", "sketch_crossval"):

@@ -1,6 +1,6 @@
 """Class folders with pictures of any size: `<path>/<train>/<class>/*.jpg` and `<path>/<test>/<class>/*.jpg`.
 
-`pictures` finds and decodes them; sets of several domains are in `domain_folders`.
+`data.pictures` finds and decodes them; sets of several domains are in `domain_folders`.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Gaussian vectors whose correlation is exactly what the recipe says, for training linear networks beside the theory.
+"""Gaussian vectors whose correlation is exactly what the recipe says, for comparing linear networks with the theory.
 
 Nothing lies on the disk and nothing has a label. Views of them are made by `sslrun.views.noise`.
 """
