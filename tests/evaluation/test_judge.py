@@ -1,4 +1,4 @@
-"""The judge says that work goes on while it goes on, so that a long evaluation is not taken for a hung one."""
+"""The judge hands each split to whom it is due, and says that work goes on while it goes on."""
 
 from pathlib import Path
 
@@ -6,10 +6,18 @@ import pytest
 import torch
 
 from sslrun.data import open_dataset
+from sslrun.data.images import ImageSet
+from sslrun.data.listing import Split
+from sslrun.evaluation.authors_probe import authors_probe
+from sslrun.evaluation.features import extract
+from sslrun.evaluation.finetune import Tuned, finetune
 from sslrun.evaluation.judge import Judge, Subject
+from sslrun.evaluation.knn import knn_accuracy
+from sslrun.evaluation.linear import linear_probe
+from sslrun.evaluation.udg import Featured, udg
 from sslrun.files import write_text
 from sslrun.recipe import read_recipe
-from sslrun.recipe.schema import Analyses, AuthorsProbe, LinearProbe, Udg
+from sslrun.recipe.schema import Analyses, AuthorsProbe, Knn, LinearProbe, Udg
 from sslrun.recipe.schema.base import Section
 from sslrun.training.starting import starting_encoder
 
@@ -60,3 +68,69 @@ def test_probes_beat(subject: Subject, beats: list[int], kind: str, section: Sec
     before = len(beats)
     subject.judge.metrics(kind, section, subject)
     assert len(beats) - before > least
+
+
+def of(subject: Subject, split: Split) -> Featured:
+    """A split's images and features, made by hand from the data alone."""
+    judge = subject.judge
+    images = judge.data.images(split)
+    assert subject.encoder is not None
+    return Featured(images, extract(subject.encoder, images, judge.views.plain, device=judge.device))
+
+
+def test_neighbours_are_training_images_and_the_test_images_are_tested(subject: Subject) -> None:
+    train, test = of(subject, "train"), of(subject, "test")
+    section = Knn(k=7, temperature=0.2)
+    expected = knn_accuracy(train.features, train.labels, test.features, test.labels, classes=10, k=7, temperature=0.2)
+    assert subject.judge.metrics("knn", section, subject) == {"accuracy": expected}
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_probe_is_fitted_on_training_images_with_the_recipes_seed(subject: Subject, seed: int) -> None:
+    train, test = of(subject, "train"), of(subject, "test")
+    subject.judge.recipe = subject.judge.recipe.model_copy(update={"seed": seed})
+    section = LinearProbe(decays=(0.3, 0.001), iterations=20)
+    expected = linear_probe(
+        train.features, train.labels, test.features, test.labels, classes=10, seed=seed, **section.model_dump()
+    )
+    found = subject.judge.metrics("linear", section, subject)
+    assert (found["accuracy"], found["train_accuracy"]) == (expected.accuracy, expected.train_accuracy)
+    assert found["held_out"] == {f"{decay:g}": accuracy for decay, accuracy in expected.held_out.items()}
+    authors = AuthorsProbe(epochs=2)
+    by_authors = authors_probe(
+        train.features, train.labels, test.features, test.labels, classes=10, seed=seed, **authors.model_dump()
+    )
+    assert subject.judge.metrics("authors_probe", authors, subject)["per_epoch"] == list(by_authors.per_epoch)
+
+
+def test_validation_images_choose_and_held_out_domains_are_tested(subject: Subject) -> None:
+    judge, encoder = subject.judge, subject.encoder
+    section = Udg(fractions=(0.05, 1.0), decays=(0.3, 0.001), epochs=2, least_steps=2, lr=1e-2)
+    assert encoder is not None
+
+    def tune(labelled: ImageSet, validation: ImageSet, test: ImageSet) -> Tuned:
+        return finetune(encoder, labelled, validation, test, judge.recipe, section, judge.device)
+
+    expected = udg(section, of(subject, "train"), of(subject, "validation"), of(subject, "test"), tune)
+    assert judge.metrics("udg", section, subject) == expected
+    swapped = udg(section, of(subject, "train"), of(subject, "test"), of(subject, "test"), tune)
+    assert [swapped[key] for key in ("5.validation", "100.validation")] != [
+        expected[key] for key in ("5.validation", "100.validation")
+    ]
+    assert set(judge.metrics("udg", section, judge.subject(None))) == {"nn.neon", "nn.avg", "nn.overall"}
+
+
+def test_the_baselines_of_a_cell_are_the_untrained_encoder_and_raw_pixels(subject: Subject) -> None:
+    judge = subject.judge
+    trained = starting_encoder(judge.recipe, judge.channels)
+    for value in trained.parameters():
+        torch.nn.init.normal_(value, generator=torch.Generator().manual_seed(1))
+    section = Knn()
+    cell = judge.cell("knn", section, judge.subject(trained))
+    assert cell == {
+        "accuracy": judge.metrics("knn", section, judge.subject(trained))["accuracy"],
+        "untrained.accuracy": judge.metrics("knn", section, subject)["accuracy"],
+        "pixels.accuracy": judge.metrics("knn", section, judge.subject(None))["accuracy"],
+    }
+    assert len(set(cell.values())) == 3
+    assert judge.cell("knn", section, judge.subject(trained)) == cell

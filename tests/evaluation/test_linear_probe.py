@@ -85,6 +85,23 @@ def test_decay_is_chosen_on_held_out_training_images() -> None:
     assert result.accuracy == probe(train, test, decays=(result.decay,)).accuracy
 
 
+def test_of_equally_good_decays_the_largest_is_taken() -> None:
+    y = torch.arange(60) % 3
+    h = 9.0 * torch.nn.functional.one_hot(y, 4) + 0.1 * torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    result = probe((h, y), (h, y), classes=3, decays=(1e-3, 1e-1, 1e-2))
+    assert set(result.held_out.values()) == {1.0}
+    assert result.decay == 1e-1
+
+
+def test_another_seed_holds_out_other_images() -> None:
+    train = correlated(200)
+    found = [
+        linear_probe(*train, *train, classes=5, decays=DECAYS, held_out=0.3, iterations=50, seed=n) for n in (0, 1, 0)
+    ]
+    assert found[0] == found[2]
+    assert found[0].held_out != found[1].held_out
+
+
 def test_noise_asks_for_more_decay() -> None:
     generator = torch.Generator().manual_seed(1)
     y = torch.arange(800) % 2
