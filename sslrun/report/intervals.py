@@ -54,7 +54,7 @@ class Judged:
     `MOST_SEEDS`. 0 where it is distinguishable."""
 
 
-def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+def estimate(values: Sequence[float]) -> Estimate:
     """Mean, spread and t interval of independent values; all NaN for none, mean alone for one."""
     array = np.asarray(values, dtype=np.float64)
     n = len(array)
@@ -64,16 +64,14 @@ def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimat
     if n == 1:
         return Estimate(1, mean, *[math.nan] * 3)
     std = float(array.std(ddof=1))
-    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * std / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * std / math.sqrt(n)
     return Estimate(n, mean, std, mean - half, mean + half)
 
 
-def paired_difference(
-    condition: Mapping[int, float], baseline: Mapping[int, float], confidence: float = CONFIDENCE
-) -> Difference:
+def paired_difference(condition: Mapping[int, float], baseline: Mapping[int, float]) -> Difference:
     """Condition minus baseline over the seeds that both have (values by seed), with the paired t test."""
     both = sorted(condition.keys() & baseline.keys())
-    found = estimate([condition[seed] - baseline[seed] for seed in both], confidence)
+    found = estimate([condition[seed] - baseline[seed] for seed in both])
     return Difference(found, _p_value(found))
 
 
@@ -104,9 +102,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def judge(differences: Sequence[Difference], confidence: float = CONFIDENCE) -> list[Judged]:
+def judge(differences: Sequence[Difference]) -> list[Judged]:
     """Which of several differences are distinguishable from zero, guarded against their number by Holm's method."""
-    alpha = 1 - confidence
+    alpha = 1 - CONFIDENCE
     adjusted = holm([difference.p for difference in differences])
     tested = sum(not math.isnan(p) for p in adjusted)
     judged = []

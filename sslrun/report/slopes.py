@@ -30,7 +30,7 @@ class Slope:
     """Two-sided p-value of no slope."""
 
 
-def slope(x: Sequence[float], y: Sequence[float], confidence: float = CONFIDENCE) -> Slope:
+def slope(x: Sequence[float], y: Sequence[float]) -> Slope:
     """The least-squares slope of independent values `y` against `x`; NaN where all `x` are one, its interval and p
     for fewer than three points."""
     from scipy.stats import linregress  # takes a second to import
@@ -41,7 +41,7 @@ def slope(x: Sequence[float], y: Sequence[float], confidence: float = CONFIDENCE
     line = linregress(x, y)
     if n < 3:
         return Slope(n, float(line.slope), *[math.nan] * 3)
-    found, half = float(line.slope), float(stdtrit(n - 2, (1 + confidence) / 2) * line.stderr)
+    found, half = float(line.slope), float(stdtrit(n - 2, (1 + CONFIDENCE) / 2) * line.stderr)
     return Slope(n, found, found - half, found + half, float(line.pvalue))
 
 
