@@ -58,8 +58,9 @@ class Method(nn.Module):
         return self.online[0]
 
     def network_parameters(self) -> Iterator[nn.Parameter]:
-        """What the network's optimiser trains; the predictor has its own."""
-        return self.online.parameters()
+        """What the network's optimiser trains: whatever takes a gradient, but for the predictor, which has its own."""
+        others = set(self.predictor.parameters()) if self.predictor is not None else set()
+        return (parameter for parameter in self.parameters() if parameter.requires_grad and parameter not in others)
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """Train on one batch, given as one tensor a view. Returns the loss, detached and still on the device."""

@@ -6,7 +6,7 @@ The transformer is `sslrun.networks.vit`, Sinkhorn-Knopp `sslrun.methods.assignm
 Shapes: N images, A anchors, D projector outputs, K prototypes, P patches of which M are kept.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -82,11 +82,6 @@ class MSN(Method):
         dim = setup.projector.out_dim
         self.prototypes = linear_layer(dim, section.prototypes, bias=False, generator=setup.generator())
         self.patches = cast(ViT, setup.encoder).grid ** 2  # of a full-size view; the section takes no other encoder
-
-    def network_parameters(self) -> Iterator[nn.Parameter]:
-        """The network's and the prototypes."""
-        yield from self.online.parameters()
-        yield from self.prototypes.parameters()
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration, in the order of the authors' code; see `Method.step`."""

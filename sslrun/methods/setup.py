@@ -42,7 +42,7 @@ class Setup:
         return self.steps_per_epoch * self.epochs
 
     def generator(self) -> torch.Generator:
-        """For the weights of what a method has beside encoder and projector: a predictor, or prototypes."""
+        """For the weights of what a method adds to encoder and projector: a predictor, or prototypes."""
         return torch.Generator().manual_seed(stream_seed(self.seed, "initialisation", 2))
 
 

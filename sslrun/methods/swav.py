@@ -7,10 +7,10 @@ L outputs in a queue.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sslrun.methods.assignment import sinkhorn
@@ -53,11 +53,6 @@ class SwAV(Method):
             full_after = math.ceil(length / setup.batch_size)
             self.queue_from = max(section.queue.start_epoch * setup.steps_per_epoch, full_after)
         self.register_buffer("queue_ALD", torch.zeros(self.assigned, length, dim))
-
-    def network_parameters(self) -> Iterator[nn.Parameter]:
-        """The network's and the prototypes."""
-        yield from self.online.parameters()
-        yield from self.prototypes.parameters()
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration, in the order of the authors' code; see `Method.step`."""

@@ -79,7 +79,7 @@ def save_encoder(path: Path, encoder: nn.Module, metadata: dict[str, Any]) -> No
 
 
 def encoder_metadata(path: Path) -> dict[str, Any]:
-    """What `save_encoder` was told of the encoder in `path`."""
+    """What `save_encoder` wrote of the encoder in `path`."""
     with safe_open(path, framework="pt") as file:
         found: dict[str, Any] = json.loads(file.metadata()["sslrun"])
     return found

@@ -44,7 +44,7 @@ class Negatives:
     def __call__(self, method: Method, epoch: int) -> dict[str, float]:
         """`hardness_own.*` of the run's full-size views, `hardness_plain.*` of two plain ones; `style_gap` of both.
 
-        Beside them `std_within`: the spread of normalised outputs within a column of the own views (about 1 when
+        And `std_within`: the spread of normalised outputs within a column of the own views (about 1 when
         spread, 0 when collapsed), to which a column's style adds nothing. A gap is NaN where there is one domain.
         """
         # In evaluation mode what a column has in common, its style with `bss`, would count as similarity even of

@@ -75,7 +75,7 @@ class Updates:
         return [optimizer.state_dict() for optimizer in self.optimizers]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Take up the states that `state_dict` gave."""
+        """Go on from the states that `state_dict` gave."""
         for optimizer, state in zip(self.optimizers, states, strict=True):
             optimizer.load_state_dict(state)
 

@@ -138,7 +138,7 @@ class _Course:
         self.saved_at, self.saving_takes = time.perf_counter(), 0.0
 
     def resume(self) -> None:
-        """Take up the checkpoint if there is one, else record the untrained network as epoch 0."""
+        """Go on from the checkpoint if there is one, else record the untrained network as epoch 0."""
         trainer = self.trainer
         self.position = load_checkpoint(
             self.folder.checkpoint, self.folder.identity, trainer.method, trainer.updates, trainer.updates.device
