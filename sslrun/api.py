@@ -91,9 +91,9 @@ def sweep(
     from sslrun.sweep.session import Options, carry_out, planned
 
     cells = read_grid(grid, changes, small=small, imports=imports)
-    with planned(cells, Options(_path(results), _path(data), jobs=jobs), start=True) as (plan, pool):
-        carry_out(plan, pool, quiet=True)
-        table = load_runs(pool.where.results)
+    with planned(cells, Options(_path(results), _path(data), jobs=jobs), start=True) as (plan, session):
+        carry_out(plan, session, quiet=True)
+        table = load_runs(session.results)
         own = {entry.job.identity for entry in plan.entries}
     return table[table["identity"].isin(own)].reset_index(drop=True)
 

@@ -59,6 +59,15 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
         say("   ".join(cells).rstrip(), style="bold" if header and number == 0 else "")
 
 
+def clock(seconds: float) -> str:
+    """A length of time as `0:19`, `59:59`, `2:03:07`, or `4d 4h`."""
+    whole = round(seconds)
+    if whole >= 100 * 3600:
+        return f"{whole // 86400}d {whole % 86400 // 3600}h"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """Append everything said within to `path`, each line with its time (local, with its offset from UTC)."""
@@ -104,9 +113,7 @@ class Live:
         gone = self._done - self._start
         if gone <= 0 or self._done >= self._total:
             return ""
-        seconds = round((time.monotonic() - self._began) / gone * (self._total - self._done))
-        hours, minutes = divmod(seconds // 60, 60)
-        return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes}:{seconds % 60:02}"
+        return clock((time.monotonic() - self._began) / gone * (self._total - self._done))
 
     def _head(self) -> str:
         return f"{self._unit} {max(1, math.ceil(self._done))}/{self._total}"

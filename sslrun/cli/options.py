@@ -3,6 +3,7 @@ how a result is printed or drawn. Each command registers with `app`.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +38,20 @@ DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder [SS
 DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps or auto.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The figure to draw: a png, svg or pdf file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\s*")
+
+
+def seconds(text: str, option: str) -> float:
+    """A length of time, `1h30m` as 5400.0. Raises `InputError` naming the option for anything else."""
+    from sslrun.errors import InputError
+
+    parts = _PART.findall(text)
+    if not parts or _PART.sub("", text).strip() or all(float(number) == 0 for number, _ in parts):
+        raise InputError(f"{text!r} is not a length of time", where=option, remedy="Write 90s, 30m, 6h, 2d or 1h30m.")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def read(name: str, changes: list[str], device: str | None = None, imports: Sequence[str] = ()) -> "Recipe":

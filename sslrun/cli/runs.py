@@ -22,6 +22,7 @@ from sslrun.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from sslrun.data.images import ImageSet
     from sslrun.runs.folder import RunFolder
     from sslrun.runs.records import EvaluationRecord
 
@@ -43,11 +44,16 @@ def pretrain(
     """
     plan = read(recipe, changes, device, imports)
     from sslrun.jobs import choose_device, places, pretrain_job
-    from sslrun.report.progress import Screen
+    from sslrun.jobs.screen import Screen
+    from sslrun.report.summary import headline
 
-    where = places(plan, results, data)
-    quiet = as_json or plan.run.verbosity == "quiet"
-    with Screen(plan, choose_device(plan.run.device).type, quiet) as screen:
+    where, kind = places(plan, results, data), choose_device(plan.run.device).type
+
+    def first_line(folder: "RunFolder", images: "ImageSet", start: int) -> str:
+        line = headline(plan, folder, len(images), images.side, kind)
+        return f"{line}\ngoing on after epoch {start}" if start else line
+
+    with Screen(plan, first_line, quiet=as_json or plan.run.verbosity == "quiet") as screen:
         folder, cells = pretrain_job(plan, where, fresh=fresh, begin=screen.begin, watch=screen.watch, say=screen.say)
     _show_run(folder, cells, as_json)
 

@@ -17,6 +17,7 @@ from sslrun.cli.options import (
     echo_json,
     results_folder,
     run_folder,
+    seconds,
 )
 
 
@@ -47,7 +48,6 @@ def sweep(
     """
     from sslrun import console
     from sslrun.grids import read_grid
-    from sslrun.sweep.durations import seconds
 
     longest, most = seconds(hang_after, "--hang-after"), seconds(budget, "--budget") if budget else None
     cells = read_grid(grid, changes, small=small, imports=imports)
@@ -57,17 +57,17 @@ def sweep(
         warm_up(threads or cells.cells[0].recipe.run.threads or 1)  # while this process imports the rest
     from sslrun.sweep.session import Options, carry_out, planned
 
-    options = Options(results, data, device, jobs, threads, tuple(only), limit, most, retry, longest)
+    options = Options(results, data, device, jobs, threads, tuple(only), limit, most, retry, longest, stop_on_failure)
     if cells.space is not None:
-        from sslrun.sweep.searching import search
+        from sslrun.sweep.search.command import search
 
-        search(cells, cells.space, options, start=not plan, stop_on_failure=stop_on_failure)
+        search(cells, cells.space, options, start=not plan)
         return
-    with planned(cells, options, start=not plan) as (todo, pool):
+    with planned(cells, options, start=not plan) as (todo, session):
         console.say(todo.text())
         if not plan:
-            carry_out(todo, pool, stop_on_failure=stop_on_failure)
-            console.say(f"next   sslrun report {pool.where.results} --grid {cells.record_name}")
+            carry_out(todo, session)
+            console.say(f"next   sslrun report {session.results} --grid {cells.record_name}")
 
 
 @app.command()

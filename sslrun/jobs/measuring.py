@@ -21,20 +21,20 @@ _TRAINED = 3  # forward passes that training on an image costs: one there, and t
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What an epoch and the evaluations take, in seconds, and what the run's folder will hold, in bytes.
+class Cost:
+    """What one run takes: seconds an epoch, seconds of all evaluations, bytes on the disk."""
+
+    epoch: float
+    evaluation: float
+    size: int
+
+
+def measure(recipe: Recipe, where: Places) -> Cost:
+    """Time training steps on random images of the data's shape: one to warm up, then some for a few seconds.
 
     Of evaluations the passes of images through the encoder are counted, fine-tuning included; not the fits on frozen
     features, and not the baselines, which many runs share.
     """
-
-    epoch_seconds: float
-    evaluation_seconds: float
-    folder_bytes: int
-
-
-def measure(recipe: Recipe, where: Places) -> Measured:
-    """Time training steps on random images of the data's shape: one to warm up, then some for a few seconds."""
     device = choose_device(recipe.run.device)
     count = where.data.count("pretrain")
     batch = recipe.training.batch_size
@@ -56,10 +56,10 @@ def measure(recipe: Recipe, where: Places) -> Measured:
     trained = sum(p.numel() * p.element_size() for p in trainer.method.parameters() if p.requires_grad)
     kept = 1 + len(recipe.training.keep_encoder_at)
     passes = _passes(recipe, where.data)  # none of vectors, which have no layout to go forward in
-    return Measured(
-        epoch_seconds=each * max(1, in_epoch),
-        evaluation_seconds=passes * _forward_seconds(recipe, trainer, images, device) if passes else 0.0,
-        folder_bytes=_bytes(trainer.method) + trained + encoder * kept,
+    return Cost(
+        epoch=each * max(1, in_epoch),
+        evaluation=passes * _forward_seconds(recipe, trainer, images, device) if passes else 0.0,
+        size=_bytes(trainer.method) + trained + encoder * kept,
     )
 
 

@@ -1,45 +1,77 @@
-"""What runs cost on this machine: from the histories of runs that are here, else from a few timed steps.
+"""What runs cost on this machine: the median of earlier runs of the kind that are here, else a few timed steps.
 
 Two runs cost the same if they share data, views, network, batch, precision, device and threads; methods and optimisers
-hardly matter beside these.
+hardly matter beside these. `plan` adds up.
 """
 
 import json
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from sslrun.errors import InputError, RunFailed
 from sslrun.files import read_json
+from sslrun.jobs.measuring import Cost
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder, run_folders
+from sslrun.sweep.work import Job
 
 Key = str
 _MOST_RUNS = 200  # the newest of each kind tell enough
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one run takes: seconds an epoch, seconds of all evaluations, bytes on the disk."""
+class Costs:
+    """The costs of a sweep's jobs; `measure` times a job of whose kind no earlier run in `results` tells."""
 
-    epoch: float
-    evaluation: float
-    size: int
+    def __init__(self, results: Path, measure: Callable[[Job], Cost]) -> None:
+        self._known: dict[Key, Cost | None] = {**earlier(results)}
+        self._measure = measure
+        self._how = "measured on earlier runs"
+        self._untimed: list[str] = []
 
+    def of(self, job: Job) -> Cost | None:
+        """What the job costs in all; None if its steps could not be timed."""
+        kind = recipe_key(job.recipes[0])
+        if kind not in self._known:
+            try:
+                self._known[kind] = self._measure(job)
+                self._how = "measured on a few steps; linear probes and baselines not counted"
+            except RunFailed as error:  # its own run will tell: the others need not wait for that
+                self._known[kind] = None
+                self._untimed.append(
+                    f"without a time: {job} and its like. A few steps failed: {error.what}; {error.where}"
+                )
+        return self._known[kind]
 
-def key(recipe: dict[str, Any], threads: int | None, device: str) -> Key:
-    """What makes runs cost the same; `recipe` as its JSON values."""
-    training = {name: recipe["training"][name] for name in ("batch_size", "precision", "channels_last")}
-    parts = [recipe["data"], recipe["views"], recipe["network"], training, threads, device]
-    return json.dumps(parts, sort_keys=True)
+    def left(self, job: Job, folder: RunFolder | None) -> float | None:
+        """Seconds until the job is done whose run has this folder: the epochs and the evaluations that are left."""
+        cost = self.of(job)
+        if cost is None:
+            return None
+        evaluation, done = cost.evaluation * len(job.recipes), 0
+        if folder is not None:
+            # What this run took for a kind of evaluation under other settings tells more than the mean over all kinds.
+            took = {found.kind: found.seconds for found in folder.evaluations([]) if found.seconds is not None}
+            each = evaluation / max(1, len(job.evaluations))
+            evaluation, done = sum(took.get(name.kind, each) for name in job.missing(folder)), folder.status.epoch
+        return cost.epoch * max(0, job.recipes[0].training.epochs - done) + evaluation
+
+    def how(self) -> list[str]:
+        """How they are known; then a line for each kind that could not be timed."""
+        return [self._how, *self._untimed]
 
 
 def recipe_key(recipe: Recipe) -> Key:
-    """The key of a recipe whose device and threads are resolved."""
-    return key(recipe.model_dump(mode="json"), recipe.run.threads, recipe.run.device)
+    """What makes runs cost the same; the recipe's device and threads are resolved."""
+    return _key(recipe.model_dump(mode="json"), recipe.run.threads, recipe.run.device)
+
+
+def _key(recipe: dict[str, Any], threads: int | None, device: str) -> Key:
+    training = {name: recipe["training"][name] for name in ("batch_size", "precision", "channels_last")}
+    parts = [recipe["data"], recipe["views"], recipe["network"], training, threads, device]
+    return json.dumps(parts, sort_keys=True)
 
 
 def earlier(results: Path) -> dict[Key, Cost]:
@@ -49,11 +81,6 @@ def earlier(results: Path) -> dict[Key, Cost]:
         for kind, cost in _measured(folder):
             found.setdefault(kind, []).append(cost)
     return {kind: _median(costs[-_MOST_RUNS:]) for kind, costs in found.items()}
-
-
-def evaluation_seconds(folder: RunFolder) -> dict[str, float]:
-    """What each kind of evaluation took that is in a run's folder; those that can't be read are passed over."""
-    return {found.kind: found.seconds for found in folder.evaluations([]) if found.seconds is not None}
 
 
 def _measured(folder: RunFolder) -> Iterator[tuple[Key, Cost]]:
@@ -67,7 +94,7 @@ def _measured(folder: RunFolder) -> Iterator[tuple[Key, Cost]]:
         device = ("cuda" if about["gpus"] else "cpu") if device == "auto" else device.partition(":")[0]
         seconds = sum(found.seconds or 0.0 for found in folder.evaluations([]))
         size = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
-        yield key(recipe, status.threads, device), Cost(row["seconds"] / row["epoch"], seconds, size)
+        yield _key(recipe, status.threads, device), Cost(row["seconds"] / row["epoch"], seconds, size)
     except (OSError, ValueError, KeyError, TypeError, InputError, RunFailed):
         return
 
@@ -75,4 +102,4 @@ def _measured(folder: RunFolder) -> Iterator[tuple[Key, Cost]]:
 def _median(costs: list[Cost]) -> Cost:
     evaluated = [cost.evaluation for cost in costs if cost.evaluation] or [0.0]
     size = round(median(cost.size for cost in costs))
-    return replace(costs[0], epoch=median(cost.epoch for cost in costs), evaluation=median(evaluated), size=size)
+    return Cost(median(cost.epoch for cost in costs), median(evaluated), size)

@@ -1,23 +1,23 @@
-"""What a sweep has to do and what that will cost: shown before every start, and alone by `--plan`."""
+"""What a sweep has to do and what that will cost: shown before every start, and alone by `--plan`.
+
+It looks at the state of each job (`work`) and its cost (`costs`), and chooses what to do now; `scheduler` does it.
+"""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sslrun.errors import InputError
-from sslrun.grids import Cell, Grid
-from sslrun.recipe.messages import nearest
-from sslrun.runs.folder import RunFolder, by_identity
+from sslrun.console import clock
+from sslrun.grids import Grid
+from sslrun.runs.folder import by_identity
 from sslrun.runs.records import State
-from sslrun.sweep.costs import Cost, Key, earlier, evaluation_seconds, recipe_key
-from sslrun.sweep.durations import clock
-from sslrun.sweep.slots import Slots
+from sslrun.sweep.costs import Costs
+from sslrun.sweep.engine import Engine
 from sslrun.sweep.work import Job
 
-MEASURED = "measured on a few steps; linear probes and baselines not counted"
 _WORDS = {
     State.MISSING: "new",
     State.QUEUED: "new",
@@ -38,19 +38,23 @@ class Entry:
     job: Job
     state: State
     chosen: bool
-    seconds: float
-    bytes: int
+    seconds: float | None = 0.0
+    """None if that is not known."""
+    bytes: int = 0
+
+    @property
+    def ours(self) -> bool:
+        """Whether it will be done here."""
+        return self.chosen and self.state != State.RUNNING
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of a grid, in the order in which they will be done."""
+    """All jobs of a grid, in the order in which they will be done; and what it takes, in a few lines."""
 
     grid: Grid
     entries: tuple[Entry, ...]
-    slots: Slots
-    measured: str
-    """Where the costs come from."""
+    estimate: list[str]
 
     @property
     def chosen(self) -> list[Entry]:
@@ -60,88 +64,33 @@ class Plan:
     @property
     def ours(self) -> list[Entry]:
         """What will be done here."""
-        return [entry for entry in self.chosen if entry.state != State.RUNNING]
+        return [entry for entry in self.entries if entry.ours]
 
     @property
     def cells(self) -> dict[State, int]:
         """How many cells are in which state."""
         return Counter(entry.state for entry in self.entries for _ in entry.job.cells)
 
-    @property
-    def device_seconds(self) -> float:
-        """The sum over the jobs to be done, by one device slot each."""
-        return sum(entry.seconds for entry in self.ours)
-
-    @property
-    def wall_seconds(self) -> float:
-        """Until the last of them is done: jobs go to the first slot that is free."""
-        free = [0.0] * self.slots.count
-        for entry in self.ours:
-            free[free.index(min(free))] += entry.seconds
-        return max(free)
-
-    @property
-    def bytes(self) -> int:
-        """What will be written."""
-        return sum(entry.bytes for entry in self.ours)
-
     def text(self) -> str:
         """The plan in a few lines."""
         axes = " × ".join(f"{axis} {len(labels)}" for axis, labels in self.grid.axes.items())
-        runs = len(self.entries)
-        cells = sum(self.cells.values())
+        runs, cells = len(self.entries), sum(self.cells.values())
         head = f"{self.grid.record_name}   {cells} cells" + (f" ({axes})" if axes else "")
-        lines = [head if runs == cells else f"{head} that share {runs} pretrainings"]
-        counts = Counter(_WORDS[entry.state] for entry in self.entries for _ in entry.job.cells)
-        told = [f"{counts[word]} {word}" for word in dict.fromkeys(_WORDS.values()) if counts[word]]
+        head += "" if runs == cells else f" that share {runs} pretrainings"
+        counts: Counter[str] = Counter()
+        for state, count in self.cells.items():
+            counts[_WORDS[state]] += count
+        states = " · ".join(f"{counts[word]} {word}" for word in dict.fromkeys(_WORDS.values()) if counts[word])
         failed = any(entry.state == State.FAILED and not entry.chosen for entry in self.entries)
-        lines.append(" · ".join(told) + ("   (--retry does failed ones again)" if failed else ""))
-        return "\n".join([*lines, *self.bill()])
-
-    def bill(self) -> list[str]:
-        """What it takes, in a line, and how that is known."""
-        if not self.ours:
-            return ["nothing to do here"]
-        finish = datetime.fromtimestamp(time.time() + self.wall_seconds).strftime("%a %H:%M")
-        parts = [
-            f"{len(self.ours)} runs now: about {clock(self.device_seconds)} of device time",
-            f"{_size(self.bytes)} of disk",
-            f"done in {clock(self.wall_seconds)}, {finish}",
-        ]
-        return [" · ".join(parts), f"{self.slots}; {self.measured}"]
-
-
-def select(grid: Grid, only: Sequence[str]) -> list[Cell]:
-    """The cells that fit every `axis=label` (or `seed=N`) in `only`; several of one axis mean any of them.
-
-    Raises `InputError` naming the axes and labels there are.
-    """
-    every = {**grid.axes, "seed": tuple(map(str, grid.file.seeds))}
-    wanted: dict[str, set[str]] = {}
-    for text in only:
-        axis, equals, label = text.partition("=")
-        if axis not in every:
-            remedy = f"{nearest(axis, every) or 'write --only axis=label'}  (axes: {', '.join(every)})"
-            raise InputError(f"no such axis: {axis}", where=f"--only {text}", remedy=remedy)
-        if not equals:
-            remedy = f"write --only {axis}=LABEL  (labels: {', '.join(every[axis])})"
-            raise InputError(f"names no label of {axis}", where=f"--only {text}", remedy=remedy)
-        if label not in every[axis]:
-            remedy = f"{nearest(label, every[axis])}  (labels: {', '.join(every[axis])})".strip()
-            raise InputError(f"no such label of {axis}: {label}", where=f"--only {text}", remedy=remedy)
-        wanted.setdefault(axis, set()).add(label)
-    kept = [cell for cell in grid.cells if all(label in wanted.get(axis, {label}) for axis, label in cell.key)]
-    if not kept:
-        raise InputError("the grid excludes all of these cells", where=f"--only {' --only '.join(only)}")
-    return kept
+        return "\n".join([head, states + "   (--retry does failed ones again)" * failed, *self.estimate])
 
 
 def make_plan(
     grid: Grid,
     jobs: Sequence[Job],
     results: Path,
-    slots: Slots,
-    measure: Callable[[Job], Cost],
+    engine: Engine,
+    costs: Costs,
     *,
     retry: bool = False,
     limit: int | None = None,
@@ -149,47 +98,43 @@ def make_plan(
 ) -> Plan:
     """Look at every job's state and cost; choose what is to be done now.
 
-    `measure` times a job of which no earlier run tells. Failed jobs are chosen if `retry`; at most `limit` runs,
-    and as many of the first as take at most `budget` seconds of device time.
+    Failed jobs are chosen if `retry`; at most `limit` runs, and as many of the first as take at most `budget` seconds
+    of device time.
     """
-    folders, costs = by_identity(results), earlier(results)
-    known = len(costs)
+    folders = by_identity(results)
     entries: list[Entry] = []
     spent, count = 0.0, 0
     for job in jobs:
-        state = job.state(folders.get(job.identity))
-        wanted = state in _TO_DO or (state == State.FAILED and retry)
-        wanted = wanted and (limit is None or count < limit)
-        seconds, size = 0.0, 0
-        if wanted:
-            cost = cost_of(job, costs, measure)
-            seconds, size = _left(job, folders, cost), cost.size
-            wanted = budget is None or spent + seconds <= budget
-        if wanted:
-            count, spent = count + 1, spent + seconds
-        entries.append(Entry(job, state, wanted or state == State.RUNNING, seconds, size))
-    told = "measured on earlier runs" if len(costs) == known else MEASURED
-    return Plan(grid, tuple(entries), slots, told)
+        folder = folders.get(job.identity)
+        state = job.state(folder)
+        entry = Entry(job, state, state == State.RUNNING)
+        if (state in _TO_DO or (state == State.FAILED and retry)) and (limit is None or count < limit):
+            seconds, cost = costs.left(job, folder), costs.of(job)
+            chosen = budget is None or spent + (seconds or 0.0) <= budget
+            if chosen:
+                count, spent = count + 1, spent + (seconds or 0.0)
+            entry = Entry(job, state, chosen, seconds, cost.size if cost else 0)
+        entries.append(entry)
+    return Plan(grid, tuple(entries), estimate([entry for entry in entries if entry.ours], engine, costs))
 
 
-def cost_of(job: Job, costs: dict[Key, Cost], measure: Callable[[Job], Cost]) -> Cost:
-    """What a job costs by what is known; if nothing is, it is measured and then known."""
-    kind = recipe_key(job.recipes[0])
-    if kind not in costs:
-        costs[kind] = measure(job)
-    return costs[kind]
-
-
-def _left(job: Job, folders: dict[str, RunFolder], cost: Cost) -> float:
-    """Seconds until the job is done: the epochs and the evaluations that are left."""
-    folder = folders.get(job.identity)
-    epochs, evaluation = job.recipes[0].training.epochs, cost.evaluation * len(job.recipes)
-    if folder is None:
-        return cost.epoch * epochs + evaluation
-    # What this run took for a kind of evaluation under other settings tells more than the mean over all kinds.
-    took = evaluation_seconds(folder)
-    missing = [took.get(name.kind, evaluation / len(job.evaluations)) for name in job.missing(folder)]
-    return cost.epoch * max(0, epochs - folder.status.epoch) + sum(missing)
+def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str]:
+    """What these take that `engine` is to do, in a line; then how that is known."""
+    if not entries:
+        return ["nothing to do here"]
+    free = [0.0] * engine.at_once  # jobs go to the first slot that is free
+    for entry in entries:
+        free[free.index(min(free))] += entry.seconds or 0.0
+    finish = datetime.fromtimestamp(time.time() + max(free)).strftime("%a %H:%M")
+    untimed = sum(entry.seconds is None for entry in entries)
+    parts = [
+        f"{len(entries)} runs now: about {clock(sum(entry.seconds or 0.0 for entry in entries))} of device time"
+        + (f" without {untimed} of unknown length" if untimed else ""),
+        _size(sum(entry.bytes for entry in entries)) + " of disk",
+        f"done in {clock(max(free))}, {finish}",
+    ]
+    how, *untimed_kinds = costs.how()
+    return [" · ".join(parts), f"{engine}; {how}", *untimed_kinds]
 
 
 def _size(count: int) -> str:

@@ -5,11 +5,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sslrun import console
+from sslrun.console import clock
 from sslrun.errors import SslrunError
-from sslrun.runs.records import FINISHED
 from sslrun.runs.status import Snapshot, snapshot
-from sslrun.sweep.durations import clock
-from sslrun.sweep.pool import Running
+from sslrun.sweep.engine import Running
 from sslrun.sweep.scheduler import Sweep
 
 if TYPE_CHECKING:
@@ -61,20 +60,16 @@ class Board:
 
 def counts(sweep: Sweep) -> str:
     """The cells by state, and the time until the last is done."""
-    cells = dict.fromkeys(("done", "running", "elsewhere", "waiting", "failed"), 0)
     jobs = {
-        "done": [*sweep.done, *(entry.job for entry in sweep.plan.entries if entry.state in FINISHED)],
+        "done": [*sweep.done, *sweep.cached],
         "running": [one.job for one in sweep.engine.running],
         "elsewhere": sweep.watched,
         "waiting": [*sweep.queue, *sweep.alone],
         "failed": [failure.job for failure in sweep.failures],
     }
-    for state in cells:
-        cells[state] = sum(len(job.cells) for job in jobs[state])
-    told = [f"{count} {state}" for state, count in cells.items() if count]
-    told += [str(sweep.source)] if sweep.source else []
+    parts = [f"{sum(len(job.cells) for job in each)} {state}" for state, each in jobs.items() if each]
     left = seconds_left(sweep)
-    return " · ".join([*told, *([f"{clock(left)} left"] if left else [])])
+    return " · ".join([*parts, *([str(sweep.feed)] if sweep.feed else []), *([f"{clock(left)} left"] if left else [])])
 
 
 def seconds_left(sweep: Sweep) -> float:
@@ -85,8 +80,8 @@ def seconds_left(sweep: Sweep) -> float:
         found = _snapshot(one)
         running.append(max(expected, (found.seconds_left if found else None) or 0.0))
     waiting = sum(sweep.expected(job) for job in (*sweep.queue, *sweep.alone))
-    waiting += sweep.source.seconds_left if sweep.source else 0.0
-    return max([(sum(running) + waiting) / sweep.engine.slots.count, *running])
+    waiting += sweep.feed.seconds_left if sweep.feed else 0.0
+    return max([(sum(running) + waiting) / sweep.engine.at_once, *running])
 
 
 def row(found: Snapshot | None) -> list[str]:

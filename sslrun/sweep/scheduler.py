@@ -8,59 +8,36 @@ must survive this process is in the runs' folders.
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from sslrun.console import clock
 from sslrun.errors import RunHeld, SslrunError
-from sslrun.runs.folder import RunFolder, find
+from sslrun.recipe import to_yaml
+from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import FINISHED, State, utc_now
-from sslrun.sweep.plan import Plan
-from sslrun.sweep.pool import Running
-from sslrun.sweep.slots import Device, Slots
+from sslrun.sweep.engine import GRACE_SECONDS, Engine, Outcome, Running
+from sslrun.sweep.plan import Entry
 from sslrun.sweep.work import Job
-from sslrun.sweep.worker import GRACE_SECONDS, Outcome
 
 LOOK_SECONDS = 1.0
 """How often runs that others hold are looked at."""
 _TRIES = 2
-_TOLD = {
+_WORDS = {
     "memory": "out of memory",
     "crashed": "crashed",
     "hung": "hung",
     "killed": "killed",
     "interrupted": "was stopped from elsewhere",
-    "failed": "failed",
 }
 
 
-class Engine(Protocol):
-    """What carries jobs out: the local pool, or a cluster."""
-
-    slots: Slots
-    running: list[Running]
-
-    def room(self, *, alone: bool = False) -> Device | None:
-        """Where one more job could go now."""
-
-    def start(self, job: Job, device: Device, *, alone: bool = False) -> Running:
-        """Start a job there."""
-
-    def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
-        """Those that ended within `timeout` seconds."""
-
-    def end(self, one: Running) -> None:
-        """Let one job save its state and end."""
-
-    def stop(self, *, now: bool = False) -> None:
-        """Let all jobs save their state and end; `now`: end them."""
-
-
 class Watcher(Protocol):
-    """Who is told what happens; `sslrun.sweep.progress` shows it."""
+    """Who is shown what happens; `sslrun.sweep.progress` draws it."""
 
     def event(self, text: str) -> None:
         """Something worth a line."""
@@ -69,8 +46,8 @@ class Watcher(Protocol):
         """Called about once a second."""
 
 
-class Source(Protocol):
-    """Where jobs beyond those of the plan come from: a search, whose next ones depend on how the last ones ended."""
+class Feed(Protocol):
+    """Where jobs beyond those of a plan come from: a search, whose next ones depend on how the last ones ended."""
 
     open: bool
     """Whether it waits for jobs, or may have more."""
@@ -80,7 +57,7 @@ class Source(Protocol):
         """What its jobs to come will take."""
 
     def turn(self, sweep: "Sweep") -> None:
-        """Called about once a second, and whenever jobs end: to look at them, and to fill the queue."""
+        """Called about once a second, and whenever jobs end: to look at them, to `add` jobs and to `drop` some."""
 
     def __str__(self) -> str:
         """Where it stands, in a few words."""
@@ -96,87 +73,116 @@ class Failure:
 
 
 class Sweep:
-    """One session of a sweep; `run` does what the plan chose."""
+    """One session of a sweep; `run` does what was chosen of the plan's `entries`, and what `feed` adds."""
 
     def __init__(
         self,
-        plan: Plan,
+        entries: Sequence[Entry],
         engine: Engine,
         watcher: Watcher,
         results: Path,
         *,
-        stop_on_failure: bool,
-        source: Source | None = None,
+        stop_on_failure: bool = False,
+        hang_after: float = 1800.0,
+        feed: Feed | None = None,
     ) -> None:
-        self.plan, self.engine, self.watcher, self.results = plan, engine, watcher, results
-        self.stop_on_failure, self.source = stop_on_failure, source
+        self.engine, self.watcher, self.results, self.feed = engine, watcher, results, feed
+        self.stop_on_failure, self.hang_after = stop_on_failure, hang_after
         self.began = utc_now()
-        ours = [entry.job for entry in plan.ours]
-        self.queue: deque[Job] = deque(ours)
+        self.queue: deque[Job] = deque(entry.job for entry in entries if entry.ours)
         self.alone: deque[Job] = deque()
-        self.watched: list[Job] = [entry.job for entry in plan.chosen if entry.state == State.RUNNING]
+        self.watched = [entry.job for entry in entries if entry.chosen and not entry.ours]
+        self.cached = [entry.job for entry in entries if entry.state in FINISHED]
         self.done: list[Job] = []
         self.failures: list[Failure] = []
         self.stops = 0
-        self.retrying = {entry.job.identity for entry in plan.ours if entry.state == State.FAILED}
-        self.costs = {entry.job.identity: entry.seconds for entry in plan.entries}
+        self._retrying = {entry.job.identity for entry in entries if entry.ours and entry.state == State.FAILED}
+        self._costs = {entry.job.identity: entry.seconds or 0.0 for entry in entries}
         self._worked = self._estimated = 0.0
         self._tries: dict[str, int] = {}
-        self._dropped: set[str] = set()
+        self._cancelled: dict[Running, Outcome] = {}
+        """The jobs that were ended one by one, and as what."""
         self._looked = self._deadline = 0.0
+
+    @property
+    def room(self) -> int:
+        """How many more jobs could start at once."""
+        return self.engine.at_once - len(self.engine.running) - len(self.queue) - len(self.alone)
 
     def expected(self, job: Job) -> float:
         """Seconds that a job takes in all: as planned, times how much longer than planned those took that are done."""
-        return self.costs[job.identity] * (self._worked / self._estimated if self._estimated else 1.0)
+        return self._costs[job.identity] * (self._worked / self._estimated if self._estimated else 1.0)
 
     def run(self) -> None:
         """Work until all that was chosen is done, failed, or a stop was asked for and heeded."""
         with self._signals():
-            self._ask_source()
+            self._ask_feed()
             while self.engine.running or (not self.stops and self._more()):
                 if not self.stops:
                     self._look_at_others()
                     self._fill()
                 elif time.monotonic() > self._deadline:
-                    self.engine.stop(now=True)
+                    self._cancel_all(now=True)
                 for one, outcome in self.engine.wait(LOOK_SECONDS):
                     self._settle(one, outcome)
-                self._ask_source()
+                self._end_hung()
+                self._ask_feed()
                 self.watcher.draw(self)
 
     def stop(self) -> None:
         """First: start nothing more, and let jobs save their state. Again: end them now."""
         self.stops += 1
         self._deadline = time.monotonic() + GRACE_SECONDS
-        self.engine.stop(now=self.stops > 1)
+        self._cancel_all(now=self.stops > 1)
+
+    def add(self, job: Job, seconds: float) -> None:
+        """One more job, which takes about so long; it is watched if it is under way elsewhere."""
+        self._costs[job.identity] = seconds
+        elsewhere = job.state(find(self.results, job.identity)) == State.RUNNING
+        (self.watched if elsewhere else self.queue).append(job)
 
     def drop(self, job: Job) -> None:
-        """Forget a job; if it is at work here, let it save its state and end, `pruned`."""
+        """Forget a job unless it is finished; if it runs here, let it save its state and end, `pruned`."""
+        if job.state(find(self.results, job.identity)) in FINISHED:
+            return
         self.queue, self.alone = (deque(one for one in jobs if one is not job) for jobs in (self.queue, self.alone))
         self.watched = [one for one in self.watched if one is not job]
         for one in self.engine.running:
-            if one.job is job and job.identity not in self._dropped:
-                self._dropped.add(job.identity)
-                self.engine.end(one)
+            if one.job is job and one not in self._cancelled:
+                self._cancelled[one] = Outcome("pruned")
+                self.engine.cancel(one)
+
+    def _cancel_all(self, *, now: bool) -> None:
+        for one in list(self.engine.running):
+            self.engine.cancel(one, now=now)
+
+    def _end_hung(self) -> None:
+        for one in self.engine.running:
+            silent = time.time() - one.heartbeat()
+            if silent > self.hang_after and self._cancelled.get(one, Outcome("pruned")).kind != "hung":
+                self._cancelled[one] = Outcome("hung", f"no heartbeat for {clock(silent)}")
+                self.engine.cancel(one, now=True)
 
     def _more(self) -> bool:
-        return bool(self.queue or self.alone or self.watched or (self.source is not None and self.source.open))
+        return bool(self.queue or self.alone or self.watched or (self.feed is not None and self.feed.open))
 
-    def _ask_source(self) -> None:
-        if self.source is not None:
-            self.source.turn(self)
+    def _ask_feed(self) -> None:
+        if self.feed is not None:
+            self.feed.turn(self)
 
     def _fill(self) -> None:
-        while self.queue and (device := self.engine.room()) is not None:
-            self._begin(self.queue.popleft(), device)
-        while not self.queue and self.alone and (device := self.engine.room(alone=True)) is not None:
-            self._begin(self.alone.popleft(), device, alone=True)
+        while self.queue and self.engine.room():
+            self._begin(self.queue.popleft())
+        while not self.queue and self.alone and self.engine.room(alone=True):
+            self._begin(self.alone.popleft(), alone=True)
 
-    def _begin(self, job: Job, device: Device, *, alone: bool = False) -> None:
+    def _begin(self, job: Job, *, alone: bool = False) -> None:
         """Start the job, unless another sweep was faster."""
+        first = job.recipes[0]
         try:
             if not self._taken_by_others(job):
-                self.engine.start(job, device, alone=alone)
+                folder = create(self.results, first.name, job.identity, to_yaml(first))
+                self.engine.start(job, folder, alone=alone)
         except (SslrunError, OSError) as error:
             self._give_up(job, None, str(error))
 
@@ -199,8 +205,8 @@ class Sweep:
 
         A search's runs are anybody's to try: whoever gives one up says so in the study.
         """
-        before = (folder.status.finished or "") <= self.began and job.identity in self.retrying
-        return self.source is not None or before
+        before = (folder.status.finished or "") <= self.began and job.identity in self._retrying
+        return self.feed is not None or before
 
     def _look_at_others(self) -> None:
         if time.monotonic() - self._looked < LOOK_SECONDS:
@@ -213,23 +219,23 @@ class Sweep:
 
     def _settle(self, one: Running, outcome: Outcome) -> None:
         """What follows from how a job ended."""
-        job = one.job
-        dropped = job.identity in self._dropped
-        self._dropped.discard(job.identity)
+        job, ours = one.job, self._cancelled.pop(one, None)
+        if ours is not None and outcome.kind in ("interrupted", "killed"):
+            outcome = ours
         if outcome.kind == "done":
             self._finish(one)
-        elif dropped:
+        elif outcome.kind == "pruned":
             _mark_pruned(one.folder)
         elif outcome.kind == "held":
             self.watched.append(job)
         elif self.stops and outcome.kind in ("interrupted", "killed"):
             self.queue.append(job)
+        elif outcome.kind == "failed":
+            self._give_up(job, one.folder, outcome.reason)
         else:
-            reason = f"{_TOLD[outcome.kind]}: {outcome.reason}".removesuffix(": ")
+            reason = f"{_WORDS[outcome.kind]}: {outcome.reason}".removesuffix(": ")
             tries = self._tries[job.identity] = self._tries.get(job.identity, 0) + 1
-            if outcome.kind == "failed":
-                self._give_up(job, one.folder, outcome.reason)
-            elif tries >= _TRIES:
+            if tries >= _TRIES:
                 self._give_up(job, one.folder, f"{reason} (try {tries} of {_TRIES})")
             else:
                 alone = outcome.kind in ("memory", "killed")
@@ -239,8 +245,9 @@ class Sweep:
 
     def _finish(self, one: Running) -> None:
         self.done.append(one.job)
-        self._worked += time.time() - one.started
-        self._estimated += self.costs[one.job.identity]
+        if planned := self._costs[one.job.identity]:
+            self._worked += time.time() - one.started
+            self._estimated += planned
         status = one.folder.status
         if status.reason:  # of an evaluation that failed before and is there now
             with suppress(RunHeld), hold(one.folder):

@@ -1,19 +1,24 @@
-"""One `sslrun sweep`: read the jobs, show the plan, do it, and say how it went."""
+"""One `sslrun sweep`: open what it works with, show the plan, do it, and say how it went.
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+`plan` and `scheduler` are the work itself; `search.command` is the same for grids that search.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sslrun import console
 from sslrun.errors import Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
-from sslrun.jobs import places
-from sslrun.sweep.costs import Cost
-from sslrun.sweep.plan import Plan, make_plan, select
-from sslrun.sweep.pool import LocalPool
+from sslrun.grids.selection import select
+from sslrun.jobs.places import folders
+from sslrun.sweep.costs import Costs
+from sslrun.sweep.engine import Engine
+from sslrun.sweep.local import LocalEngine
+from sslrun.sweep.plan import Entry, Plan, make_plan
 from sslrun.sweep.progress import Board, counts
-from sslrun.sweep.scheduler import Sweep
+from sslrun.sweep.scheduler import Feed, Sweep
 from sslrun.sweep.slots import slots
 from sslrun.sweep.work import Job, grid_record, jobs_of
 
@@ -32,48 +37,72 @@ class Options:
     budget: float | None = None
     retry: bool = False
     hang_after: float = 1800.0
+    stop_on_failure: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a sweep works with: who does its jobs, the folders of results and data, and what runs cost."""
+
+    engine: Engine
+    results: Path
+    data: Path
+    costs: Costs
+    options: Options
+
+    def work(self, entries: Sequence[Entry] = (), feed: Feed | None = None, *, quiet: bool = False) -> Sweep:
+        """Do what was chosen of `entries`, and what `feed` adds; say where that got to."""
+        with Board(quiet=quiet) as board:
+            sweep = Sweep(
+                entries,
+                self.engine,
+                board,
+                self.results,
+                stop_on_failure=self.options.stop_on_failure,
+                hang_after=self.options.hang_after,
+                feed=feed,
+            )
+            sweep.run()
+        if not quiet:
+            console.say(counts(sweep))
+        return sweep
 
 
 @contextmanager
-def opened(grid: Grid, options: Options, *, start: bool) -> Iterator[LocalPool]:
-    """The pool that works on a grid; `start`: it will, so it may warm up meanwhile."""
+def opened(grid: Grid, options: Options, *, start: bool) -> Iterator[Session]:
+    """What a sweep of the grid works with; `start`: it will be carried out, so the engine may warm up meanwhile."""
     first = grid.cells[0].recipe
-    where = places(first, options.results, options.data)
+    results, data = folders(first, options.results, options.data)
     room = slots(options.device or first.run.device, options.jobs, options.threads or first.run.threads)
-    with LocalPool(room, where, options.hang_after) as pool:
+    with closing(LocalEngine(room, results)) as engine:
         if start:
-            pool.warm_up()
-        yield pool
-
-
-def measuring(grid: Grid, pool: LocalPool) -> Callable[[Job], Cost]:
-    """How to time a job of which no earlier run tells."""
-    return lambda job: pool.measure(job, pool.where.results / "sweeps" / f"{grid.name}.measure.log")
+            engine.warm_up()
+        log = results / "sweeps" / f"{grid.name}.measure.log"
+        yield Session(engine, results, data, Costs(results, lambda job: engine.measure(job, log)), options)
 
 
 @contextmanager
-def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan, LocalPool]]:
-    """The plan of a grid and the pool that can carry it out; no job is begun.
+def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan, Session]]:
+    """The plan of a grid and the session that can carry it out; no job is begun.
 
-    `start`: it will be carried out, so the pool may warm up meanwhile, and the sweep's record is written: a plan alone
-    must not change what reports read.
+    `start`: it will be carried out, so the sweep's record is written: a plan alone must not change what reports read.
     """
     cells = select(grid, options.only)
-    with opened(grid, options, start=start) as pool:
-        jobs = jobs_of(grid.cells, pool.where.data.root, pool.slots.operational)
+    with opened(grid, options, start=start) as session:
+        jobs = jobs_of(grid.cells, session.data, session.engine.run_options)
         plan = make_plan(
             grid,
             _only(jobs, cells),
-            pool.where.results,
-            pool.slots,
-            measuring(grid, pool),
+            session.results,
+            session.engine,
+            session.costs,
             retry=options.retry,
             limit=options.limit,
             budget=options.budget,
         )
         if start:
-            grid_record(grid, jobs).write(pool.where.results)
-        yield plan, pool
+            grid_record(grid, jobs).write(session.results)
+        yield plan, session
 
 
 def _only(jobs: list[Job], wanted: list[Cell]) -> list[Job]:
@@ -82,20 +111,14 @@ def _only(jobs: list[Job], wanted: list[Cell]) -> list[Job]:
     return [job for job in kept if job.cells]
 
 
-def carry_out(plan: Plan, pool: LocalPool, *, stop_on_failure: bool = False, quiet: bool = False) -> Sweep:
+def carry_out(plan: Plan, session: Session, *, quiet: bool = False) -> None:
     """Do what the plan chose. Raises `Interrupted` if stopped on the way, `RunFailed` if a job was given up."""
-    with Board(quiet=quiet) as board:
-        sweep = Sweep(plan, pool, board, pool.where.results, stop_on_failure=stop_on_failure)
-        sweep.run()
-    if not quiet:
-        console.say(counts(sweep))
+    sweep = session.work(plan.entries, quiet=quiet)
     if sweep.failures:
         names = "\n".join(f"  {failure.job}: {failure.reason.splitlines()[0]}" for failure in sweep.failures)
-        count = len(sweep.failures)
         raise RunFailed(
-            f"{count} of {len(plan.chosen)} runs failed",
+            f"{len(sweep.failures)} of {len(plan.chosen)} runs failed",
             remedy=f"{names}\n`sslrun logs RUN` shows what was said, `sslrun sweep --retry` does them again.",
         )
     if sweep.stops and (sweep.queue or sweep.alone or sweep.watched):
         raise Interrupted("stopped", remedy="The same command goes on.")
-    return sweep

@@ -10,24 +10,21 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from sslrun import console
 from sslrun.data.images import ImageSet
 from sslrun.errors import Interrupted, RunHeld, SslrunError
 from sslrun.jobs import Places, pretrain_job
+from sslrun.jobs.screen import Screen
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
-
-GRACE_SECONDS = 60.0
-"""What a job that is asked to stop has for its checkpoint."""
+from sslrun.sweep.engine import GRACE_SECONDS, Outcome
 
 _NO_MEMORY = (
     "can't allocate memory",  # torch's CPU allocator
@@ -36,16 +33,6 @@ _NO_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 """What plain `RuntimeError`s say when memory ran out beside torch's own GPU allocator."""
-
-Kind = Literal["done", "held", "interrupted", "failed", "memory", "crashed", "hung", "killed"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a job's process ended, and why. `failed` is a designed error: trying again would change nothing."""
-
-    kind: Kind
-    reason: str = ""
 
 
 def run_job(
@@ -124,21 +111,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def _pretrain(recipe: Recipe, where: Places) -> None:
-    """Pretrain and evaluate, with plain lines about it."""
-    with ExitStack() as stack:
-        lines: list[console.Live] = []
+    """Pretrain and evaluate, with plain lines about it: stdout is the run's log."""
 
-        def begin(folder: RunFolder, images: ImageSet | None) -> None:
-            if images is None:
-                return
-            last = folder.history.last()
-            start = last["epoch"] if last else 0
-            console.say(f"{folder.path.name}   {len(images):,} images, process {os.getpid()}, after epoch {start}")
-            lines.append(stack.enter_context(console.progress("epoch", recipe.training.epochs, start)))
+    def first_line(folder: RunFolder, images: ImageSet, start: int) -> str:
+        return f"{folder.path.name}   {len(images):,} images, process {os.getpid()}, after epoch {start}"
 
-        def watch(row: dict[str, Any]) -> None:
-            if "std" in row:
-                loss = f"loss {row['loss']:.3f}  " if row["loss"] is not None else ""
-                lines[0].update(row["epoch"], f"{loss}std {row['std']:.2f}")
-
-        pretrain_job(recipe, where, retried=True, begin=begin, watch=watch)
+    with Screen(recipe, first_line, logged=False) as screen:
+        pretrain_job(recipe, where, retried=True, begin=screen.begin, watch=screen.watch)

@@ -1,16 +1,17 @@
-"""Searches: what is asked, told, pruned and shared; with a stand-in for the pool, and with real sweepers and a kill."""
+"""Searches: what is asked, told, pruned and shared; with an engine in memory, and with real sweepers and a kill."""
 
 import shlex
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import optuna
 import psutil
 import pytest
+from memory_engine import MemoryEngine
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -22,17 +23,14 @@ from sslrun.recipe import read_recipe, to_yaml
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
-from sslrun.runs.records import EvaluationRecord, Status
+from sslrun.runs.records import EvaluationRecord
 from sslrun.runs.status import overview
-from sslrun.sweep import search as search_module
-from sslrun.sweep.plan import Plan
-from sslrun.sweep.pool import Running
+from sslrun.sweep.engine import Outcome, Running
 from sslrun.sweep.scheduler import Sweep
-from sslrun.sweep.search import Search
-from sslrun.sweep.searching import command
-from sslrun.sweep.slots import Device, Slots
+from sslrun.sweep.search import trials as search_module
+from sslrun.sweep.search.command import command
+from sslrun.sweep.search.trials import Trials
 from sslrun.sweep.work import Job
-from sslrun.sweep.worker import Outcome
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -48,8 +46,6 @@ search:
     method.predictor: {choices: [{kind: directpred, rho: 0.5}, {kind: linear}]}
   objectives: {knn: maximise}
 """
-
-CPU = Device("cpu")
 
 
 def write(base: Path, text: str) -> Path:
@@ -70,56 +66,23 @@ def score(job: Job) -> float:
     return round(network.lr * 5 + job.cells[0].seed / 10, 6)
 
 
-class Engine:
-    """Trains each job an epoch a turn, without computing anything; `fails` and `std` say how that goes."""
+def training(
+    fails: Callable[[Job], bool] = lambda _: False, std: Callable[[Job], float] = lambda _: 1.0, jobs: int = 2
+) -> MemoryEngine:
+    """An engine that trains each job an epoch a turn, computing nothing; `fails` and `std` say how that goes."""
 
-    def __init__(
-        self,
-        results: Path,
-        fails: Callable[[Job], bool] = lambda _: False,
-        std: Callable[[Job], float] = lambda _: 1.0,
-        jobs: int = 2,
-    ) -> None:
-        self.slots, self.results, self.fails, self.std = Slots((CPU,), jobs, 1), results, fails, std
-        self.running: list[Running] = []
-        self.started: list[str] = []
-        self.ending: list[Running] = []
-
-    def room(self, *, alone: bool = False) -> Device | None:
-        return CPU if len(self.running) < self.slots.count else None
-
-    def start(self, job: Job, device: Device, *, alone: bool = False) -> Running:
-        self.started.append(job.identity)
-        folder = create(self.results, "run", job.identity, to_yaml(job.recipes[0]))
-        folder.write_status(Status(state="running"))
-        one = cast(Running, SimpleNamespace(job=job, folder=folder, started=time.time()))
-        self.running.append(one)
-        return one
-
-    def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
-        ended = [(one, outcome) for one in self.running if (outcome := self._turn(one)) is not None]
-        self.running = [one for one in self.running if one not in [each for each, _ in ended]]
-        if not self.started:
-            time.sleep(0.05)
-        return ended
-
-    def _turn(self, one: Running) -> Outcome | None:
-        if one in self.ending:
-            return Outcome("interrupted")
-        if self.fails(one.job):
+    def turn(one: Running) -> Outcome | None:
+        one.folder.write_status(replace(one.folder.status, state="running"))
+        if fails(one.job):
             return Outcome("failed", "NaN at step 3")
         epoch = (one.folder.history.last() or {"epoch": -1})["epoch"] + 1
-        one.folder.history.append({"epoch": epoch, "std": self.std(one.job) if epoch else 1.0, "loss": -1.0})
+        one.folder.history.append({"epoch": epoch, "std": std(one.job) if epoch else 1.0, "loss": -1.0})
         if epoch < one.job.recipes[0].training.epochs:
             return None
         finish(one.job, one.folder)
         return Outcome("done")
 
-    def end(self, one: Running) -> None:
-        self.ending.append(one)
-
-    def stop(self, *, now: bool = False) -> None:
-        pass
+    return MemoryEngine(turn, at_once=jobs)
 
 
 def finish(job: Job, folder: RunFolder) -> None:
@@ -140,19 +103,24 @@ class Silent:
 
 def searched(
     grid: Grid, results: Path, most: float = float("inf"), **how: Any
-) -> tuple[Search, Engine, list[optuna.trial.FrozenTrial]]:
-    """The search carried out by the stand-in, and all its trials."""
+) -> tuple[Trials, list[str], list[optuna.trial.FrozenTrial]]:
+    """The search carried out in memory, the runs that were started, and all its trials."""
+    trials, engine, told = searched_by(training(**how), grid, results, most)
+    return trials, [job.identity for job, _, _ in engine.started], told
+
+
+def searched_by(
+    engine: MemoryEngine, grid: Grid, results: Path, most: float = float("inf")
+) -> tuple[Trials, MemoryEngine, list[optuna.trial.FrozenTrial]]:
     assert grid.space is not None
-    trials = Search(grid, grid.space, results, results, {"device": "cpu", "threads": 1})
+    trials = Trials(grid, grid.space, results, results, engine.run_options)
     trials.most = most
-    engine = Engine(results, **how)
-    plan = Plan(grid, (), engine.slots, "")
-    Sweep(plan, engine, Silent(), results, stop_on_failure=False, source=trials).run()
+    Sweep((), engine, Silent(), results, feed=trials).run()
     return trials, engine, study_of(results).trials
 
 
 def test_each_trial_is_a_run_and_its_value_the_runs_own(grid: Path, tmp_path: Path) -> None:
-    trials, engine, told = searched(read_grid(write(grid, GRID)), tmp_path)
+    trials, started, told = searched(read_grid(write(grid, GRID)), tmp_path)
     assert [trial.state for trial in told] == [TrialState.COMPLETE] * 6
     table = load_runs(tmp_path).set_index("identity")
     for trial in told:
@@ -163,10 +131,10 @@ def test_each_trial_is_a_run_and_its_value_the_runs_own(grid: Path, tmp_path: Pa
         assert point["optimizer.network.lr"] == float(f"{trial.params['optimizer.network.lr']:.6g}")
         assert table.loc[run, "training.batch_size"] in (32, 48, 64)
         assert table.loc[run, "method.predictor.kind"] == point["method.predictor"]["kind"]
-    assert len(set(engine.started)) == len(engine.started) == 6
+    assert len(set(started)) == len(started) == 6
     assert trials.study.best()[0].value == max(trial.value or 0 for trial in told)
-    again, engine, _ = searched(read_grid(write(grid, GRID.replace("trials: 6", "trials: 8"))), tmp_path)
-    assert len(engine.started) == 2 and again.counts["done"] == 8
+    again, started, _ = searched(read_grid(write(grid, GRID.replace("trials: 6", "trials: 8"))), tmp_path)
+    assert len(started) == 2 and again.counts["done"] == 8
 
 
 def test_the_printed_command_is_the_same_run(grid: Path, tmp_path: Path) -> None:
@@ -183,32 +151,32 @@ def test_the_printed_command_is_the_same_run(grid: Path, tmp_path: Path) -> None
 def test_what_is_there_is_told_without_computing(grid: Path, tmp_path: Path) -> None:
     fields = GRID[GRID.index("    optimizer") : GRID.index("  objectives")]
     text = GRID.replace(fields, "    optimizer.network.lr: {choices: [0.01, 0.02]}\n")
-    _, engine, told = searched(read_grid(write(grid, text)), tmp_path)
-    assert len(engine.started) == 2
+    _, started, told = searched(read_grid(write(grid, text)), tmp_path)
+    assert len(started) == 2
     assert {trial.value for trial in told} == {0.05, 0.1}
     # Another search over the same runs, by another metric.
     other = grid.with_name("other.yaml")
     other.write_text(text.replace("{knn: maximise}", "{std: maximise, loss: minimise}"))
-    trials, engine, _ = searched(read_grid(other), tmp_path)
-    assert engine.started == []
+    trials, started, _ = searched(read_grid(other), tmp_path)
+    assert started == []
     assert [trial.values for trial in trials.study.trials()] == [[1.0, -1.0]] * 6
     assert len(trials.study.best()) == 6
 
 
 def test_a_failed_run_is_a_failed_trial_and_the_search_goes_on(grid: Path, tmp_path: Path) -> None:
-    _, engine, told = searched(
+    _, started, told = searched(
         read_grid(write(grid, GRID)), tmp_path, fails=lambda job: job.recipes[0].training.batch_size == 48
     )
     failed = {trial.number for trial in told if trial.params["training.batch_size"] == 48}
-    assert 0 < len(failed) < 6 and len(engine.started) == 6
+    assert 0 < len(failed) < 6 and len(started) == 6
     for trial in told:
         assert trial.state == (TrialState.FAIL if trial.number in failed else TrialState.COMPLETE)
         assert trial.user_attrs.get("reason") == ("NaN at step 3" if trial.number in failed else None)
 
 
 def test_the_value_is_the_mean_over_seeds(grid: Path, tmp_path: Path) -> None:
-    trials, engine, told = searched(read_grid(write(grid, GRID + "seeds: [3, 5]\n")), tmp_path, most=2)
-    assert len(told) == 2 and len(engine.started) == 4
+    trials, started, told = searched(read_grid(write(grid, GRID + "seeds: [3, 5]\n")), tmp_path, most=2)
+    assert len(told) == 2 and len(started) == 4
     for trial in told:
         lr = trials.study.point(trial)["optimizer.network.lr"]
         assert trial.value == pytest.approx(5 * lr + 0.4, abs=1e-6)
@@ -218,15 +186,11 @@ def test_the_pruner_looks_at_histories(grid: Path, tmp_path: Path) -> None:
     text = GRID.replace("epochs: 4", "epochs: 9").replace("trials: 6", "trials: 12").replace("step: 16", "step: 32")
     text += "  pruning: {signal: std, after_epochs: 3, after_trials: 2}\n"
     good = {"kind": "directpred", "rho": 0.5}
-    trials, engine, told = searched(
-        read_grid(write(grid, text)),
-        tmp_path,
-        std=lambda job: 0.8 if job.recipes[0].method.predictor.kind == "directpred" else 0.1,
-        jobs=1,
-    )
+    engine = training(std=lambda job: 0.8 if "directpred" in str(job) else 0.1, jobs=1)
+    trials, engine, told = searched_by(engine, read_grid(write(grid, text)), tmp_path)
     firsts = [trial.number for trial in told if trial.state == TrialState.COMPLETE][:2]
     pruned = [trial for trial in told if trial.state == TrialState.PRUNED]
-    assert pruned and len(engine.ending) == len(pruned)
+    assert pruned and len(engine.cancelled) == len(pruned)
     for trial in told:
         bad = trials.study.point(trial)["method.predictor"] != good and trial.number > firsts[-1]
         folder = find(tmp_path, trial.user_attrs["runs"][0])
@@ -245,28 +209,28 @@ def test_a_trial_whose_sweeper_died_is_resumed(grid: Path, tmp_path: Path, monke
     monkeypatch.setattr(search_module, "_YOUNG", search_module.timedelta(seconds=0.5))
     plan = read_grid(write(grid, GRID))
     assert plan.space is not None
-    dead = Search(plan, plan.space, tmp_path, tmp_path, {"device": "cpu", "threads": 1})
+    dead = Trials(plan, plan.space, tmp_path, tmp_path, {"device": "cpu", "threads": 1})
     with dead.study.alone():
         begun = dead.study.ask()
-        dead.study.keep_runs(begun, ["0" * 64])
+        dead.study.note(begun, "runs", ["0" * 64])
     study_of(tmp_path).ask().suggest_float("optimizer.network.lr", 0.003, 0.1, log=True)
     with (tmp_path / "sweeps" / "look.journal").open("ab") as journal:
         journal.write(b'{"op_code":4,"wor')
-    _, engine, told = searched(plan, tmp_path)
+    _, started, told = searched(plan, tmp_path)
     assert [trial.state for trial in told] == [TrialState.COMPLETE] * 6
     assert all(len(trial.params) == 3 for trial in told)
     assert told[0].params == begun.params and told[0].user_attrs["runs"] != ["0" * 64]
-    assert len(engine.started) == 6
+    assert len(started) == 6
 
 
 def test_a_trial_under_way_elsewhere_is_watched(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_module, "_YOUNG", search_module.timedelta(0))
     plan = read_grid(write(grid, GRID))
     assert plan.space is not None
-    other = Search(plan, plan.space, tmp_path, tmp_path, {"device": "cpu", "threads": 1})
+    other = Trials(plan, plan.space, tmp_path, tmp_path, {"device": "cpu", "threads": 1})
     with other.study.alone():
         trial = other.study.ask()
-    (job,) = other._jobs(trial)
+    (job,) = other.jobs(trial)
     folder = create(tmp_path, "run", job.identity, to_yaml(job.recipes[0]))
     folder.update_status(state="running")
 
@@ -276,9 +240,9 @@ def test_a_trial_under_way_elsewhere_is_watched(grid: Path, tmp_path: Path, monk
 
     with hold(folder):
         folder.history.append({"epoch": 0, "std": 1.0})
-        _, engine, told = searched(plan, tmp_path, std=std)
+        _, started, told = searched(plan, tmp_path, std=std)
     assert [one.state for one in told] == [TrialState.COMPLETE] * 6
-    assert job.identity not in engine.started and len(engine.started) == 5
+    assert job.identity not in started and len(started) == 5
     assert told[0].value == score(job)
 
 
@@ -347,7 +311,7 @@ def test_cmaes_searches_numbers_and_names_its_package(
     _, _, told = searched(plan, tmp_path)
     assert len({trial.params["optimizer.network.lr"] for trial in told}) == 6
     assert any("cma" in name for trial in told for name in trial.system_attrs)
-    monkeypatch.setattr("sslrun.sweep.study.find_spec", lambda _: None)
+    monkeypatch.setattr("sslrun.sweep.search.study.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install 'sslrun\[search\]'"):
         searched(plan, tmp_path / "without")
 
@@ -393,8 +357,8 @@ def test_two_sweepers_of_which_one_is_killed(tmp_path: Path, grid: Path, start: 
     assert set(table["verdict"]) > {"complete"}
 
     journal = (tmp_path / "sweeps" / "look.journal").read_bytes()
-    again, engine, _ = searched(read_grid(path), tmp_path)
-    assert again.counts["done"] == 5 and not engine.started
+    again, started, _ = searched(read_grid(path), tmp_path)
+    assert again.counts["done"] == 5 and not started
     assert (tmp_path / "sweeps" / "look.journal").read_bytes() == journal
 
 

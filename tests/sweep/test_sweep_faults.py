@@ -80,3 +80,16 @@ def test_each_fault_costs_its_own_cell_and_is_named(tmp_path: Path, grid: Path, 
         assert healed[case]["status"] in ("done", "collapsed")
         assert not isinstance(healed[case]["reason"], str)
         assert healed[case]["knn"] > 0
+
+
+def test_a_cell_whose_timing_dies_is_named_and_the_others_run(tmp_path: Path, grid: Path, start: Start) -> None:
+    path = grid.with_name("dies.yaml")
+    narrow = "dies: {optimizer.network.momentum: 0.85, network.backbone.width: 4}"
+    path.write_text(f"base: base.yaml\naxes:\n  case:\n    {narrow}\n    good: {{}}\n")
+    faults = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "faults"), *sys.path])}
+    process = start(path, tmp_path, extra=faults)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, said
+    assert "2 runs now" in said and "without 1 of unknown length" in said
+    assert "without a time: case dies · seed 0 and its like. A few steps failed: signal 11 (segmentation fault)" in said
+    assert "1 done · 1 failed" in said and "case dies · seed 0: crashed: signal 11" in said

@@ -1,6 +1,5 @@
 """The parts of a sweep by themselves: what it decides, what it costs, where jobs go."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,29 +7,33 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from memory_engine import MemoryEngine
 
-from sslrun.errors import InputError
+from sslrun.cli.options import seconds
+from sslrun.console import clock
+from sslrun.errors import InputError, RunFailed
 from sslrun.files import read_json
 from sslrun.grids import read_grid
+from sslrun.grids.selection import select
 from sslrun.jobs import places
-from sslrun.jobs.measuring import measure
-from sslrun.recipe import read_recipe, to_yaml
+from sslrun.jobs.measuring import Cost, measure
+from sslrun.recipe import to_yaml
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord, Status
-from sslrun.sweep import durations
-from sslrun.sweep.costs import Cost, earlier, recipe_key
-from sslrun.sweep.plan import Plan, make_plan, select
-from sslrun.sweep.pool import LocalPool, Running
+from sslrun.sweep.costs import Costs, earlier, recipe_key
+from sslrun.sweep.engine import Outcome, Running
+from sslrun.sweep.local import LocalEngine, Process
+from sslrun.sweep.plan import Plan, make_plan
 from sslrun.sweep.progress import seconds_left
 from sslrun.sweep.scheduler import Sweep
 from sslrun.sweep.session import Options, planned
 from sslrun.sweep.slots import Device, Slots, cores, slots
 from sslrun.sweep.work import Job, jobs_of
-from sslrun.sweep.worker import Outcome
 
 CPU = Device("cpu")
-TWO = Slots((CPU,), 2, 1)
+Script = Callable[[Job, int], Outcome | None]
+"""How a job ends on its first, second, ... try; None while it goes on."""
 
 
 @pytest.fixture
@@ -49,8 +52,10 @@ def evaluate(job: Job, folder: RunFolder) -> None:
         folder.write_evaluation(EvaluationRecord(kind=name.kind, identity=identity, settings={}, metrics={}))
 
 
-def plan_of(jobs: list[Job], grid: Path, results: Path, **options: Any) -> Plan:
-    return make_plan(read_grid(grid), jobs, results, TWO, lambda _: Cost(10.0, 5.0, 2_000_000), **options)
+def plan_of(jobs: list[Job], grid: Path, results: Path, engine: MemoryEngine | None = None, **options: Any) -> Plan:
+    engine = engine or MemoryEngine(lambda _: None)
+    costs = Costs(results, lambda job: engine.measure(job, results / "log"))
+    return make_plan(read_grid(grid), jobs, results, engine, costs, **options)
 
 
 def test_cells_that_differ_in_evaluation_share_a_job(jobs: list[Job], tmp_path: Path) -> None:
@@ -89,11 +94,12 @@ def test_the_plan_adds_up(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
     assert plan.cells == {"done": 2, "interrupted": 2, "failed": 2, "missing": 2}
     assert [entry.job for entry in plan.ours] == [jobs[1], jobs[3]]
     assert [entry.seconds for entry in plan.ours] == [10 + 2 * 5, 20 + 2 * 5]
-    assert (plan.device_seconds, plan.wall_seconds, plan.bytes) == (50, 30, 4_000_000)
+    assert sum(entry.bytes for entry in plan.ours) == 4_000_000
     text = plan.text()
     assert "8 cells (predictor 2 × k 2) that share 4 pretrainings" in text
     assert "2 new · 2 to be finished · 2 cached · 2 failed before" in text
     assert "2 runs now: about 0:50 of device time · 4 MB of disk · done in 0:30" in text
+    assert "2 at once in memory; measured on a few steps" in text
     assert len(plan_of(jobs, grid, tmp_path, retry=True).ours) == 3
     assert [entry.job for entry in plan_of(jobs, grid, tmp_path, limit=1).ours] == [jobs[1]]
     assert [entry.job for entry in plan_of(jobs, grid, tmp_path, budget=49).ours] == [jobs[1]]
@@ -124,10 +130,10 @@ def test_costs_come_from_earlier_runs_of_the_same_kind(jobs: list[Job], undistur
     cost = costs[recipe_key(recipe)]
     timed = measure(recipe, places(recipe, tmp_path, tmp_path))
     assert cost.evaluation > 0
-    assert 0 < timed.epoch_seconds < 60 and 0 < cost.epoch < 60
-    assert 0 < timed.evaluation_seconds < 60
+    assert 0 < timed.epoch < 60 and 0 < cost.epoch < 60
+    assert 0 < timed.evaluation < 60
     # Weights, momenta and the encoder: what is estimated is what the folder came to hold, within its small files.
-    assert timed.folder_bytes < cost.size < timed.folder_bytes + 100_000
+    assert timed.size < cost.size < timed.size + 100_000
 
 
 @pytest.mark.parametrize(
@@ -153,8 +159,8 @@ def test_only_is_checked(grid: Path, only: str, told: str) -> None:
 def test_only_a_start_writes_the_record_and_a_trial_has_its_own(
     grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LocalPool, "warm_up", lambda _: None)
-    monkeypatch.setattr(LocalPool, "measure", lambda *_: Cost(10.0, 5.0, 2_000_000))
+    monkeypatch.setattr(LocalEngine, "warm_up", lambda _: None)
+    monkeypatch.setattr(LocalEngine, "measure", lambda *_: Cost(10.0, 5.0, 2_000_000))
     options = Options(tmp_path, tmp_path, "cpu", jobs=1)
 
     def records(*changes: str, start: bool) -> dict[str, int]:
@@ -195,24 +201,26 @@ def test_a_device_has_as_many_jobs_as_slots_whatever_their_threads(
     jobs: int, threads: int, running: list[tuple[int, int, bool]], room: str | None, alone: str | None, tmp_path: Path
 ) -> None:
     devices = (Device("cuda:0", "0"), Device("cuda:1", "1"))
-    pool = LocalPool(Slots(devices, jobs, threads), places(read_recipe("quickstart"), tmp_path), 60)
-    pool.running = [
-        cast(Running, SimpleNamespace(device=devices[device], threads=count, alone=by_itself))
-        for device, count, by_itself in running
-    ]
-    found = pool.room(), pool.room(alone=True)
+    engine = LocalEngine(Slots(devices, jobs, threads), tmp_path)
+    engine.processes = {
+        cast(Running, number): cast(Process, SimpleNamespace(device=devices[device], threads=count, alone=by_itself))
+        for number, (device, count, by_itself) in enumerate(running)
+    }
+    found = engine.free(), engine.free(alone=True)
     assert tuple(device and device.name for device in found) == (room, alone)
+    assert (engine.room(), engine.room(alone=True)) == (room is not None, alone is not None)
+    assert engine.at_once == 2 * jobs
 
 
 @pytest.mark.parametrize(
     ("text", "length"), [("90s", 90), ("30m", 1800), ("6h", 21600), ("1h30m", 5400), ("1.5h", 5400), ("2d", 172800)]
 )
 def test_lengths_of_time(text: str, length: float) -> None:
-    assert durations.seconds(text, "--budget") == length
+    assert seconds(text, "--budget") == length
 
 
 def test_lengths_of_time_shown_and_refused() -> None:
-    assert [durations.clock(length) for length in (19, 3599, 7387, 273600 + 86400)] == [
+    assert [clock(length) for length in (19, 3599, 7387, 273600 + 86400)] == [
         "0:19",
         "59:59",
         "2:03:07",
@@ -220,43 +228,7 @@ def test_lengths_of_time_shown_and_refused() -> None:
     ]
     for wrong in ("6", "h", "6 hours", "", "0h", "-1h"):
         with pytest.raises(InputError, match="--budget"):
-            durations.seconds(wrong, "--budget")
-
-
-class FakeEngine:
-    """Ends each job at once with the next outcome of a script."""
-
-    takes = 0.0
-    """Seconds that each job pretends to have taken."""
-
-    def __init__(self, results: Path, script: Callable[[Job, int], Outcome]) -> None:
-        self.slots, self.results, self.script = TWO, results, script
-        self.running: list[Running] = []
-        self.started: list[tuple[Job, bool, int]] = []
-
-    def room(self, *, alone: bool = False) -> Device | None:
-        return CPU if len(self.running) < (1 if alone else 2) else None
-
-    def start(self, job: Job, device: Device, *, alone: bool = False) -> Running:
-        self.started.append((job, alone, len(self.running)))
-        folder = find(self.results, job.identity) or folder_of(job, self.results)
-        started = time.time() - self.takes
-        one = cast(Running, SimpleNamespace(job=job, folder=folder, alone=alone, started=started))
-        self.running.append(one)
-        return one
-
-    def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
-        ended, self.running = self.running, []
-        tries = [sum(job is one.job for job, _, _ in self.started) for one in ended]
-        pairs = [(one, self.script(one.job, count)) for one, count in zip(ended, tries, strict=True)]
-        for one, outcome in pairs:
-            if outcome.kind == "done":
-                one.folder.write_status(replace(one.folder.status, state="done", verdict="healthy"))
-                evaluate(one.job, one.folder)
-        return pairs
-
-    def stop(self, *, now: bool = False) -> None:
-        pass
+            seconds(wrong, "--budget")
 
 
 class Silent:
@@ -267,12 +239,26 @@ class Silent:
         pass
 
 
+def scripted(script: Script, **how: Any) -> MemoryEngine:
+    """An engine whose jobs end as the script says, those that are done with their evaluations."""
+
+    def turn(one: Running) -> Outcome | None:
+        outcome = script(one.job, sum(job is one.job for job, _, _ in engine.started))
+        if outcome is not None and outcome.kind == "done":
+            one.folder.write_status(replace(one.folder.status, state="done", verdict="healthy"))
+            evaluate(one.job, one.folder)
+        return outcome
+
+    engine = MemoryEngine(turn, **how)
+    return engine
+
+
 def swept(
-    jobs: list[Job], grid: Path, results: Path, script: Callable[[Job, int], Outcome], **options: bool
-) -> tuple[Sweep, FakeEngine]:
-    engine = FakeEngine(results, script)
-    stop_on_failure = options.pop("stop_on_failure", False)
-    sweep = Sweep(plan_of(jobs, grid, results, **options), engine, Silent(), results, stop_on_failure=stop_on_failure)
+    jobs: list[Job], grid: Path, results: Path, script: Script, how: dict[str, Any] | None = None, **options: Any
+) -> tuple[Sweep, MemoryEngine]:
+    """The jobs carried out by `script`; `how` is the sweep's, further options are the plan's."""
+    engine = scripted(script)
+    sweep = Sweep(plan_of(jobs, grid, results, **options).entries, engine, Silent(), results, **(how or {}))
     sweep.run()
     return sweep, engine
 
@@ -337,8 +323,8 @@ def test_a_run_held_elsewhere_is_watched_until_it_is_done(jobs: list[Job], grid:
     with hold(folder):
         plan = plan_of(jobs, grid, tmp_path)
         assert [entry.state for entry in plan.entries] == ["running", "missing", "missing", "missing"]
-        engine = FakeEngine(tmp_path, lambda *_: Outcome("done"))
-        sweep = Sweep(plan, engine, Silent(), tmp_path, stop_on_failure=False)
+        engine = scripted(lambda *_: Outcome("done"))
+        sweep = Sweep(plan.entries, engine, Silent(), tmp_path)
         evaluate(jobs[0], folder)
         folder.update_status(state="done")
         sweep.run()
@@ -346,19 +332,63 @@ def test_a_run_held_elsewhere_is_watched_until_it_is_done(jobs: list[Job], grid:
     assert jobs[0] not in [job for job, _, _ in engine.started]
 
 
-def test_what_is_left_is_judged_by_what_is_done(
-    jobs: list[Job], grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FakeEngine, "takes", 3 * 30.0)
-    planned = [entry.seconds for entry in plan_of(jobs, grid, tmp_path).entries]
-    assert planned == [30.0] * 4
-    sweep, _ = swept(jobs, grid, tmp_path, lambda *_: Outcome("done"))
+def test_what_is_left_is_judged_by_what_is_done(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    entries = plan_of(jobs, grid, tmp_path).entries
+    assert [entry.seconds for entry in entries] == [30.0] * 4
+    engine = scripted(lambda *_: Outcome("done"), takes=3 * 30.0)
+    sweep = Sweep(entries, engine, Silent(), tmp_path)
+    sweep.run()
     assert sweep.expected(jobs[0]) == pytest.approx(90, rel=0.1)
     sweep.queue.append(jobs[0])
-    assert seconds_left(sweep) == pytest.approx(90 / TWO.count, rel=0.1)
+    assert seconds_left(sweep) == pytest.approx(90 / engine.at_once, rel=0.1)
 
 
 def test_stop_on_failure_starts_nothing_more(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
-    sweep, engine = swept(jobs, grid, tmp_path, lambda *_: Outcome("failed", "NaN"), stop_on_failure=True)
+    sweep, engine = swept(jobs, grid, tmp_path, lambda *_: Outcome("failed", "NaN"), {"stop_on_failure": True})
     assert len(engine.started) == 2 and len(sweep.queue) == 2
     assert {failure.reason for failure in sweep.failures} == {"NaN"}
+
+
+def test_jobs_run_side_by_side_and_one_that_shows_no_life_is_ended(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    def script(job: Job, count: int) -> Outcome | None:
+        return None if job is jobs[0] or (job is jobs[1] and count == 1) else Outcome("done")
+
+    sweep, engine = swept(jobs, grid, tmp_path, script, {"hang_after": 0.1})
+    assert [beside for _, _, beside in engine.started[:2]] == [0, 1]
+    assert all(now for _, now in engine.cancelled)
+    assert sorted(map(str, sweep.done)) == sorted(map(str, jobs[1:]))
+    (failure,) = sweep.failures
+    assert (failure.job, failure.reason) == (jobs[0], "hung: no heartbeat for 0:00 (try 2 of 2)")
+    assert [sum(job is one for job, _, _ in engine.started) for one in jobs] == [2, 2, 1, 1]
+    assert [sum(job is one for job, _ in engine.cancelled) for one in jobs] == [2, 1, 0, 0]
+
+
+def test_a_stop_lets_jobs_save_their_state_and_a_second_one_ends_them(
+    jobs: list[Job], grid: Path, tmp_path: Path
+) -> None:
+    engine = scripted(lambda *_: None)
+    sweep = Sweep(plan_of(jobs, grid, tmp_path).entries, engine, Silent(), tmp_path)
+
+    def turn(_: Running) -> None:
+        if not sweep.stops:
+            sweep.stop()
+            sweep.stop()
+
+    engine.turn = turn
+    sweep.run()
+    assert engine.cancelled == [(jobs[0], False), (jobs[1], False), (jobs[0], True), (jobs[1], True)]
+    assert sorted(map(str, sweep.queue)) == sorted(map(str, jobs)) and not sweep.failures and not sweep.done
+    assert [job.state(find(tmp_path, job.identity)) for job in jobs] == ["queued"] * 2 + ["missing"] * 2
+
+
+def test_a_cell_that_can_not_be_timed_is_planned_without_a_time(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    engine = scripted(lambda *_: Outcome("done"), cost=RunFailed("signal 11 (segmentation fault)", where="some.log"))
+    plan = plan_of(jobs, grid, tmp_path, engine, budget=60)
+    assert [(entry.chosen, entry.seconds) for entry in plan.entries] == [(True, None)] * 4
+    text = plan.text()
+    assert "4 runs now: about 0:00 of device time without 4 of unknown length" in text
+    assert "without a time: predictor linear · k 5|20 · seed 0 and its like" in text
+    assert text.count("signal 11 (segmentation fault)") == 1 and "some.log" in text
+    sweep = Sweep(plan.entries, engine, Silent(), tmp_path)
+    sweep.run()
+    assert len(sweep.done) == 4 and seconds_left(sweep) == 0

@@ -4,6 +4,7 @@ Which runs is told by their momentum, so that the product knows nothing of it.
 """
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -16,6 +17,8 @@ _step = Trainer.step
 
 def _faulty(self: Trainer, images_NCHW: torch.Tensor, iteration: int) -> Any:
     momentum = self.updates.optimizers[0].param_groups[0]["momentum"]
+    if momentum == 0.85:
+        os.kill(os.getpid(), signal.SIGSEGV)  # while it is timed too
     if iteration >= 5:
         if momentum == 0.81:
             print("about to exit", flush=True)

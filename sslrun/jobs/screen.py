@@ -1,26 +1,32 @@
-"""What one sees while a run trains: its headline, then one live line (plain lines without a terminal).
+"""What one sees while a run trains: a first line, then one live line (plain lines without a terminal, and in logs)."""
 
-`sslrun.jobs.pretrain_job` calls a `Screen`; the line itself is `sslrun.console`'s, the headline `summary`'s.
-"""
-
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sslrun import console
+from sslrun.data.images import ImageSet
 from sslrun.recipe.schema import Recipe
-from sslrun.report.summary import headline
 from sslrun.runs.folder import RunFolder
-
-if TYPE_CHECKING:
-    from sslrun.data.images import ImageSet
 
 
 class Screen:
-    """Shows one pretraining job: pass `begin`, `watch` and `say` to it, inside `with Screen(...) as screen`."""
+    """Shows one pretraining job: pass `begin`, `watch` and `say` to it, inside `with Screen(...) as screen`.
 
-    def __init__(self, recipe: Recipe, device: str, quiet: bool = False) -> None:
-        self.recipe, self.device, self.quiet = recipe, device, quiet
+    `first_line` is of the run's folder, its images and the epochs done before. `quiet` shows nothing; unless `logged`
+    is False, what is shown is kept in the run's log too.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        first_line: Callable[[RunFolder, ImageSet, int], str],
+        *,
+        quiet: bool = False,
+        logged: bool = True,
+    ) -> None:
+        self.recipe, self.first_line, self.quiet, self.logged = recipe, first_line, quiet, logged
         self._stack = ExitStack()
         self._live: console.Live | None = None
         self._text = ""
@@ -38,19 +44,18 @@ class Screen:
         if not self.quiet:
             console.say(text)
 
-    def begin(self, folder: RunFolder, images: "ImageSet | None") -> None:
+    def begin(self, folder: RunFolder, images: ImageSet | None) -> None:
         """The run is held; with images, training starts now."""
         if self.quiet:
             return
         if images is None:
             console.say(f"{folder.path.name}   already done")
             return
-        self._stack.enter_context(console.logging_to(folder.log))
-        console.say(headline(self.recipe, folder, len(images), images.images.shape[-1], self.device))
+        if self.logged:
+            self._stack.enter_context(console.logging_to(folder.log))
         last = folder.history.last()
         start = last["epoch"] if last else 0
-        if start:
-            console.say(f"going on after epoch {start}")
+        console.say(self.first_line(folder, images, start))
         self._live = self._stack.enter_context(console.progress("epoch", self.recipe.training.epochs, start))
 
     def watch(self, row: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The memory of a search: an Optuna study in a journal beside the sweep's record, shared by all sweepers.
 
-Whoever reads it to act upon it holds its lock meanwhile, so that no trial is asked for or told twice. What a trial's
-run is doing is not kept here: that is the run's folder's and its lease's to say. `search` goes on from here.
+Whoever reads it to act upon it holds its lock meanwhile, so that no trial is asked for or ended twice. What a trial's
+runs are doing is not kept here: that is for their folders and leases to say, and `trials` looks there.
 """
 
 import json
@@ -28,8 +28,8 @@ from sslrun.seeds import stream_seed
 
 _DIGITS = 6
 """Significant digits of what is drawn: enough for any option, and readable."""
-_RUNS, REASON = "runs", "reason"
-"""User attributes of a trial: its runs' identities, and why it failed."""
+RUNS, REASON = "runs", "reason"
+"""What is kept with a trial: its runs' identities, and why it failed."""
 
 
 class Study:
@@ -61,24 +61,27 @@ class Study:
         finally:
             self._lock.release()
 
-    def trials(self) -> list[FrozenTrial]:
-        """All of them, as they are now."""
-        return self._study.get_trials(deepcopy=False)
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """All of them as they are now, or those in these states."""
+        return self._study.get_trials(deepcopy=False, states=states or None)
 
     def best(self) -> list[FrozenTrial]:
         """Done trials: the best first, or of several objectives those that no other surpasses in all."""
         if len(self.space.search.objectives) > 1:
             return self._study.best_trials
-        done = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        done = self.trials(TrialState.COMPLETE)
         return sorted(done, key=lambda trial: self._sign * (trial.value or 0.0), reverse=True)
 
     def ask(self) -> FrozenTrial:
-        """A new trial. The caller holds `alone`."""
+        """A new trial. The caller holds `alone`, for all that changes the study."""
         self._study.sampler = _sampler(self.space, len(self.trials()))
         return self._drawn(self._study.ask())
 
-    def whole(self, trial: FrozenTrial) -> FrozenTrial:
-        """The trial with all its parameters: its sweeper may have been killed while they were drawn."""
+    def running(self) -> list[FrozenTrial]:
+        """The trials that have not ended, with all their parameters: a sweeper may be killed while they are drawn."""
+        return [self._whole(trial) for trial in self.trials(TrialState.RUNNING)]
+
+    def _whole(self, trial: FrozenTrial) -> FrozenTrial:
         if trial.params.keys() == self.space.search.fields.keys():
             return trial
         self._study.sampler = _sampler(self.space, trial.number)
@@ -99,40 +102,25 @@ class Study:
         """What the trial gives each field of the space."""
         return {name: _value(self.space, name, trial.params[name]) for name in self.space.search.fields}
 
-    def keep_runs(self, trial: FrozenTrial, identities: Sequence[str]) -> None:
-        """Write down which runs a trial is, before they start."""
-        if trial.user_attrs.get(_RUNS) != list(identities):
-            self._storage.set_trial_user_attr(trial._trial_id, _RUNS, list(identities))
+    def note(self, trial: FrozenTrial, name: str, value: Any) -> None:
+        """Keep something with a trial: its `RUNS`, before they start, or the `REASON` of its failure."""
+        if trial.user_attrs.get(name) != value:
+            self._storage.set_trial_user_attr(trial._trial_id, name, value)
 
-    def tell(self, trial: FrozenTrial, values: Sequence[float]) -> None:
-        """End a trial with its values. The caller holds `alone`; a trial that has ended stays as it is."""
-        self._study.tell(trial.number, list(values), skip_if_finished=True)
+    def end(self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None = None) -> None:
+        """End a trial, a complete one with its values; one that has ended stays as it is."""
+        self._study.tell(trial.number, values, state, skip_if_finished=True)
 
-    def prune(self, trial: FrozenTrial) -> None:
-        """End a trial as not worth going on with, likewise."""
-        self._study.tell(trial.number, state=TrialState.PRUNED, skip_if_finished=True)
-
-    def fail(self, trial: FrozenTrial, reason: str) -> None:
-        """End a trial as failed, likewise."""
-        self._storage.set_trial_user_attr(trial._trial_id, REASON, reason)
-        self._study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-
-    def report(self, trial: FrozenTrial, history: Sequence[Row]) -> None:
-        """Let the pruner see how a trial's run goes."""
+    def hopeless(self, trial: FrozenTrial, history: Sequence[Row]) -> bool:
+        """Whether the pruner would end the trial now. It is shown how its run goes, which others are compared with."""
         pruning = self.space.search.pruning
         if pruning is None:
-            return
+            return False
         sign = self._sign * (-1 if pruning.signal == "loss" else 1)
         for row in history:
             epoch, value = row["epoch"], row.get(pruning.signal)
             if epoch >= pruning.after_epochs and value is not None and epoch not in trial.intermediate_values:
                 self._storage.set_trial_intermediate_value(trial._trial_id, epoch, sign * value)
-
-    def hopeless(self, trial: FrozenTrial) -> bool:
-        """Whether the pruner would end it now."""
-        pruning = self.space.search.pruning
-        if pruning is None:
-            return False
         return MedianPruner(pruning.after_trials).prune(self._study, self.trials()[trial.number])
 
     @property

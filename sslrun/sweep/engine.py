@@ -1,0 +1,78 @@
+"""What carries jobs out, as the scheduler sees it: this machine's processes (`local`), or a cluster.
+
+An engine starts jobs, tells which ended and how, and ends those it is told to; what follows is `scheduler`'s to decide.
+Both look at the runs' folders for all else, so a job may be anywhere that writes them.
+"""
+
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from sslrun.jobs.measuring import Cost
+from sslrun.runs.folder import RunFolder
+from sslrun.sweep.work import Job
+
+GRACE_SECONDS = 60.0
+"""What a job that is asked to stop has for its checkpoint."""
+
+End = Literal["done", "held", "interrupted", "failed", "memory", "crashed", "hung", "killed", "pruned"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended, and why. `failed` is a designed error: trying again would change nothing."""
+
+    kind: End
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """A job that has been started; each start is one of its own."""
+
+    job: Job
+    folder: RunFolder
+    started: float = field(default_factory=time.time)
+
+    def heartbeat(self) -> float:
+        """When it last gave a sign of life, in seconds since 1970: the lease's time of change, once it holds it."""
+        with suppress(FileNotFoundError):
+            return max(self.started, (self.folder.path / "lease.json").stat().st_mtime)
+        return self.started
+
+
+class Engine(Protocol):
+    """Where jobs run; its text says how many at once, and on what. `close` it in the end."""
+
+    @property
+    def at_once(self) -> int:
+        """How many jobs it runs side by side."""
+
+    @property
+    def run_options(self) -> Mapping[str, Any]:
+        """What the `run` section of each job says of it."""
+
+    @property
+    def running(self) -> Collection[Running]:
+        """The jobs that were started and have not been given out by `wait`."""
+
+    def room(self, *, alone: bool = False) -> bool:
+        """Whether one more job could start now, or one that gets a device by itself."""
+
+    def start(self, job: Job, folder: RunFolder, *, alone: bool = False) -> None:
+        """Start a job whose run has this folder. There is `room`. Raises `OSError` or an error of ours if it can't."""
+
+    def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
+        """Those that end within `timeout` seconds, and how: `interrupted` if they were cancelled."""
+
+    def cancel(self, one: Running, *, now: bool = False) -> None:
+        """Let a job save its state and end within `GRACE_SECONDS`; `now`: end it. `wait` tells when it has."""
+
+    def measure(self, job: Job, log: Path) -> Cost:
+        """What a job costs by a few timed steps. Raises `RunFailed` with the reason where they can't be had."""
+
+    def close(self) -> None:
+        """End at once what runs still."""

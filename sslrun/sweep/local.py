@@ -1,0 +1,177 @@
+"""The engine of this machine: one fresh process a job, over the slots of its devices.
+
+Processes are forked from a server that has imported torch and touched no device: none pays for imports, each may
+die in any way. `slots` says how many there are where, `worker` what a process does.
+"""
+
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from sslrun.data import Dataset
+from sslrun.errors import RunFailed
+from sslrun.jobs import Places
+from sslrun.jobs.measuring import Cost
+from sslrun.runs.folder import RunFolder
+from sslrun.sweep import worker
+from sslrun.sweep.engine import Outcome, Running
+from sslrun.sweep.slots import Device, Slots
+from sslrun.sweep.warming import warm_up
+from sslrun.sweep.work import Job
+
+
+@dataclass
+class Process:
+    """A job's process, and what of the machine it has."""
+
+    process: BaseProcess
+    link: Connection
+    device: Device
+    threads: int
+    alone: bool
+    memory_kills: int
+    """How often the system had killed for want of memory when it started."""
+    ended: bool = False
+    """Whether it was ended from here."""
+
+
+class LocalEngine:
+    """Processes on this machine, for runs in the folder `results`."""
+
+    def __init__(self, slots: Slots, results: Path) -> None:
+        self.slots, self.results = slots, results
+        self.processes: dict[Running, Process] = {}
+        self._context = get_context("forkserver")
+
+    def __str__(self) -> str:
+        return str(self.slots)
+
+    @property
+    def at_once(self) -> int:
+        return self.slots.count
+
+    @property
+    def run_options(self) -> Mapping[str, Any]:
+        return self.slots.operational
+
+    @property
+    def running(self) -> list[Running]:
+        return list(self.processes)
+
+    def warm_up(self) -> None:
+        """Start the fork server without waiting for it. `start` does it if need be."""
+        warm_up(self.slots.threads)
+
+    def room(self, *, alone: bool = False) -> bool:
+        return self.free(alone=alone) is not None
+
+    def free(self, *, alone: bool = False) -> Device | None:
+        """A device that can take one more job (the emptiest), or one that is empty; none if there is none.
+
+        Resumed runs keep the threads that they began with, fewer or more than a slot has: both jobs and threads count.
+        """
+        on = {device: [one for one in self.processes.values() if one.device == device] for device in self.slots.devices}
+        able = [device for device, jobs in on.items() if (not jobs if alone else self._takes_another(jobs))]
+        return min(able, key=lambda device: len(on[device]), default=None)
+
+    def _takes_another(self, jobs: list[Process]) -> bool:
+        threads = sum(one.threads for one in jobs)
+        free = len(jobs) < self.slots.jobs and threads < self.slots.jobs * self.slots.threads
+        return free and not any(one.alone for one in jobs)
+
+    def start(self, job: Job, folder: RunFolder, *, alone: bool = False) -> None:
+        device = self.free(alone=alone)
+        if device is None:
+            raise RuntimeError("there is no room")
+        threads = folder.status.threads or self.slots.threads
+        running, kills = Running(job, folder), _memory_kills()
+        process, link = self._fork(worker.run_job, device, job.recipes, job.data, folder.log, threads)
+        self.processes[running] = Process(process, link, device, threads, alone, kills)
+
+    def measure(self, job: Job, log: Path) -> Cost:
+        slots = self.slots
+        recipe = job.recipes[0]
+        process, link = self._fork(worker.run_measurement, slots.devices[0], recipe, job.data, log, slots.threads)
+        found: Cost | Outcome | None = None
+        with suppress(EOFError, OSError):
+            found = link.recv()
+        process.join()
+        link.close()
+        if isinstance(found, Cost):
+            return found
+        outcome = found or _by_exit_code(process.exitcode)
+        raise RunFailed(outcome.reason or outcome.kind, where=str(log))
+
+    def _fork(
+        self, target: Any, device: Device, task: Any, data: Dataset, log: Path, threads: int
+    ) -> tuple[BaseProcess, Connection]:
+        ours, theirs = self._context.Pipe()
+        environment = {"CUDA_VISIBLE_DEVICES": device.visible} if device.visible is not None else {}
+        log.parent.mkdir(parents=True, exist_ok=True)
+        process = self._context.Process(
+            target=target,
+            args=(theirs, task, Places(self.results, data), log, environment, threads),
+            daemon=True,
+        )
+        self.warm_up()
+        process.start()
+        theirs.close()  # so that the link ends with the process
+        return process, ours
+
+    def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
+        wait([one.process.sentinel for one in self.processes.values()], timeout)
+        ended = [running for running, one in self.processes.items() if one.process.exitcode is not None]
+        return [(running, _outcome(self.processes.pop(running))) for running in ended]
+
+    def cancel(self, one: Running, *, now: bool = False) -> None:
+        process = self.processes[one]
+        process.ended = process.ended or now
+        if process.process.exitcode is None:
+            process.process.kill() if now else process.process.terminate()
+
+    def close(self) -> None:
+        for one in self.running:
+            self.cancel(one, now=True)
+        for process in self.processes.values():
+            process.process.join()
+
+
+def _outcome(one: Process) -> Outcome:
+    """How a process that is gone ended: what it said last, what was done to it, or what its exit code tells."""
+    said: Outcome | None = None
+    with suppress(EOFError, OSError):
+        if one.link.poll():
+            said = one.link.recv()
+    one.link.close()
+    if said is not None:
+        return said
+    if one.ended:
+        return Outcome("interrupted")
+    outcome = _by_exit_code(one.process.exitcode)
+    if outcome.kind == "killed" and _memory_kills() > one.memory_kills:
+        return Outcome("memory", f"{outcome.reason} when the system was out of memory")
+    return outcome
+
+
+def _by_exit_code(code: int | None) -> Outcome:
+    if code is None or code >= 0:
+        return Outcome("crashed", f"exit code {code}")
+    name = signal.strsignal(-code) or "unknown"
+    if -code == signal.SIGTERM:
+        return Outcome("interrupted")
+    return Outcome("killed" if -code == signal.SIGKILL else "crashed", f"signal {-code} ({name.lower()})")
+
+
+def _memory_kills() -> int:
+    """How often this system has killed a process because memory ran out; 0 where it does not tell."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
