@@ -64,7 +64,7 @@ def counts(sweep: Sweep) -> str:
         "done": [*sweep.done, *sweep.cached],
         "running": [one.job for one in sweep.engine.running],
         "elsewhere": sweep.watched,
-        "waiting": [*sweep.queue, *sweep.alone],
+        "waiting": list(sweep.queue),
         "failed": [failure.job for failure in sweep.failures],
     }
     parts = [f"{sum(len(job.cells) for job in each)} {state}" for state, each in jobs.items() if each]
@@ -79,7 +79,7 @@ def seconds_left(sweep: Sweep) -> float:
         expected = max(0.0, sweep.expected(one.job) - (time.time() - one.started))
         found = _snapshot(one)
         running.append(max(expected, (found.seconds_left if found else None) or 0.0))
-    waiting = sum(sweep.expected(job) for job in (*sweep.queue, *sweep.alone))
+    waiting = sum(sweep.expected(job) for job in sweep.queue)
     waiting += sweep.feed.seconds_left if sweep.feed else 0.0
     return max([(sum(running) + waiting) / sweep.engine.at_once, *running])
 

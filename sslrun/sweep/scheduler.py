@@ -90,7 +90,6 @@ class Sweep:
         self.stop_on_failure, self.hang_after = stop_on_failure, hang_after
         self.began = utc_now()
         self.queue: deque[Job] = deque(entry.job for entry in entries if entry.ours)
-        self.alone: deque[Job] = deque()
         self.watched = [entry.job for entry in entries if entry.chosen and not entry.ours]
         self.cached = [entry.job for entry in entries if entry.state in FINISHED]
         self.done: list[Job] = []
@@ -100,6 +99,8 @@ class Sweep:
         self._costs = {entry.job.identity: entry.seconds or 0.0 for entry in entries}
         self._worked = self._estimated = 0.0
         self._tries: dict[str, int] = {}
+        self._alone: set[str] = set()
+        """The runs that need a device by themselves."""
         self._cancelled: dict[Running, Outcome] = {}
         """The jobs that were ended one by one, and as what."""
         self._looked = self._deadline = 0.0
@@ -107,7 +108,7 @@ class Sweep:
     @property
     def room(self) -> int:
         """How many more jobs could start at once."""
-        return self.engine.at_once - len(self.engine.running) - len(self.queue) - len(self.alone)
+        return self.engine.at_once - len(self.engine.running) - len(self.queue)
 
     def expected(self, job: Job) -> float:
         """Seconds that a job takes in all: as planned, times how much longer than planned those took that are done."""
@@ -145,7 +146,7 @@ class Sweep:
         """Forget a job unless it is finished; if it runs here, let it save its state and end, `pruned`."""
         if job.state(find(self.results, job.identity)) in FINISHED:
             return
-        self.queue, self.alone = (deque(one for one in jobs if one is not job) for jobs in (self.queue, self.alone))
+        self.queue = deque(one for one in self.queue if one is not job)
         self.watched = [one for one in self.watched if one is not job]
         for one in self.engine.running:
             if one.job is job and one not in self._cancelled:
@@ -164,25 +165,28 @@ class Sweep:
                 self.engine.cancel(one, now=True)
 
     def _more(self) -> bool:
-        return bool(self.queue or self.alone or self.watched or (self.feed is not None and self.feed.open))
+        return bool(self.queue or self.watched or (self.feed is not None and self.feed.open))
 
     def _ask_feed(self) -> None:
         if self.feed is not None:
             self.feed.turn(self)
 
     def _fill(self) -> None:
-        while self.queue and self.engine.room():
-            self._begin(self.queue.popleft())
-        while not self.queue and self.alone and self.engine.room(alone=True):
-            self._begin(self.alone.popleft(), alone=True)
+        """Start what there is room for, in order; jobs that must be alone after all others."""
+        while self.queue:
+            job = next((one for one in self.queue if one.identity not in self._alone), self.queue[0])
+            if not self.engine.room(alone=job.identity in self._alone):
+                return
+            self.queue.remove(job)
+            self._begin(job)
 
-    def _begin(self, job: Job, *, alone: bool = False) -> None:
+    def _begin(self, job: Job) -> None:
         """Start the job, unless another sweep was faster."""
         first = job.recipes[0]
         try:
             if not self._taken_by_others(job):
                 folder = create(self.results, first.name, job.identity, to_yaml(first))
-                self.engine.start(job, folder, alone=alone)
+                self.engine.start(job, folder, alone=job.identity in self._alone)
         except (SslrunError, OSError) as error:
             self._give_up(job, None, str(error))
 
@@ -238,10 +242,10 @@ class Sweep:
             if tries >= _TRIES:
                 self._give_up(job, one.folder, f"{reason} (try {tries} of {_TRIES})")
             else:
-                alone = outcome.kind in ("memory", "killed")
-                how = ", alone on its device" if alone else ""
-                self.watcher.event(f"{job}   {reason}; it will be tried again{how}")
-                (self.alone if alone else self.queue).append(job)
+                if alone := outcome.kind in ("memory", "killed"):
+                    self._alone.add(job.identity)
+                self.watcher.event(f"{job}   {reason}; it will be tried again" + ", alone on its device" * alone)
+                self.queue.append(job)
 
     def _finish(self, one: Running) -> None:
         self.done.append(one.job)

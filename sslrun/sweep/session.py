@@ -120,5 +120,5 @@ def carry_out(plan: Plan, session: Session, *, quiet: bool = False) -> None:
             f"{len(sweep.failures)} of {len(plan.chosen)} runs failed",
             remedy=f"{names}\n`sslrun logs RUN` shows what was said, `sslrun sweep --retry` does them again.",
         )
-    if sweep.stops and (sweep.queue or sweep.alone or sweep.watched):
+    if sweep.stops and (sweep.queue or sweep.watched):
         raise Interrupted("stopped", remedy="The same command goes on.")

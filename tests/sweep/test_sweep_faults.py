@@ -84,8 +84,8 @@ def test_each_fault_costs_its_own_cell_and_is_named(tmp_path: Path, grid: Path, 
 
 def test_a_cell_whose_timing_dies_is_named_and_the_others_run(tmp_path: Path, grid: Path, start: Start) -> None:
     path = grid.with_name("dies.yaml")
-    narrow = "dies: {optimizer.network.momentum: 0.85, network.backbone.width: 4}"
-    path.write_text(f"base: base.yaml\naxes:\n  case:\n    {narrow}\n    good: {{}}\n")
+    faulty = "dies: {optimizer.network.momentum: 0.85, training.batch_size: 32}"
+    path.write_text(f"base: base.yaml\naxes:\n  case:\n    {faulty}\n    good: {{}}\n")
     faults = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "faults"), *sys.path])}
     process = start(path, tmp_path, extra=faults)
     said, _ = process.communicate(timeout=200)
