@@ -46,6 +46,9 @@ class MemoryEngine:
     def run_options(self) -> Mapping[str, Any]:
         return {"device": "cpu", "threads": 1}
 
+    def warm_up(self) -> None:
+        pass
+
     def room(self, *, alone: bool = False) -> bool:
         return not self.running if alone else len(self.running) < self.at_once and not self._alone
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import field_validator, model_validator
 
 from sslrun.recipe.plugins import PluginName
-from sslrun.recipe.schema.base import Misfit, Section, option
+from sslrun.recipe.schema.base import Kind, Misfit, Section, option
 
 Direction = Literal["maximise", "minimise"]
 Partial = dict[str, Any]
@@ -89,6 +89,21 @@ class Search(Section):
         return self
 
 
+class Engine(Kind):
+    """What carries a sweep's jobs out. The recipes' `run` says on which device and with how many threads each."""
+
+    BUILDER = "sslrun.sweep.engine:open_engine"
+
+
+class Local(Engine):
+    """Processes of this machine."""
+
+    kind: Literal["local"] = option(description="This machine.")
+    jobs: int | None = option(
+        None, "How many at once on each device; null for as many as cores, or one on a GPU.", ge=1
+    )
+
+
 class GridFile(Section):
     """What to vary. Every combination of the axes' labels is a cell, once for each seed; or a search varies freely."""
 
@@ -103,6 +118,7 @@ class GridFile(Section):
         (), "Cells to leave out: a rule names a label, or a list of labels, for each axis that it looks at."
     )
     search: Search | None = option(None, "In place of axes: options to vary freely, judged by their outcomes.")
+    engine: Engine = option(Local(kind="local"), "What carries the runs out.")
     seeds: tuple[int, ...] = option((0,), "How many seeds (0, 1, ...), or a list of them.")
     baseline: dict[str, str] | None = option(
         None, "What reports compare with, seed by seed: a label for some or all axes."

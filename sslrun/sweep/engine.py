@@ -8,10 +8,14 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import singledispatch
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from sslrun.errors import InputError
+from sslrun.grids import schema
 from sslrun.jobs.measuring import Cost
+from sslrun.recipe.schema import Run
 from sslrun.runs.folder import RunFolder
 from sslrun.sweep.work import Job
 
@@ -59,6 +63,9 @@ class Engine(Protocol):
     def running(self) -> Collection[Running]:
         """The jobs that were started and have not been given out by `wait`."""
 
+    def warm_up(self) -> None:
+        """Get ready for jobs without waiting for that: some will come soon."""
+
     def room(self, *, alone: bool = False) -> bool:
         """Whether one more job could start now, or one that gets a device by itself."""
 
@@ -76,3 +83,16 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End at once what runs still."""
+
+
+@singledispatch
+def open_engine(section: schema.Engine, run: Run, results: Path, jobs: int | None = None) -> Engine:
+    """The engine of a section, for runs in the folder `results`; `jobs` is what the command line says of it.
+
+    `run` says where and how each job is done. A kind registers a function for its section: `@open_engine.register`.
+    """
+    raise InputError(
+        f"no engine is registered for {type(section).__qualname__}",
+        where="engine.kind",
+        remedy="Register what opens it with sslrun.sweep.engine.open_engine.",
+    )

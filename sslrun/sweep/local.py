@@ -16,12 +16,14 @@ from typing import Any
 
 from sslrun.data import Dataset
 from sslrun.errors import RunFailed
+from sslrun.grids import schema
 from sslrun.jobs import Places
 from sslrun.jobs.measuring import Cost
+from sslrun.recipe.schema import Run
 from sslrun.runs.folder import RunFolder
 from sslrun.sweep import worker
-from sslrun.sweep.engine import Outcome, Running
-from sslrun.sweep.slots import Device, Slots
+from sslrun.sweep.engine import Outcome, Running, open_engine
+from sslrun.sweep.slots import Device, Slots, slots
 from sslrun.sweep.warming import warm_up
 from sslrun.sweep.work import Job
 
@@ -65,7 +67,6 @@ class LocalEngine:
         return list(self.processes)
 
     def warm_up(self) -> None:
-        """Start the fork server without waiting for it. `start` does it if need be."""
         warm_up(self.slots.threads)
 
     def room(self, *, alone: bool = False) -> bool:
@@ -140,6 +141,11 @@ class LocalEngine:
             self.cancel(one, now=True)
         for process in self.processes.values():
             process.process.join()
+
+
+@open_engine.register
+def _open(section: schema.Local, run: Run, results: Path, jobs: int | None = None) -> LocalEngine:
+    return LocalEngine(slots(run.device, jobs or section.jobs, run.threads), results)
 
 
 def _outcome(one: Process) -> Outcome:

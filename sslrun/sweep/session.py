@@ -13,13 +13,12 @@ from sslrun.errors import Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
 from sslrun.grids.selection import select
 from sslrun.jobs.places import folders
+from sslrun.sweep import local as local  # engines register when they are imported
 from sslrun.sweep.costs import Costs
-from sslrun.sweep.engine import Engine
-from sslrun.sweep.local import LocalEngine
+from sslrun.sweep.engine import Engine, open_engine
 from sslrun.sweep.plan import Entry, Plan, make_plan
 from sslrun.sweep.progress import Board, counts
 from sslrun.sweep.scheduler import Feed, Sweep
-from sslrun.sweep.slots import slots
 from sslrun.sweep.work import Job, grid_record, jobs_of
 
 
@@ -73,8 +72,9 @@ def opened(grid: Grid, options: Options, *, start: bool) -> Iterator[Session]:
     """What a sweep of the grid works with; `start`: it will be carried out, so the engine may warm up meanwhile."""
     first = grid.cells[0].recipe
     results, data = folders(first, options.results, options.data)
-    room = slots(options.device or first.run.device, options.jobs, options.threads or first.run.threads)
-    with closing(LocalEngine(room, results)) as engine:
+    given = {"device": options.device or first.run.device, "threads": options.threads or first.run.threads}
+    run = first.run.model_copy(update=given)
+    with closing(open_engine(grid.file.engine, run, results, options.jobs)) as engine:
         if start:
             engine.warm_up()
         log = results / "sweeps" / f"{grid.name}.measure.log"

@@ -11,7 +11,7 @@ from memory_engine import MemoryEngine
 
 from sslrun.cli.options import seconds
 from sslrun.console import clock
-from sslrun.errors import InputError, RunFailed
+from sslrun.errors import InputError, RecipeError, RunFailed
 from sslrun.files import read_json
 from sslrun.grids import read_grid
 from sslrun.grids.selection import select
@@ -27,7 +27,7 @@ from sslrun.sweep.local import LocalEngine, Process
 from sslrun.sweep.plan import Plan, make_plan
 from sslrun.sweep.progress import seconds_left
 from sslrun.sweep.scheduler import Sweep
-from sslrun.sweep.session import Options, planned
+from sslrun.sweep.session import Options, opened, planned
 from sslrun.sweep.slots import Device, Slots, cores, slots
 from sslrun.sweep.work import Job, jobs_of
 
@@ -177,6 +177,18 @@ def test_only_a_start_writes_the_record_and_a_trial_has_its_own(
     both = records("training.epochs=1", start=True)
     assert len(both) == 2 and set(both.values()) == {8}
     assert (tmp_path / "sweeps" / "small.json").read_bytes() == whole
+
+
+def test_the_grid_says_what_carries_its_runs_out(grid: Path, tmp_path: Path) -> None:
+    path = grid.with_name("engine.yaml")
+    path.write_text(f"{grid.read_text()}engine: {{kind: local, jobs: 1}}\n")
+    for jobs, at_once in ((None, 1), (cores(), cores())):
+        with opened(read_grid(path), Options(tmp_path, tmp_path, "cpu", jobs), start=False) as session:
+            assert (session.engine.at_once, session.engine.run_options["device"]) == (at_once, "cpu")
+            assert isinstance(session.engine, LocalEngine)
+    path.write_text(f"{grid.read_text()}engine: {{kind: locale}}\n")
+    with pytest.raises(RecipeError, match="did you mean 'local'"):
+        read_grid(path)
 
 
 def test_cores_are_never_oversubscribed() -> None:
