@@ -69,7 +69,8 @@ def evaluate(
     `at` judges the encoder that was kept after that epoch. `changes` may set `evaluation.*` and `run.*`.
     """
     folder = _folder(run, results)
-    return _run(folder, evaluate_run(folder, kinds, changes, at=at, data=_path(data)))
+    _, cells = evaluate_run(folder, kinds, changes, at=at, data=_path(data))
+    return _run(folder, cells)
 
 
 def sweep(

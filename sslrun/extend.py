@@ -9,6 +9,8 @@ from sslrun.data.images import ImageSet
 from sslrun.data.listing import Listing, Split, in_memory
 from sslrun.data.pictures import PictureSet
 from sslrun.errors import DataError
+from sslrun.evaluation import Subject, evaluate
+from sslrun.evaluation.problem import Problem
 from sslrun.methods.base import Method, Updater, build_method, full_precision
 from sslrun.methods.setup import Setup
 from sslrun.networks.predictors import CorrelationEstimate, Predictor, build_predictor, predictor_from_correlation
@@ -44,13 +46,16 @@ __all__ = [
     "PictureSet",
     "Predictor",
     "PredictorSection",
+    "Problem",
     "Section",
     "Setup",
     "Split",
+    "Subject",
     "TrainedPredictorSection",
     "Updater",
     "build_method",
     "build_predictor",
+    "evaluate",
     "full_precision",
     "in_memory",
     "open_dataset",

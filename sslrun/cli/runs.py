@@ -1,8 +1,10 @@
 """The commands that make and judge runs: pretrain, evaluate, analyse."""
 
-from typing import TYPE_CHECKING, Annotated
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from sslrun.cli.options import (
     DataOption,
@@ -23,8 +25,12 @@ from sslrun.cli.options import (
 
 if TYPE_CHECKING:
     from sslrun.data.images import ImageSet
+    from sslrun.recipe.schema import Recipe
     from sslrun.runs.folder import RunFolder
     from sslrun.runs.records import EvaluationRecord
+
+_KINDS = "sslrun.evaluations"
+"""Where a command's context keeps the evaluations that its flags ask for."""
 
 
 @app.command()
@@ -55,16 +61,41 @@ def pretrain(
 
     with Screen(plan, first_line, quiet=as_json or plan.run.verbosity == "quiet") as screen:
         folder, cells = pretrain_job(plan, where, fresh=fresh, begin=screen.begin, watch=screen.watch, say=screen.say)
-    _show_run(folder, cells, as_json)
+    _show_run(folder, plan, cells, as_json)
 
 
-@app.command()
+class _Evaluate(TyperCommand):
+    """Takes a flag for each evaluation that there is; the names of those that are set lie in the context's `meta`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        from sslrun.recipe.schema import Evaluation
+        from sslrun.recipe.schema.base import defined
+        from sslrun.recipe.schema.evaluation import EvaluationSection
+
+        def flag(name: str) -> Any:
+            def note(wanted: bool) -> None:
+                if wanted:
+                    ctx.meta.setdefault(_KINDS, []).append(name)
+
+            about, text = f"--{name.replace('_', '-')}", Evaluation.model_fields[name].description
+            return Annotated[bool, typer.Option(about, help=text, callback=note, expose_value=False)]
+
+        def flags() -> None: ...
+
+        found = {section.NAME: flag(section.NAME) for section in defined(EvaluationSection)}
+        flags.__annotations__ = found
+        flags.__signature__ = Signature(  # type: ignore[attr-defined]
+            [Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=of) for name, of in found.items()]
+        )
+        alone = typer.Typer(add_completion=False)
+        alone.command(add_help_option=False)(flags)
+        return [*typer.main.get_command(alone).params, *super().get_params(ctx)]
+
+
+@app.command(cls=_Evaluate)
 def evaluate(
+    context: typer.Context,
     run: RunArgument,
-    knn: Annotated[bool, typer.Option("--knn", help="Nearest neighbours.")] = False,
-    linear: Annotated[bool, typer.Option("--linear", help="The linear probe.")] = False,
-    authors_probe: Annotated[bool, typer.Option("--authors-probe", help="The DirectPred code's probe.")] = False,
-    udg: Annotated[bool, typer.Option("--udg", help="Unseen domains, by probe and fine-tuning.")] = False,
     at: Annotated[int | None, typer.Option("--at", help="Judge the encoder kept after this epoch.")] = None,
     changes: SetOption = [],  # noqa: B006
     results: ResultsOption = None,
@@ -78,10 +109,9 @@ def evaluate(
     """
     from sslrun.jobs import evaluate_run
 
-    asked = {"knn": knn, "linear": linear, "authors_probe": authors_probe, "udg": udg}
     folder = run_folder(run, results)
-    kinds = [kind for kind, wanted in asked.items() if wanted]
-    _show_run(folder, evaluate_run(folder, kinds, changes, at=at, data=data, device=device), as_json)
+    recipe, cells = evaluate_run(folder, context.meta.get(_KINDS, ()), changes, at=at, data=data, device=device)
+    _show_run(folder, recipe, cells, as_json)
 
 
 @app.command()
@@ -130,16 +160,15 @@ def analyse(
         draw(plot(found, list(zip(titles, drawn, strict=True))), out, err=as_json)
 
 
-def _show_run(folder: "RunFolder", cells: "list[EvaluationRecord]", as_json: bool) -> None:
+def _show_run(folder: "RunFolder", recipe: "Recipe", cells: "list[EvaluationRecord]", as_json: bool) -> None:
     """The end of a run: one table, the verdict with its evidence, the folder, the next command."""
     from sslrun import console
-    from sslrun.recipe import read_recipe
     from sslrun.report import summary
 
     if as_json:
         echo_json(summary.as_json(folder, cells))
         return
-    weights = read_recipe(folder.recipe).network.weights
+    weights = recipe.network.weights
     with console.logging_to(folder.log):
         console.say()
         for rows in (summary.scores(cells, weights), summary.unseen(cells, weights)):

@@ -9,13 +9,15 @@ Shapes: M images, D features.
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslrun.data.images import ImageSet
-from sslrun.data.listing import evenly
+from sslrun.data.listing import Split, evenly
 from sslrun.errors import DataError
+from sslrun.evaluation.baselines import Metrics
 from sslrun.evaluation.domain_probe import domain_probe
-from sslrun.evaluation.knn import unit
+from sslrun.evaluation.judge import Subject, evaluate
+from sslrun.evaluation.own_statistics import has_batch_norm, with_statistics_of
 from sslrun.evaluation.purity import (
     cluster_purity,
     cluster_purity_chance,
@@ -25,7 +27,37 @@ from sslrun.evaluation.purity import (
     purity_chance,
     purity_chance_across,
 )
+from sslrun.evaluation.similarity import unit
 from sslrun.recipe.schema import Analyses
+
+
+@evaluate.register
+def _(section: Analyses, subject: Subject) -> Metrics:
+    images, encoder = analysed(section, subject), subject.encoder
+    found = dict(analyse(subject.features(images), images, section, subject.beat))
+    if section.across_domains and encoder is not None and has_batch_norm(encoder):
+        own = analyse(_features_apart(encoder, images, subject), images, section, subject.beat)
+        found |= {f"own_statistics.{name}": value for name, value in own.items() if f"{name}_chance" in own}
+        found["own_statistics.domain_probe"] = own["domain_probe"]
+    return dict(found)
+
+
+def analysed(section: Analyses, subject: Subject) -> ImageSet:
+    """Equally many images of each domain, of the test set and, where domains are held out, the validation set."""
+    splits: tuple[Split, ...] = ("validation", "test") if getattr(subject.recipe.data, "held_out", ()) else ("test",)
+    return balanced([subject.judge.images(split) for split in splits], section.images_per_domain)
+
+
+def _features_apart(encoder: nn.Module, images: ImageSet, subject: Subject) -> Tensor:
+    """Features (M, D) of images whose domains pass one by one, under batch norm statistics of their own."""
+    domains_M, plain = domains_of(images), subject.judge.views.plain
+    index_of = [(domains_M == domain).nonzero()[:, 0] for domain in torch.unique(domains_M)]
+    chunks = []
+    for part in map(images.subset, index_of):
+        adapted = with_statistics_of(part, encoder, plain, device=subject.device, beat=subject.beat)
+        chunks.append(subject.features(part, adapted))
+    h_MD = torch.cat(chunks)
+    return h_MD[torch.cat(index_of).argsort().to(h_MD.device)]
 
 
 def balanced(sets: Sequence[ImageSet], most: int | None) -> ImageSet:

@@ -3,16 +3,19 @@
 It is kept to compare with that paper's numbers: it ends before convergence, and its authors report the best epoch on
 the *test* set, which is labelled so here. linear.py is the judge to believe.
 
-Shapes: N images, D features, C classes.
+Shapes: N images, D features.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sslrun.evaluation.problem import problem, standardised
+from sslrun.evaluation.baselines import Metrics
+from sslrun.evaluation.judge import Subject, evaluate
+from sslrun.evaluation.problem import Problem, standardised
+from sslrun.recipe.schema import AuthorsProbe
 from sslrun.seeds import stream_seed
 
 
@@ -27,38 +30,32 @@ class AuthorsProbeResult:
     per_epoch: tuple[float, ...]
 
 
+@evaluate.register
+def _(section: AuthorsProbe, subject: Subject) -> Metrics:
+    found = authors_probe(section, subject.problem, subject.recipe.seed, subject.beat)
+    return {**vars(found), "per_epoch": list(found.per_epoch)}
+
+
 def authors_probe(
-    train_ND: Tensor,
-    train_labels_N: Tensor,
-    test_ND: Tensor,
-    test_labels_N: Tensor,
-    *,
-    classes: int,
-    epochs: int = 50,
-    lr: float = 3e-4,
-    weight_decay: float = 1e-3,
-    batch_size: int = 128,
-    seed: int,
-    beat: Callable[[], None] = lambda: None,
+    section: AuthorsProbe, p: Problem, seed: int, beat: Callable[[], None] = lambda: None
 ) -> AuthorsProbeResult:
     """Train on standardised features in batches shuffled anew each epoch; test after each.
 
-    Cross-entropy, coupled L2 decay on weights and bias, the last smaller batch kept. Images without label (−1) are
-    left out. `beat` is called every step. Raises as `problem` does.
+    Cross-entropy, coupled L2 decay on weights and bias, the last smaller batch kept. `beat` is called every
+    step.
     """
-    p = problem(train_ND, train_labels_N, test_ND, test_labels_N, classes)
     x_ND, test_ND = standardised(p.train, p.test)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "probe", 0))
-        layer = nn.Linear(x_ND.shape[1], classes).to(x_ND.device)
-    optimizer = torch.optim.Adam(layer.parameters(), lr=lr, weight_decay=weight_decay)
+        layer = nn.Linear(x_ND.shape[1], p.classes).to(x_ND.device)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=section.lr, weight_decay=section.weight_decay)
     correct = []
-    for epoch in range(1, epochs + 1):
+    for epoch in range(1, section.epochs + 1):
         generator = torch.Generator().manual_seed(stream_seed(seed, "probe", epoch))
         order_N = torch.randperm(len(x_ND), generator=generator).to(x_ND.device)
         shuffled_ND, shuffled_labels_N = x_ND[order_N], p.train_labels[order_N]
-        for start in range(0, len(x_ND), batch_size):
-            batch = slice(start, start + batch_size)
+        for start in range(0, len(x_ND), section.batch_size):
+            batch = slice(start, start + section.batch_size)
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(layer(shuffled_ND[batch]), shuffled_labels_N[batch])
             torch.autograd.backward(loss)

@@ -1,4 +1,4 @@
-"""What runs are judged beside, the untrained encoder and raw pixels: their metrics, once for all runs that share them.
+"""What runs are compared with, the untrained encoder and raw pixels: their metrics, once for all runs that share them.
 
 They are kept in `<results>/baselines/`, one file for each baseline and evaluation, named by all that decides its
 numbers. All of it may be deleted at any time. `judge.Judge` computes what is missing.
@@ -17,9 +17,10 @@ from sslrun.data.dataset import Dataset
 from sslrun.files import read_json, write_json
 from sslrun.recipe.identity import NUMERICS, science, weights_digest
 from sslrun.recipe.schema import Recipe
-from sslrun.recipe.schema.base import Section
+from sslrun.recipe.schema.evaluation import EvaluationSection
 
 Metrics = dict[str, Any]
+"""Numbers, and what else JSON takes, by name; accuracies are parts of 1."""
 
 
 def baseline_metrics(
@@ -28,19 +29,17 @@ def baseline_metrics(
     data: Dataset,
     results: Path,
     device: torch.device,
-    kind: str,
-    section: Section,
+    section: EvaluationSection,
     compute: Callable[[], Metrics],
 ) -> Metrics:
     """The metrics of baseline `name` (`untrained`, `pixels`) under one evaluation: kept ones, or `compute()`, kept."""
-    views = science(recipe.views)
-    used = ("size", "normalize", "crop", "flip") if kind == "udg" and name == "untrained" else ("size", "normalize")
+    kind, views = section.NAME, science(recipe.views)
     about = {
         "baseline": name,
         "evaluation": {kind: science(section)},
         "seed": recipe.seed,  # of the untrained weights, and of what a probe draws
         "data": {"fingerprint": data.fingerprint, **science(recipe.data)},
-        "views": {key: views[key] for key in used if key in views},
+        "views": {key: views[key] for key in section.views_of_baseline(name) if key in views},
         "network": {"weights": weights_digest(recipe), **science(recipe.network)} if name == "untrained" else None,
         "precision": recipe.training.precision,
         "channels_last": recipe.training.channels_last,

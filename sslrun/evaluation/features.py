@@ -1,13 +1,14 @@
 """Frozen features: images through an encoder in evaluation mode, in order, or the raw pixels as they are.
 
-What is done with them is in knn.py, linear.py and authors_probe.py. Views of training are not used here: `transform`
-is only what evaluation images need (resizing, normalisation).
+What is done with them is in the files that are called as evaluations are (`judge.evaluate`). Views of training are not
+used here: `transform` is only what evaluation images need (resizing, normalisation).
 
 Shapes: N images, C channels, H × W pixels, D features.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,6 +16,25 @@ from torch import Tensor, nn
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError, RunFailed
+
+
+@dataclass(frozen=True, eq=False)
+class Featured:
+    """Images of one split and their frozen features (N, D); the features of all splits lie on one device."""
+
+    images: ImageSet
+    features: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels (N,), where the features are."""
+        return self.images.labels.to(self.features.device)
+
+    def at(self, index_N: Tensor) -> "Featured":
+        """Those at the ascending `index_N`."""
+        if len(index_N) == len(self.images):
+            return self
+        return Featured(self.images.subset(index_N), self.features[index_N.to(self.features.device)])
 
 
 @torch.no_grad()

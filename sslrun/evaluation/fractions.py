@@ -32,8 +32,3 @@ def labelled_subset(labels_N: Tensor, domains_N: Tensor, fraction: float, fold: 
     if not parts:
         raise InputError("there are no labelled training images to take a fraction of", where="evaluation.udg")
     return torch.cat(parts).sort().values
-
-
-def fraction_name(fraction: float) -> str:
-    """A fraction in per cent as metrics are named by it: `1`, `5`, `100`, `0.5`."""
-    return f"{float(100 * Fraction(str(fraction))):g}"

@@ -6,15 +6,18 @@ logistic.py; the probe of the DirectPred code, which is neither converged nor ch
 Shapes: N images, D features, K classes that occur in training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sslrun.errors import InputError
-from sslrun.evaluation.logistic import Weights, few_threads, fit, in_principal_axes, zero_weights
-from sslrun.evaluation.problem import Problem, problem, standardised
+from sslrun.evaluation.baselines import Metrics
+from sslrun.evaluation.judge import Subject, evaluate
+from sslrun.evaluation.logistic import accuracy, best_fit, few_threads, fit, in_principal_axes, zero_weights
+from sslrun.evaluation.problem import Problem, standardised
+from sslrun.recipe.schema import LinearProbe
 from sslrun.seeds import stream_seed
 
 
@@ -34,52 +37,44 @@ class LinearProbeResult:
     """Whether the last fit ended before its last allowed iteration."""
 
 
+@evaluate.register
+def _(section: LinearProbe, subject: Subject) -> Metrics:
+    found = linear_probe(section, subject.problem, subject.recipe.seed, subject.beat)
+    return {**vars(found), "held_out": {f"{decay:g}": value for decay, value in found.held_out.items()}}
+
+
 @torch.no_grad()
 def linear_probe(
-    train_ND: Tensor,
-    train_labels_N: Tensor,
-    test_ND: Tensor,
-    test_labels_N: Tensor,
-    *,
-    classes: int,
-    decays: Sequence[float],
-    held_out: float,
-    iterations: int,
-    seed: int,
-    beat: Callable[[], None] = lambda: None,
+    section: LinearProbe, p: Problem, seed: int, beat: Callable[[], None] = lambda: None
 ) -> LinearProbeResult:
     """Choose the decay with `held_out` of each class of the training images, refit on all of them, and test.
 
-    Of equally good decays the largest is taken. Images without label (−1) are left out; a test image of a class that
-    never occurs in training counts as wrong. `beat` is called all along, as in `fit`. Raises `InputError` where every
-    class has a single training image, so that none can be held out to choose among several decays, and as `problem`
-    does.
+    Of equally good decays the largest is taken. A test image of a class that never occurs in training counts as wrong.
+    `beat` is called all along, as in `fit`. Raises `InputError` where every class has a single training image, so that
+    none can be held out to choose among several decays.
     """
-    p = problem(train_ND, train_labels_N, test_ND, test_labels_N, classes)
-    with few_threads(p.train.numel() * classes):
-        return _choose_and_fit(p, decays, held_out, iterations, seed, beat)
-
-
-def _choose_and_fit(
-    p: Problem, decays: Sequence[float], held_out: float, iterations: int, seed: int, beat: Callable[[], None]
-) -> LinearProbeResult:
-    x_ND, test_ND, variance_D = in_principal_axes(*standardised(p.train, p.test))
-    present_K, y_N = torch.unique(p.train_labels, return_inverse=True)
-    candidates = sorted(set(decays), reverse=True)
-    decay, start, accuracies = candidates[0], zero_weights(x_ND, len(present_K)), {}
-    if len(candidates) > 1:
-        fitted, held = _split(y_N, held_out, seed)
-        path: dict[float, Weights] = {}
-        for candidate in candidates:  # each fit starts from that of the stronger decay
-            start = fit(x_ND[fitted], y_N[fitted], variance_D, candidate, start, iterations, beat)
-            path[candidate] = start
-            accuracies[candidate] = _accuracy(start.classify(x_ND[held]), y_N[held])
-        decay = max(candidates, key=accuracies.__getitem__)
-        start = path[decay]
-    weights = fit(x_ND, y_N, variance_D, decay, start, iterations, beat)
+    with few_threads(p.train.numel() * p.classes):
+        x_ND, test_ND, variance_D = in_principal_axes(*standardised(p.train, p.test))
+        present_K, y_N = torch.unique(p.train_labels, return_inverse=True)
+        accuracies: dict[float, float] = {}
+        decay, start = section.decays[0], zero_weights(x_ND, len(present_K))
+        if len(set(section.decays)) > 1:
+            fitted, held = _split(y_N, section.held_out, seed)
+            held_ND, held_N = x_ND[held], y_N[held]
+            decay, start, accuracies = best_fit(
+                x_ND[fitted],
+                y_N[fitted],
+                variance_D,
+                section.decays,
+                start,
+                section.iterations,
+                lambda weights: accuracy(weights.classify(held_ND), held_N),
+                beat,
+            )
+        weights = fit(x_ND, y_N, variance_D, decay, start, section.iterations, beat)
     return LinearProbeResult(
-        accuracy=_accuracy(present_K[weights.classify(test_ND)], p.test_labels),
-        train_accuracy=_accuracy(weights.classify(x_ND), y_N),
+        accuracy=accuracy(present_K[weights.classify(test_ND)], p.test_labels),
+        train_accuracy=accuracy(weights.classify(x_ND), y_N),
         decay=decay,
         held_out=accuracies,
         converged=weights.converged,
@@ -104,7 +99,3 @@ def _split(y_N: Tensor, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
             remedy="Give a single decay.",
         )
     return torch.cat(fitted).to(device), torch.cat(held).to(device)
-
-
-def _accuracy(predicted_N: Tensor, labels_N: Tensor) -> float:
-    return int((predicted_N == labels_N).sum()) / len(labels_N)

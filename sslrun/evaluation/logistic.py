@@ -1,13 +1,13 @@
 """Multinomial logistic regression: mean cross-entropy + decay/2 · ‖W‖², bias free of decay, by full-batch L-BFGS.
 
 Works in the principal axes of standardised features, each divided by its variance plus the decay (which changes the
-path, not the end): half to a third of the iterations of the plain method. linear.py and
-domain_probe.py are built on it.
+path, not the end): half to a third of the iterations of the plain method. linear.py,
+udg.py and domain_probe.py are built on it.
 
 Shapes: N images, D features, K classes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -115,3 +115,30 @@ def fit(
     v_KE = torch.from_numpy(found.x).view(k, d + 1).to(x_ND.device)
     # Status 1 is the limit of iterations; 2, no lower value along the line, is the end of float32's resolution.
     return Weights(v_KE[:, :d] * scale_D, v_KE[:, d], converged=found.status != 1)
+
+
+def best_fit(
+    x_ND: Tensor,
+    y_N: Tensor,
+    variance_D: Tensor,
+    decays: Sequence[float],
+    start: Weights,
+    iterations: int,
+    score: Callable[[Weights], float],
+    beat: Callable[[], None] = lambda: None,
+) -> tuple[float, Weights, dict[float, float]]:
+    """The decay whose fit scores highest, of equally good ones the largest; that fit, and all scores.
+
+    Each fit starts from that of the stronger decay, the first from `start`; else as `fit`.
+    """
+    fits: dict[float, Weights] = {}
+    for decay in sorted(set(decays), reverse=True):
+        start = fits[decay] = fit(x_ND, y_N, variance_D, decay, start, iterations, beat)
+    scores = {decay: score(weights) for decay, weights in fits.items()}
+    best = max(scores, key=scores.__getitem__)
+    return best, fits[best], scores
+
+
+def accuracy(predicted_N: Tensor, labels_N: Tensor) -> float:
+    """The part of the images whose class is right."""
+    return int((predicted_N == labels_N).sum()) / len(labels_N)

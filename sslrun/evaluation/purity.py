@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from sslrun.errors import InputError
-from sslrun.evaluation.knn import nearest, unit
+from sslrun.evaluation.similarity import nearest, similarities, unit
 
-_MOST_SIMILARITIES = 2**25  # elements of one chunk's similarity matrix: 128 MiB of float32
 _STARTS = 10  # of k-means, of which the best is taken
 
 
@@ -37,16 +36,13 @@ def neighbours(h_MD: Tensor, k: int, within_M: Tensor | None = None, across_M: T
             where="evaluation.analyses.neighbours",
             remedy=f"Set it to at most {fewest}, or analyse more images.",
         )
-    h_MD = unit(h_MD)
     chunks = []
-    size = max(1, _MOST_SIMILARITIES // len(h_MD))
-    for start in range(0, len(h_MD), size):
-        s_BM = h_MD[start : start + size] @ h_MD.T
-        s_BM.diagonal(start).fill_(-torch.inf)
+    for rows, s_BM in similarities(h_MD, h_MD):
+        s_BM.diagonal(rows.start).fill_(-torch.inf)
         if within_M is not None:
-            s_BM.masked_fill_(within_M[start : start + size, None] != within_M, -torch.inf)
+            s_BM.masked_fill_(within_M[rows, None] != within_M, -torch.inf)
         elif across_M is not None:
-            s_BM.masked_fill_(across_M[start : start + size, None] == across_M, -torch.inf)
+            s_BM.masked_fill_(across_M[rows, None] == across_M, -torch.inf)
         chunks.append(nearest(s_BM, k)[1])
     return torch.cat(chunks)
 

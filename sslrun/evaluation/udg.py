@@ -8,44 +8,45 @@ Shapes: N images, T of the target domains, D features.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
-from sslrun.evaluation.finetune import Tuned
-from sslrun.evaluation.fractions import fraction_name, labelled_subset
-from sslrun.evaluation.knn import unit
-from sslrun.evaluation.logistic import few_threads, fit, in_principal_axes, zero_weights
+from sslrun.evaluation.baselines import Metrics
+from sslrun.evaluation.features import Featured
+from sslrun.evaluation.finetune import Tuned, finetune
+from sslrun.evaluation.fractions import labelled_subset
+from sslrun.evaluation.judge import Subject, evaluate
+from sslrun.evaluation.logistic import accuracy, best_fit, few_threads, in_principal_axes, zero_weights
 from sslrun.evaluation.problem import standardised
+from sslrun.evaluation.similarity import similarities
 from sslrun.recipe.schema import Udg
+from sslrun.recipe.schema.evaluation import fraction_name
 
 Tune = Callable[[ImageSet, ImageSet, ImageSet], Tuned]
 """Fine-tune on labelled images, choose by validation images, classify test images."""
 
-_MOST_SIMILARITIES = 2**25  # elements of one chunk's similarity matrix: 128 MiB of float32
 _NAMES = ("avg", "overall", "validation", "decay", "epoch", "labelled")
 
 
-@dataclass(frozen=True, eq=False)
-class Featured:
-    """Images of one split and their frozen features (N, D); the features of all splits lie on one device."""
-
-    images: ImageSet
-    features: Tensor
-
-    @property
-    def labels(self) -> Tensor:
-        """The labels (N,), where the features are."""
-        return self.images.labels.to(self.features.device)
-
-    def at(self, index_N: Tensor) -> "Featured":
-        """Those at the ascending `index_N`."""
-        if len(index_N) == len(self.images):
-            return self
-        return Featured(self.images.subset(index_N), self.features[index_N.to(self.features.device)])
+@evaluate.register
+def _(section: Udg, subject: Subject) -> Metrics:
+    """Raw pixels can't be fine-tuned."""
+    tune: Tune | None = None
+    if subject.encoder is not None:
+        tune = partial(
+            finetune,
+            subject.encoder,
+            recipe=subject.recipe,
+            options=section,
+            device=subject.device,
+            beat=subject.beat,
+        )
+    train, validation, test = (subject.featured(split) for split in section.SPLITS)
+    return dict(udg(section, train, validation, test, tune, subject.beat))
 
 
 def udg(
@@ -74,8 +75,8 @@ def udg(
         labelled = train.at(labelled_subset(train.images.labels, _domains(train.images), fraction, options.fold))
         chosen: dict[str, float]
         if fraction < options.finetune_from:
-            predicted_T, accuracy, decay = probe(labelled, validation, test.features, options, beat)
-            chosen = {"validation": accuracy, "decay": decay}
+            predicted_T, validated, decay = probe(labelled, validation, test.features, options, beat)
+            chosen = {"validation": validated, "decay": decay}
         else:
             tuned = tune(labelled.images, validation.images, test.images)
             predicted_T = tuned.predicted_N
@@ -100,9 +101,7 @@ def by_domain(predicted_N: Tensor, images: ImageSet) -> dict[str, float]:
 
 def nearest_class(train: Featured, h_TD: Tensor) -> Tensor:
     """The class (T,) of the most similar training image by cosine; of equally similar ones the first."""
-    train_ND, h_TD = unit(train.features), unit(h_TD)
-    rows = max(1, _MOST_SIMILARITIES // len(train_ND))
-    nearest_T = torch.cat([(part @ train_ND.T).argmax(1) for part in h_TD.split(rows)])
+    nearest_T = torch.cat([s_BN.argmax(1) for _, s_BN in similarities(h_TD, train.features)])
     return train.labels[nearest_T]
 
 
@@ -123,15 +122,18 @@ def probe(
     x_ND, others, variance_D = in_principal_axes(*standardised(labelled.features, others))
     validation_ND, x_TD = others.split([len(validation.images), len(h_TD)])
     present_K, y_N = torch.unique(labelled.labels, return_inverse=True)
-    best, decay, predicted_T = -1.0, 0.0, torch.empty(0)
-    weights = zero_weights(x_ND, len(present_K))
     with few_threads(x_ND.numel() * len(present_K)):
-        for candidate in sorted(set(options.decays), reverse=True):  # each starts from the stronger one's end
-            weights = fit(x_ND, y_N, variance_D, candidate, weights, options.iterations, beat)
-            correct_N = present_K[weights.classify(validation_ND)] == validation.labels
-            if (accuracy := int(correct_N.sum()) / len(correct_N)) > best:
-                best, decay, predicted_T = accuracy, candidate, present_K[weights.classify(x_TD)]
-    return predicted_T, best, decay
+        decay, weights, accuracies = best_fit(
+            x_ND,
+            y_N,
+            variance_D,
+            options.decays,
+            zero_weights(x_ND, len(present_K)),
+            options.iterations,
+            lambda weights: accuracy(present_K[weights.classify(validation_ND)], validation.labels),
+            beat,
+        )
+        return present_K[weights.classify(x_TD)], accuracies[decay], decay
 
 
 def _domains(images: ImageSet) -> Tensor:

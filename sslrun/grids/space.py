@@ -18,12 +18,8 @@ from sslrun.recipe.document import Document, KeyPath, Spot, at, plain
 from sslrun.recipe.messages import nearest, refuse
 from sslrun.recipe.reading import check
 from sslrun.recipe.schema import Recipe
+from sslrun.runs.cells import Number
 
-_JUDGED = {
-    "knn": ("knn",),
-    "linear": ("linear", "linear.train_accuracy"),
-    "authors_probe": ("authors_probe.last", "authors_probe.best_on_test"),
-}
 _SIGNALS = ("loss", "std", "rank", "cosine", "seconds")
 
 
@@ -127,10 +123,9 @@ def _check_objectives(search: Search, document: Document, recipe: Recipe) -> Non
     """Whether a recipe's run will have the metrics that trials are judged and pruned by."""
     # Where domains are held out, these are judged on them: what is unseen must not choose.
     unseen = bool(getattr(recipe.data, "held_out", ()))
-    asked = {kind for kind in _JUDGED if getattr(recipe.evaluation, kind) is not None and not unseen}
-    allowed = [*(metric for kind in _JUDGED if kind in asked for metric in _JUDGED[kind]), *_SIGNALS]
-    if recipe.evaluation.udg is not None:
-        allowed += [f"udg.{100 * fraction:g}.validation" for fraction in recipe.evaluation.udg.fractions]
+    asked = recipe.evaluation.asked()
+    judged = [Number(kind, metric=key) for kind, section in asked.items() for key in section.choosing(unseen)]
+    allowed = [*map(str, judged), *_SIGNALS]
     for metric in search.objectives:
         if metric not in allowed:
             hint = f"{nearest(metric, allowed)}  (allowed: {', '.join(allowed)})".strip()
@@ -140,12 +135,11 @@ def _check_objectives(search: Search, document: Document, recipe: Recipe) -> Non
                 else "runs here will have no such metric"
             )
             refuse(document, ("search", "objectives", metric), f"{metric}: {what}", hint)
-    if search.pruning is not None and search.pruning.signal.startswith("probe."):
-        kind = search.pruning.signal.split(".")[1]
-        if recipe.evaluation.every is None or kind not in asked:
-            hint = f"it needs evaluation.every and evaluation.{kind}"
-            what = f"{search.pruning.signal}: runs here will not record it"
-            refuse(document, ("search", "pruning", "signal"), what, hint, key=False)
+    probe = Number.of_signal(search.pruning.signal) if search.pruning is not None else None
+    if probe is not None and (recipe.evaluation.every is None or probe not in judged):
+        hint = f"it needs evaluation.every and evaluation.{probe.kind}"
+        what = f"{probe.signal}: runs here will not record it"
+        refuse(document, ("search", "pruning", "signal"), what, hint, key=False)
 
 
 def _held(recipe: Recipe, name: str) -> Any:

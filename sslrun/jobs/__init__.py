@@ -5,7 +5,7 @@ stopped, and writes each result as a file of its own. Doing a finished job again
 `places`, then `pretraining`, then `evaluating`.
 """
 
-from sslrun.jobs.evaluating import asked_for, cell_identity, epochs_asked_for, evaluate_run, evaluation_job
+from sslrun.jobs.evaluating import asked_for, cell_identity, evaluate_run, evaluation_job
 from sslrun.jobs.places import Places, choose_device, identify, places
 from sslrun.jobs.pretraining import pretrain_job
 
@@ -14,7 +14,6 @@ __all__ = [
     "asked_for",
     "cell_identity",
     "choose_device",
-    "epochs_asked_for",
     "evaluate_run",
     "evaluation_job",
     "identify",

@@ -14,16 +14,17 @@ from torch import nn
 
 from sslrun.data import Dataset
 from sslrun.errors import InputError
-from sslrun.evaluation.analyses import domains_of, plane
+from sslrun.evaluation.analyses import analysed, domains_of, plane
 from sslrun.evaluation.judge import Judge
-from sslrun.jobs.evaluating import evaluate_run, kept_encoder
+from sslrun.jobs.evaluating import asking_recipe, evaluate_by, kept_encoder
 from sslrun.jobs.places import choose_device, places
-from sslrun.recipe import read_recipe
 from sslrun.recipe.identity import science
 from sslrun.recipe.schema import Analyses, Recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import EvaluationRecord
 from sslrun.training.starting import starting_encoder
+
+_KINDS = (Analyses.NAME,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +50,9 @@ def analyse_runs(
 
     Raises `InputError` for runs whose data or whose questions differ, and as `evaluate_run` does.
     """
-    opened = places(_recipe(folders[0], changes), data=data).data
-    about = [_asked(folder, changes, opened) for folder in folders]
+    recipes = [asking_recipe(folder, _KINDS, changes, device) for folder in folders]
+    opened = places(recipes[0], data=data).data
+    about = [_asked(recipe, opened) for recipe in recipes]
     for folder, other in zip(folders[1:], about[1:], strict=True):
         for part, ours in about[0].items():
             if other[part] != ours:
@@ -59,7 +61,10 @@ def analyse_runs(
                     where=folder.path.name,
                     remedy="Analyses compare encoders on the same images, by the same measures.",
                 )
-    return [evaluate_run(folder, ["analyses"], changes, at=at, data=opened, device=device)[0] for folder in folders]
+    return [
+        evaluate_by(recipe, folder, _KINDS, at=at, data=opened)[0]
+        for recipe, folder in zip(recipes, folders, strict=True)
+    ]
 
 
 def planes(
@@ -74,7 +79,7 @@ def planes(
     found: list[Plane] = []
     opened: Dataset | None = None
     for folder in folders:
-        recipe = _recipe(folder, [*changes, *([f"run.device={device}"] if device else [])])
+        recipe = asking_recipe(folder, _KINDS, changes, device)
         where = places(recipe, folder.path.parent, opened or data)
         opened = where.data
         judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device))
@@ -85,8 +90,9 @@ def planes(
 
 
 def _plane(judge: Judge, encoder: nn.Module) -> Plane:
-    images = judge.analysed(_section(judge.recipe))
-    points_M2 = plane(judge.subject(encoder).features(images))
+    subject = judge.subject(encoder)
+    images = analysed(_section(judge.recipe), subject)
+    points_M2 = plane(subject.features(images))
     return Plane(
         points_M2.numpy(),
         domains_of(images).numpy(),
@@ -96,19 +102,12 @@ def _plane(judge: Judge, encoder: nn.Module) -> Plane:
     )
 
 
-def _recipe(folder: RunFolder, changes: Sequence[str]) -> Recipe:
-    """The run's recipe, which asks for analyses even if it did not."""
-    asked = read_recipe(folder.recipe).evaluation.analyses is not None
-    return read_recipe(folder.recipe, [*([] if asked else ["evaluation.analyses={}"]), *changes])
-
-
 def _section(recipe: Recipe) -> Analyses:
     return recipe.evaluation.analyses or Analyses()
 
 
-def _asked(folder: RunFolder, changes: Sequence[str], data: Dataset) -> dict[str, dict[str, Any]]:
+def _asked(recipe: Recipe, data: Dataset) -> dict[str, dict[str, Any]]:
     """What must agree: the images (a limit is on training images only), and what is asked of them."""
-    recipe = _recipe(folder, changes)
     images = science(recipe.data) | {"files": places(recipe, data=data).data.fingerprint}
     images.pop("limit", None)
     return {"data": images, "evaluation.analyses": science(_section(recipe))}

@@ -1,11 +1,11 @@
-"""Evaluate a run: its encoder, its untrained self and raw pixels; each kind of evaluation a cell of its own.
+"""Evaluate a run: its encoder, its untrained self and raw pixels; each evaluation a cell of its own.
 
 A cell is one JSON file under the run's `evaluations/`, named by what was asked; asking again reads the file. Who
 judges is in `evaluation.judge`.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,69 +20,66 @@ from sslrun.networks.backbones import load_weights
 from sslrun.recipe import read_recipe
 from sslrun.recipe.identity import evaluation_identity, science
 from sslrun.recipe.schema import Recipe
-from sslrun.recipe.schema.base import Section
+from sslrun.recipe.schema.evaluation import EvaluationSection
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import EvaluationRecord
 from sslrun.training.starting import starting_encoder
 
-KINDS = ("knn", "linear", "authors_probe", "udg", "analyses")
+Asked = tuple[CellName, EvaluationSection]
+"""An evaluation, by name, and its options."""
 
 
-def asked_for(recipe: Recipe) -> dict[str, Section]:
-    """The evaluations that a recipe asks for, by kind."""
-    sections = {kind: getattr(recipe.evaluation, kind) for kind in KINDS}
-    return {kind: section for kind, section in sections.items() if section is not None}
-
-
-def epochs_asked_for(recipe: Recipe) -> tuple[int | None, ...]:
-    """After which epochs a recipe asks for them: None is the last one, others are those of kept encoders."""
-    return (None, *(recipe.training.keep_encoder_at if recipe.evaluation.kept else ()))
+def asked_for(recipe: Recipe) -> list[Asked]:
+    """The evaluations that a recipe asks for: of the last encoder, then of those that it keeps on the way."""
+    epochs = (None, *(recipe.training.keep_encoder_at if recipe.evaluation.kept else ()))
+    return [(CellName(kind, at), section) for at in epochs for kind, section in recipe.evaluation.asked().items()]
 
 
 def evaluation_job(
     folder: RunFolder,
     recipe: Recipe,
     where: Places,
-    sections: Mapping[str, Section],
-    *,
-    at: int | None = None,
+    asked: Iterable[Asked],
     beat: Callable[[], None] = lambda: None,
 ) -> list[EvaluationRecord]:
-    """The cells of a finished run, one a kind in `sections`; those that are missing are computed and kept.
+    """The cells of a finished run that are `asked` for; those that are missing are computed and kept.
 
-    `at` judges the encoder kept after that epoch instead of the last one. Each cell holds the run's metrics and, as
-    `untrained.*` and `pixels.*`, those of the recipe's baselines. `beat` is called all along.
+    Each cell holds the run's metrics and, as `untrained.*` and `pixels.*`, those of the recipe's baselines. `beat` is
+    called all along. Raises `InputError` where an encoder was not kept.
     """
     judge: Judge | None = None
-    subject: Subject | None = None
+    subjects: dict[int | None, Subject] = {}
     cells = []
-    for kind, section in sections.items():
-        settings = _settings(recipe, section)
-        name = CellName(kind, at)
+    for name, section in asked:
         identity = cell_identity(folder.identity, recipe, name, section)
         cell = folder.read_evaluation(name, identity)
         if cell is None:
             begun = time.perf_counter()
-            if judge is None or subject is None:
-                judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device), beat)
-                subject = judge.subject(kept_encoder(folder, judge, at))
-            metrics = judge.cell(kind, section, subject)
+            judge = judge or Judge(recipe, where.data, where.results, choose_device(recipe.run.device), beat)
+            if name.epoch not in subjects:  # the features of one encoder at a time
+                subjects = {name.epoch: judge.subject(kept_encoder(folder, judge, name.epoch))}
+            metrics = judge.cell(section, subjects[name.epoch])
             seconds = round(time.perf_counter() - begun, 3)
             cell = EvaluationRecord(
-                kind=kind, at=at, identity=identity, settings=settings, metrics=metrics, seconds=seconds
+                kind=name.kind,
+                at=name.epoch,
+                identity=identity,
+                settings=_settings(recipe, section),
+                metrics=metrics,
+                seconds=seconds,
             )
             folder.write_evaluation(cell)
         cells.append(cell)
     return cells
 
 
-def cell_identity(run: str, recipe: Recipe, name: CellName, section: Section) -> str:
+def cell_identity(run: str, recipe: Recipe, name: CellName, section: EvaluationSection) -> str:
     """The identity of one evaluation of the run with identity `run`, as `recipe` asks for it."""
     return evaluation_identity(run, str(name), _settings(recipe, section))
 
 
-def _settings(recipe: Recipe, section: Section) -> dict[str, Any]:
+def _settings(recipe: Recipe, section: EvaluationSection) -> dict[str, Any]:
     return science(section) | {"baselines": list(recipe.evaluation.baselines)}
 
 
@@ -94,19 +91,40 @@ def evaluate_run(
     at: int | None = None,
     data: Path | Dataset | None = None,
     device: str | None = None,
-) -> list[EvaluationRecord]:
-    """Judge a kept run by `kinds` of evaluation (those its recipe asks for if none is named); the cells.
+) -> tuple[Recipe, list[EvaluationRecord]]:
+    """Judge a kept run by `kinds` of evaluation (those its recipe asks for if none is named); its recipe, the cells.
 
-    `changes` may set `evaluation.*` and `run.*` fields only. Raises `InputError` if they change what was pretrained,
-    and `DataError` if the images here are not those it was pretrained on.
+    `at` judges the encoder kept after that epoch. `changes` may set `evaluation.*` and `run.*` fields only. Raises as
+    `asking_recipe` and `evaluate_by` do.
     """
+    recipe = asking_recipe(folder, kinds, changes, device)
+    return recipe, evaluate_by(recipe, folder, kinds, at=at, data=data)
+
+
+def asking_recipe(
+    folder: RunFolder, kinds: Sequence[str], changes: Sequence[str] = (), device: str | None = None
+) -> Recipe:
+    """The recipe of a kept run, which asks for `kinds` even if it did not, with `changes` over it."""
     changes = [*changes, *([f"run.device={device}"] if device else [])]
-    changes = [f"evaluation.{kind}={{}}" for kind in kinds if not _has(folder, kind)] + changes
-    recipe = read_recipe(folder.recipe, changes)
+    return read_recipe(folder.recipe, [*(f"evaluation.{kind}={{}}" for kind in kinds), *changes])
+
+
+def evaluate_by(
+    recipe: Recipe,
+    folder: RunFolder,
+    kinds: Sequence[str],
+    *,
+    at: int | None = None,
+    data: Path | Dataset | None = None,
+) -> list[EvaluationRecord]:
+    """Judge a kept run as `recipe` asks: by `kinds`, or by all that it asks for if none is named.
+
+    Raises `InputError` if the recipe pretrains something else, and `DataError` if the images here are not those that
+    the run was pretrained on.
+    """
     where = places(recipe, folder.path.parent, data)
     if identify(recipe, where.data) != folder.identity:
-        original = read_recipe(folder.recipe)
-        if science(recipe) != science(original):
+        if science(recipe) != science(read_recipe(folder.recipe)):
             raise InputError(
                 "this changes what was pretrained, not only how it is judged",
                 where="--set",
@@ -117,14 +135,11 @@ def evaluate_run(
             where=str(where.data.root),
             remedy="Give the right folder with --data.",
         )
-    sections = {kind: getattr(recipe.evaluation, kind) for kind in kinds} if kinds else asked_for(recipe)
+    sections = recipe.evaluation.asked()
     # The run's own threads, as after its pretraining: with others the same cell would have other bits.
     torch.set_num_threads(folder.status.threads or recipe.run.threads or torch.get_num_threads())
-    return evaluation_job(folder, recipe, where, sections, at=at)
-
-
-def _has(folder: RunFolder, kind: str) -> bool:
-    return getattr(read_recipe(folder.recipe).evaluation, kind) is not None
+    asked = [(CellName(kind, at), section) for kind, section in sections.items() if not kinds or kind in kinds]
+    return evaluation_job(folder, recipe, where, asked)
 
 
 def kept_encoder(folder: RunFolder, judge: Judge, at: int | None) -> nn.Module:

@@ -1,6 +1,5 @@
 """A few timed steps of a recipe, to say beforehand what its run will cost. Nothing is kept, no picture is read."""
 
-import math
 import time
 from dataclasses import dataclass
 
@@ -8,16 +7,14 @@ import torch
 
 from sslrun.data.dataset import Dataset
 from sslrun.data.images import ImageSet
-from sslrun.data.listing import Split
 from sslrun.evaluation.features import extract
-from sslrun.jobs.evaluating import asked_for, epochs_asked_for
+from sslrun.jobs.evaluating import asked_for
 from sslrun.jobs.places import Places, choose_device
 from sslrun.recipe.schema import Recipe
 from sslrun.training.pretrain import Trainer, assemble
 from sslrun.training.starting import starting_encoder
 
 _SECONDS, _MOST_STEPS = 3.0, 8
-_TRAINED = 3  # forward passes that training on an image costs: one there, and twice that back
 
 
 @dataclass(frozen=True)
@@ -65,19 +62,11 @@ def measure(recipe: Recipe, where: Places) -> Cost:
 
 def _passes(recipe: Recipe, data: Dataset) -> int:
     """How many images go forward through the encoder in all evaluations; going back counts as two."""
-    sections, udg = asked_for(recipe), recipe.evaluation.udg
-    if not sections:
-        return 0
-    splits: tuple[Split, ...] = ("train", "test", "validation") if udg else ("train", "test")
+    sections = recipe.evaluation.asked().values()
+    splits = dict.fromkeys(split for section in sections for split in section.SPLITS)
     count = {split: data.count(split) for split in splits}
-    total = sum(count.values())
-    for fraction in udg.fractions if udg else ():
-        if udg and fraction >= udg.finetune_from:
-            labelled = math.ceil(fraction * count["train"])
-            batch = min(labelled, udg.batch_size)
-            in_epoch = batch * max(udg.least_steps, labelled // batch)
-            total += udg.epochs * (_TRAINED * in_epoch + count["validation"]) + count["test"]
-    return total * len(epochs_asked_for(recipe))
+    epochs = len({name.epoch for name, _ in asked_for(recipe)})
+    return epochs * (sum(count.values()) + sum(section.passes(count) for section in sections))
 
 
 def _forward_seconds(recipe: Recipe, trainer: Trainer, images: ImageSet, device: torch.device) -> float:

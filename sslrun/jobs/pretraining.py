@@ -13,7 +13,7 @@ from sslrun.data.images import ImageSet
 from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.evaluation.judge import Judge
 from sslrun.files import write_json
-from sslrun.jobs.evaluating import asked_for, epochs_asked_for, evaluation_job
+from sslrun.jobs.evaluating import asked_for, evaluation_job
 from sslrun.jobs.places import Places, choose_device, identify
 from sslrun.jobs.stopping import StopSignals
 from sslrun.networks.precision import has_bf16
@@ -70,11 +70,7 @@ def pretrain_job(
         else:
             with _failures_recorded(folder, retried):
                 _train(recipe, where, folder, device, signals, begin, seen, lease.beat)
-        cells = [
-            evaluation_job(folder, recipe, where, asked_for(recipe), at=epoch, beat=lease.beat)
-            for epoch in epochs_asked_for(recipe)
-        ]
-        return folder, [cell for of_epoch in cells for cell in of_epoch]
+        return folder, evaluation_job(folder, recipe, where, asked_for(recipe), lease.beat)
 
 
 def _train(
@@ -137,12 +133,11 @@ def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer
         if epoch == 0 or epoch % (recipe.evaluation.every or 1):
             return {}
         subject = judge.subject(encoder)
-        sections = {kind: section for kind, section in asked_for(recipe).items() if kind != "udg"}
-        found = {kind: judge.metrics(kind, section, subject) for kind, section in sections.items()}
         return {
             Number(kind, metric=key).signal: value
-            for kind, metrics in found.items()
-            for key, value in metrics.items()
+            for kind, section in recipe.evaluation.asked().items()
+            if section.FROZEN
+            for key, value in judge.metrics(section, subject).items()
             if isinstance(value, float)
         }
 

@@ -1,21 +1,16 @@
 """One run in a few lines: what it is when it starts, what became of it at the end, and why to believe that."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import PurePath
 from typing import Any
 
 from sslrun.recipe.schema import NonContrastive, Recipe
+from sslrun.recipe.schema.base import defined
+from sslrun.recipe.schema.evaluation import EvaluationSection
 from sslrun.runs.cells import Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import EvaluationRecord, Metric
-
-_COLUMNS = {  # of the closing table by kind of evaluation: title, metric
-    "knn": [("kNN", "accuracy")],
-    "linear": [("linear", "accuracy")],
-    "authors_probe": [("authors' probe, last", "last"), ("best on test", "best_on_test")],
-    "analyses": [("domain purity", "domain_purity"), ("class purity", "class_purity")],
-}
 
 
 def starting(weights: str | None) -> str:
@@ -44,18 +39,23 @@ def scores(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[
 
     Empty without a cell that it has a column for. `weights` is the recipe's `network.weights`.
     """
-    columns: list[tuple[str, str, str]] = []
     at = cells[0].at if cells else None
-    for cell in (cell for cell in cells if cell.at == at):
-        columns += [(cell.kind, title, key) for title, key in _COLUMNS.get(cell.kind, ())]
+    titles = {section.NAME: section.COLUMNS for section in defined(EvaluationSection)}
+    columns = [
+        (Number(cell.kind, metric=metric), title)
+        for cell in cells
+        if cell.at == at
+        for metric, title in titles.get(cell.kind, {}).items()
+        if metric in cell.metrics
+    ]
     found = {Number.of_key(cell.name, key): value for cell in cells for key, value in cell.metrics.items()}
     kept = sorted({cell.at for cell in cells if cell.at is not None} - {at})
     labels: dict[tuple[str | None, int | None], str] = {(None, at): "this run"}
     labels |= {(None, epoch): f"after epoch {epoch}" for epoch in kept}
     labels |= {("untrained", at): starting(weights), ("pixels", at): "raw pixels"}
-    rows = [["", *(title for _, title, _ in columns)]]
+    rows = [["", *(title for _, title in columns)]]
     for (baseline, epoch), label in labels.items():
-        values = [found.get(Number(kind, epoch, metric, baseline)) for kind, _, metric in columns]
+        values = [found.get(replace(number, epoch=epoch, baseline=baseline)) for number, _ in columns]
         if any(value is not None for value in values):
             rows.append([label, *("–" if value is None else f"{value:.3f}" for value in values)])
     return rows if columns else []

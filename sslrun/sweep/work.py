@@ -12,7 +12,7 @@ from typing import Any
 
 from sslrun.data import Dataset, open_dataset
 from sslrun.grids import Cell, Grid
-from sslrun.jobs import asked_for, cell_identity, epochs_asked_for
+from sslrun.jobs import asked_for, cell_identity
 from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.cells import CellName
@@ -62,11 +62,7 @@ class Job:
 
 def evaluations(run: str, recipe: Recipe) -> dict[CellName, str]:
     """The identity of each evaluation that `recipe` asks of the run with identity `run`, by name."""
-    return {
-        (name := CellName(kind, at)): cell_identity(run, recipe, name, section)
-        for at in epochs_asked_for(recipe)
-        for kind, section in asked_for(recipe).items()
-    }
+    return {name: cell_identity(run, recipe, name, section) for name, section in asked_for(recipe)}
 
 
 def jobs_of(cells: Iterable[Cell], root: Path, operational: Mapping[str, Any], known: Known | None = None) -> list[Job]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import DataError, InputError
-from sslrun.evaluation import purity
+from sslrun.evaluation import purity, similarity
 from sslrun.evaluation.analyses import analyse, balanced
 from sslrun.evaluation.domain_probe import domain_probe, folds
 from sslrun.recipe.schema import Analyses
@@ -64,7 +64,7 @@ def test_chunks_and_lengths_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> No
     h, labels, _ = features()
     expected = purity.neighbours(h, 10), purity.neighbours(h, 10, labels)
     lengths = 1 + torch.rand(len(h), 1, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(purity, "_MOST_SIMILARITIES", 7 * len(h))
+    monkeypatch.setattr(similarity, "_MOST_SIMILARITIES", 7 * len(h))
     assert torch.equal(purity.neighbours(h * lengths, 10), expected[0])
     assert torch.equal(purity.neighbours(h * lengths, 10, labels), expected[1])
 

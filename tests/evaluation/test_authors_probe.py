@@ -1,13 +1,25 @@
 """The probe of the DirectPred code against Adam written out in NumPy."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from sslrun.errors import InputError
-from sslrun.evaluation.authors_probe import authors_probe
+from sslrun.evaluation.authors_probe import AuthorsProbeResult
+from sslrun.evaluation.authors_probe import authors_probe as probe_by
+from sslrun.evaluation.problem import problem
+from sslrun.recipe.schema import AuthorsProbe
 from sslrun.seeds import stream_seed
+
+
+def authors_probe(
+    *given: Tensor, classes: int, seed: int, beat: Callable[[], None] = lambda: None, **options: Any
+) -> AuthorsProbeResult:
+    return probe_by(AuthorsProbe(**options), problem(*given, classes), seed, beat)
 
 
 def data(n: int, seed: int) -> tuple[Tensor, Tensor]:

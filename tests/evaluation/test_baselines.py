@@ -34,7 +34,7 @@ def kept(folder: Path, *changes: str, fingerprint: str | None = None) -> dict[st
     judge = Judge(recipe, data, folder / "results", torch.device("cpu"))
     section = recipe.evaluation.knn
     assert section is not None
-    judge.cell("knn", section, judge.subject(starting_encoder(recipe, judge.channels)))
+    judge.cell(section, judge.subject(starting_encoder(recipe, judge.channels)))
     names = [path.name for path in (folder / "results" / "baselines").iterdir()]
     return {baseline: {name for name in names if name.startswith(baseline)} for baseline in ("untrained", "pixels")}
 

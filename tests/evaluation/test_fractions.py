@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sslrun.errors import InputError
-from sslrun.evaluation.fractions import fraction_name, labelled_subset
+from sslrun.evaluation.fractions import labelled_subset
+from sslrun.recipe.schema.evaluation import fraction_name
 
 FOLDER = os.environ.get("SSLRUN_TEST_DATA")
 PACS = {  # labelled images at 1, 5, 10 % of the official training lists

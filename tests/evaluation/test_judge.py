@@ -9,16 +9,17 @@ from sslrun.data import open_dataset
 from sslrun.data.images import ImageSet
 from sslrun.data.listing import Split
 from sslrun.evaluation.authors_probe import authors_probe
-from sslrun.evaluation.features import extract
+from sslrun.evaluation.features import Featured, extract
 from sslrun.evaluation.finetune import Tuned, finetune
 from sslrun.evaluation.judge import Judge, Subject
 from sslrun.evaluation.knn import knn_accuracy
 from sslrun.evaluation.linear import linear_probe
-from sslrun.evaluation.udg import Featured, udg
+from sslrun.evaluation.problem import problem
+from sslrun.evaluation.udg import udg
 from sslrun.files import write_text
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Analyses, AuthorsProbe, Knn, LinearProbe, Udg
-from sslrun.recipe.schema.base import Section
+from sslrun.recipe.schema.evaluation import EvaluationSection
 from sslrun.training.starting import starting_encoder
 
 RECIPE = """
@@ -56,17 +57,17 @@ def test_features_beat(subject: Subject, beats: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "section", "least"),
+    ("section", "least"),
     [
-        ("linear", LinearProbe(decays=(0.01,)), 5),
-        ("authors_probe", AuthorsProbe(epochs=5), 5),
-        ("udg", Udg(fractions=(0.05,), finetune_from=2.0, decays=(0.01,)), 5),
-        ("analyses", Analyses(images_per_domain=20, neighbours=3), 5 * 5),  # in each of five folds
+        (LinearProbe(decays=(0.01,)), 5),
+        (AuthorsProbe(epochs=5), 5),
+        (Udg(fractions=(0.05,), finetune_from=2.0, decays=(0.01,)), 5),
+        (Analyses(images_per_domain=20, neighbours=3), 5 * 5),  # in each of five folds
     ],
 )
-def test_probes_beat(subject: Subject, beats: list[int], kind: str, section: Section, least: int) -> None:
+def test_probes_beat(subject: Subject, beats: list[int], section: EvaluationSection, least: int) -> None:
     before = len(beats)
-    subject.judge.metrics(kind, section, subject)
+    subject.judge.metrics(section, subject)
     assert len(beats) - before > least
 
 
@@ -81,8 +82,8 @@ def of(subject: Subject, split: Split) -> Featured:
 def test_neighbours_are_training_images_and_the_test_images_are_tested(subject: Subject) -> None:
     train, test = of(subject, "train"), of(subject, "test")
     section = Knn(k=7, temperature=0.2)
-    expected = knn_accuracy(train.features, train.labels, test.features, test.labels, classes=10, k=7, temperature=0.2)
-    assert subject.judge.metrics("knn", section, subject) == {"accuracy": expected}
+    expected = knn_accuracy(section, problem(train.features, train.labels, test.features, test.labels, 10))
+    assert subject.judge.metrics(section, subject) == {"accuracy": expected}
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -90,17 +91,14 @@ def test_a_probe_is_fitted_on_training_images_with_the_recipes_seed(subject: Sub
     train, test = of(subject, "train"), of(subject, "test")
     subject.judge.recipe = subject.judge.recipe.model_copy(update={"seed": seed})
     section = LinearProbe(decays=(0.3, 0.001), iterations=20)
-    expected = linear_probe(
-        train.features, train.labels, test.features, test.labels, classes=10, seed=seed, **section.model_dump()
-    )
-    found = subject.judge.metrics("linear", section, subject)
+    given = problem(train.features, train.labels, test.features, test.labels, 10)
+    expected = linear_probe(section, given, seed)
+    found = subject.judge.metrics(section, subject)
     assert (found["accuracy"], found["train_accuracy"]) == (expected.accuracy, expected.train_accuracy)
     assert found["held_out"] == {f"{decay:g}": accuracy for decay, accuracy in expected.held_out.items()}
     authors = AuthorsProbe(epochs=2)
-    by_authors = authors_probe(
-        train.features, train.labels, test.features, test.labels, classes=10, seed=seed, **authors.model_dump()
-    )
-    assert subject.judge.metrics("authors_probe", authors, subject)["per_epoch"] == list(by_authors.per_epoch)
+    by_authors = authors_probe(authors, given, seed)
+    assert subject.judge.metrics(authors, subject)["per_epoch"] == list(by_authors.per_epoch)
 
 
 def test_validation_images_choose_and_held_out_domains_are_tested(subject: Subject) -> None:
@@ -112,12 +110,12 @@ def test_validation_images_choose_and_held_out_domains_are_tested(subject: Subje
         return finetune(encoder, labelled, validation, test, judge.recipe, section, judge.device)
 
     expected = udg(section, of(subject, "train"), of(subject, "validation"), of(subject, "test"), tune)
-    assert judge.metrics("udg", section, subject) == expected
+    assert judge.metrics(section, subject) == expected
     swapped = udg(section, of(subject, "train"), of(subject, "test"), of(subject, "test"), tune)
     assert [swapped[key] for key in ("5.validation", "100.validation")] != [
         expected[key] for key in ("5.validation", "100.validation")
     ]
-    assert set(judge.metrics("udg", section, judge.subject(None))) == {"nn.neon", "nn.avg", "nn.overall"}
+    assert set(judge.metrics(section, judge.subject(None))) == {"nn.neon", "nn.avg", "nn.overall"}
 
 
 def test_the_baselines_of_a_cell_are_the_untrained_encoder_and_raw_pixels(subject: Subject) -> None:
@@ -126,11 +124,11 @@ def test_the_baselines_of_a_cell_are_the_untrained_encoder_and_raw_pixels(subjec
     for value in trained.parameters():
         torch.nn.init.normal_(value, generator=torch.Generator().manual_seed(1))
     section = Knn()
-    cell = judge.cell("knn", section, judge.subject(trained))
+    cell = judge.cell(section, judge.subject(trained))
     assert cell == {
-        "accuracy": judge.metrics("knn", section, judge.subject(trained))["accuracy"],
-        "untrained.accuracy": judge.metrics("knn", section, subject)["accuracy"],
-        "pixels.accuracy": judge.metrics("knn", section, judge.subject(None))["accuracy"],
+        "accuracy": judge.metrics(section, judge.subject(trained))["accuracy"],
+        "untrained.accuracy": judge.metrics(section, subject)["accuracy"],
+        "pixels.accuracy": judge.metrics(section, judge.subject(None))["accuracy"],
     }
     assert len(set(cell.values())) == 3
-    assert judge.cell("knn", section, judge.subject(trained)) == cell
+    assert judge.cell(section, judge.subject(trained)) == cell

@@ -1,5 +1,8 @@
 """kNN against scikit-learn and a loop in float64, its ties, and its refusals."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +14,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from sslrun.errors import InputError, RunFailed
-from sslrun.evaluation import knn
-from sslrun.evaluation.knn import knn_accuracy
+from sslrun.evaluation import similarity
+from sslrun.evaluation.knn import knn_accuracy as accuracy_of
+from sslrun.evaluation.problem import problem as checked
+from sslrun.recipe.schema import Knn
 
 Problem = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -23,6 +28,10 @@ def clusters(train: int = 300, test: int = 120, d: int = 12, classes: int = 6, s
     y, y_test = r.integers(0, classes, train), r.integers(0, classes, test)
     x, x_test = centres[y] + 1.5 * r.normal(size=(train, d)), centres[y_test] + 1.5 * r.normal(size=(test, d))
     return torch.tensor(x).float(), torch.tensor(y), torch.tensor(x_test).float(), torch.tensor(y_test)
+
+
+def knn_accuracy(*given: Tensor, classes: int, beat: Callable[[], None] = lambda: None, **options: Any) -> float:
+    return accuracy_of(Knn(**options), checked(*given, classes), beat)
 
 
 def by_loop(problem: Problem, k: int, temperature: float, classes: int) -> float:
@@ -59,7 +68,7 @@ def test_order_of_images_and_chunks_do_not_matter(seed: int, limit: int) -> None
     generator = torch.Generator().manual_seed(seed)
     a, b = torch.randperm(len(x), generator=generator), torch.randperm(len(x_test), generator=generator)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(knn, "_MOST_SIMILARITIES", limit)
+        patch.setattr(similarity, "_MOST_SIMILARITIES", limit)
         assert knn_accuracy(x[a], y[a], x_test[b], y_test[b], classes=6) == expected
 
 
@@ -128,7 +137,7 @@ def test_digits_of_other_writers() -> None:
 
 
 def test_beats_with_every_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sslrun.evaluation.knn._MOST_SIMILARITIES", 40)
+    monkeypatch.setattr("sslrun.evaluation.similarity._MOST_SIMILARITIES", 40)
     beats: list[int] = []
     h, y = torch.eye(20), torch.arange(20)
     assert knn_accuracy(h, y, h, y, k=1, classes=20, beat=lambda: beats.append(1)) == 1

@@ -1,5 +1,8 @@
 """The linear probe against scikit-learn's logistic regression, and how it chooses its decay."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +14,11 @@ from torch import Tensor
 
 from sslrun.errors import InputError, RunFailed, RunHeld
 from sslrun.evaluation import logistic
-from sslrun.evaluation.linear import LinearProbeResult, linear_probe
+from sslrun.evaluation.linear import LinearProbeResult
+from sslrun.evaluation.linear import linear_probe as probe_by
 from sslrun.evaluation.logistic import fit, in_principal_axes, zero_weights
-from sslrun.evaluation.problem import standardised
+from sslrun.evaluation.problem import problem, standardised
+from sslrun.recipe.schema import LinearProbe
 
 DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
@@ -25,6 +30,12 @@ def correlated(n: int, d: int = 24, classes: int = 5, seed: int = 0) -> tuple[Te
     y = q.integers(0, classes, n)
     h = np.maximum((centres[y] + q.normal(size=(n, 6))) @ mixing + 0.3 * q.normal(size=(n, d)), 0) + 5
     return torch.tensor(h).float(), torch.tensor(y)
+
+
+def linear_probe(
+    *given: Tensor, classes: int, seed: int, beat: Callable[[], None] = lambda: None, **options: Any
+) -> LinearProbeResult:
+    return probe_by(LinearProbe(**options), problem(*given, classes), seed, beat)
 
 
 def probe(

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
-from sslrun.evaluation.features import pixels
+from sslrun.evaluation.features import Featured, pixels
 from sslrun.evaluation.finetune import Tuned
 from sslrun.evaluation.fractions import labelled_subset
 from sslrun.evaluation.linear import linear_probe
-from sslrun.evaluation.udg import Featured, by_domain, nearest_class, probe, udg
-from sslrun.recipe.schema import Udg
+from sslrun.evaluation.problem import problem
+from sslrun.evaluation.udg import by_domain, nearest_class, probe, udg
+from sslrun.recipe.schema import LinearProbe, Udg
 
 
 def featured(per_cell: int, domains: tuple[int, ...], seed: int) -> Featured:
@@ -92,9 +93,8 @@ def test_the_probe_is_the_linear_probe_with_the_decay_that_is_best_on_validation
     predicted, accuracy, decay = probe(labelled, VALIDATION, TEST.features, Udg(decays=decays))
 
     def alone(part: Featured, decay: float) -> float:
-        settings = {"classes": 4, "decays": (decay,), "held_out": 0.2, "iterations": 500, "seed": 0}
-        given = (labelled.features, labelled.labels, part.features, part.labels)
-        return linear_probe(*given, **settings).accuracy  # type: ignore[arg-type]  # as the section gives them
+        given = problem(labelled.features, labelled.labels, part.features, part.labels, 4)
+        return linear_probe(LinearProbe(decays=(decay,)), given, seed=0).accuracy
 
     by_decay = {candidate: alone(VALIDATION, candidate) for candidate in decays}
     assert accuracy == max(by_decay.values())

@@ -9,6 +9,7 @@ import torch
 
 from sslrun.data.dataset import open_dataset
 from sslrun.errors import InputError
+from sslrun.evaluation.analyses import analysed
 from sslrun.evaluation.features import pixels
 from sslrun.evaluation.judge import Judge
 from sslrun.evaluation.own_statistics import with_statistics_of
@@ -111,8 +112,8 @@ def test_domains_apart_each_under_statistics_of_their_own(sslrun: Run, results: 
 
     recipe = read_recipe(runs(results)[0].recipe, [asked, "evaluation.analyses.images_per_domain=20"])
     judge = Judge(recipe, places(recipe).data, results, torch.device("cpu"))
-    images = judge.analysed(Analyses(images_per_domain=20, neighbours=3))
     encoder = kept_encoder(runs(results)[0], judge, None)
+    images = analysed(Analyses(images_per_domain=20, neighbours=3), judge.subject(encoder))
     h_MD = torch.empty(80, 32)
     assert images.domains is not None
     for domain in range(4):  # 20 images a domain, in one batch: its statistics are of these

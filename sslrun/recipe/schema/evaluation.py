@@ -3,7 +3,10 @@
 The analyses of arXiv 2303.06088 are known to us by name alone (domain purity); the definitions here are our choice.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -13,16 +16,51 @@ if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
 
 
+Split = Literal["train", "validation", "test"]
+
+
 class EvaluationSection(Section):
-    """One way to judge an encoder: the options of `evaluation.<NAME>`. `sslrun.evaluation` has what computes it."""
+    """One way to judge an encoder: the options of `evaluation.<NAME>`. `sslrun.evaluation` has what computes it.
+
+    All that is central asks these for what it must know of a kind; most kinds leave most of them as they are.
+    """
 
     NAME: ClassVar[str]
+    BUILDER: ClassVar[str] = "sslrun.evaluation.judge:evaluate"
+
+    COLUMNS: ClassVar[Mapping[str, str]]
+    """What stands in a run's closing table: metrics, and their titles there; `accuracy` if a kind does not say."""
+    METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)
+    """What a search may choose by, unless it is of domains that are held out; parts of 1."""
+    SPLITS: ClassVar[tuple[Split, ...]] = ("train", "test")
+    """Whose features it looks at."""
+    FROZEN: ClassVar[bool] = True
+    """Whether it trains nothing but on frozen features: then `evaluation.every` computes it, too."""
+
+    def choosing(self, unseen: bool) -> tuple[str, ...]:
+        """The metrics that a search may choose by; `unseen` if the test images are of domains held out."""
+        return () if unseen else self.METRICS
+
+    def of_baseline(self, baseline: str) -> Self:
+        """What a baseline is asked, by the part of the options that its numbers depend on: more runs share them."""
+        return self
+
+    def views_of_baseline(self, baseline: str) -> tuple[str, ...]:
+        """The options of `views` that a baseline's numbers depend on."""
+        return ("size", "normalize")
+
+    def passes(self, count: Mapping[Split, int]) -> int:
+        """How often an image goes through the encoder beyond one look at all `SPLITS`, which have `count` images; back
+        counts as two."""
+        return 0
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         taken = next((other for other in defined(EvaluationSection) if other.NAME == cls.NAME), None)
         if taken is not None:
             raise TypeError(f"the evaluation '{cls.NAME}' is that of {taken.__module__} already")
+        if "COLUMNS" not in cls.__dict__:
+            cls.COLUMNS = {"accuracy": cls.NAME.replace("_", " ")}
         super().__pydantic_init_subclass__(**kwargs)
 
 
@@ -30,6 +68,7 @@ class Knn(EvaluationSection):
     """k nearest neighbours by cosine similarity s, votes weighted exp(s / temperature)."""
 
     NAME = "knn"
+    COLUMNS: ClassVar[Mapping[str, str]] = {"accuracy": "kNN"}
 
     k: int = option(5, "Neighbours.", ge=1)
     temperature: float = option(0.07, "Temperature of the votes.", gt=0)
@@ -39,6 +78,8 @@ class LinearProbe(EvaluationSection):
     """Logistic regression on standardised features, to convergence; its decay chosen on held-out training images."""
 
     NAME = "linear"
+    COLUMNS: ClassVar[Mapping[str, str]] = {"accuracy": "linear"}
+    METRICS = ("accuracy", "train_accuracy")
 
     decays: tuple[Annotated[float, Field(ge=0)], ...] = option(
         (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
@@ -53,6 +94,8 @@ class AuthorsProbe(EvaluationSection):
     """The DirectPred code's probe: Adam on one linear layer. Reports the last and, labelled so, the best on test."""
 
     NAME = "authors_probe"
+    COLUMNS: ClassVar[Mapping[str, str]] = {"last": "authors' probe, last", "best_on_test": "best on test"}
+    METRICS = ("last", "best_on_test")
 
     epochs: int = option(50, "Passes over the training features.", ge=1)
     lr: float = option(3e-4, "Learning rate of Adam.", gt=0)
@@ -69,6 +112,10 @@ class Udg(EvaluationSection):
     """
 
     NAME = "udg"
+    COLUMNS: ClassVar[Mapping[str, str]] = {}
+    METRICS = ()
+    SPLITS = ("train", "validation", "test")
+    FROZEN = False
 
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = option(
         (0.01, 0.05, 0.1, 1.0),
@@ -102,11 +149,41 @@ class Udg(EvaluationSection):
             what = "no domain is unseen: hold one out (data.held_out)"
             raise Misfit(what, "evaluation.udg", "data.held_out", "data.kind")
 
+    def choosing(self, unseen: bool) -> tuple[str, ...]:
+        """The accuracies on held-out images of the source domains."""
+        return tuple(f"{fraction_name(fraction)}.validation" for fraction in self.fractions)
+
+    def of_baseline(self, baseline: str) -> Self:
+        """ERM is the untrained encoder with all weights trained at every fraction; pixels only have neighbours."""
+        return self.model_copy(update={"finetune_from": 0.0}) if baseline == "untrained" else type(self)()
+
+    def views_of_baseline(self, baseline: str) -> tuple[str, ...]:
+        """ERM sees crops and flips."""
+        return ("size", "normalize", *(("crop", "flip") if baseline == "untrained" else ()))
+
+    def passes(self, count: Mapping[Split, int]) -> int:
+        """Those of fine-tuning; there, an image's way back costs twice its way there."""
+        total = 0
+        for fraction in self.fractions:
+            if fraction >= self.finetune_from:
+                labelled = math.ceil(fraction * count["train"])
+                batch = min(labelled, self.batch_size)
+                in_epoch = batch * max(self.least_steps, labelled // batch)
+                total += self.epochs * (3 * in_epoch + count["validation"]) + count["test"]
+        return total
+
+
+def fraction_name(fraction: float) -> str:
+    """A labelled fraction in per cent, as metrics are named by it: `1`, `5`, `100`, `0.5`."""
+    return f"{float(100 * Fraction(str(fraction))):g}"
+
 
 class Analyses(EvaluationSection):
     """Domain purity of an encoder's features on source images held out and on target images, class purity beside it."""
 
     NAME = "analyses"
+    COLUMNS: ClassVar[Mapping[str, str]] = {"domain_purity": "domain purity", "class_purity": "class purity"}
+    METRICS = ()
 
     neighbours: int = option(10, "Nearest neighbours (cosine similarity) whose domain and class are compared.", ge=1)
     clusters: int | None = option(None, "Clusters of k-means; as many as there are classes if null.", ge=2)

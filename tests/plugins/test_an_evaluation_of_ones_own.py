@@ -1,0 +1,83 @@
+"""An evaluation from outside the package: computed, kept, shown, told in tables, searched by."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from sklearn.neighbors import NearestCentroid
+from tiny import small
+
+from sslrun.evaluation import evaluate
+from sslrun.evaluation.problem import problem
+from sslrun.grids import read_grid
+from sslrun.recipe import read_recipe
+from sslrun.runs import load_runs
+from sslrun.runs.cells import Number
+
+PROTOTYPES = Path(__file__).parent / "prototypes.py"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _here(written: Callable[[str, str], Path]) -> None:
+    written("prototypes", PROTOTYPES.read_text())
+
+
+def test_it_is_computed_by_its_own_function() -> None:
+    recipe = read_recipe("quickstart", ["evaluation.prototypes={}"], imports=["prototypes"])
+    generator = torch.Generator().manual_seed(0)
+    y_N = torch.randint(0, 3, (90,), generator=generator)
+    h_ND = torch.randn(90, 4, generator=generator) + torch.nn.functional.one_hot(y_N, 4)
+    subject = SimpleNamespace(problem=problem(h_ND[:60], y_N[:60], h_ND[60:], y_N[60:], 3))
+    found = evaluate(recipe.evaluation.asked()["prototypes"], subject)  # type: ignore[arg-type]
+    theirs = NearestCentroid().fit(h_ND[:60].numpy(), y_N[:60].numpy())
+    assert found == {"accuracy": pytest.approx(theirs.score(h_ND[60:].numpy(), y_N[60:].numpy()))}
+
+
+def test_it_is_a_cell_of_a_run_like_any_other(sslrun: Run) -> None:
+    changes = small("training.epochs=2", "evaluation={linear: null, prototypes: {}, every: 1}")
+    code, out, err = sslrun("pretrain", "quickstart", "--import", "prototypes.py", *changes, "--results", "r")
+    assert code == 0, err
+    assert "prototypes" in out
+    (run,) = Path("r").glob("quickstart-*")
+    (cell,) = run.glob("evaluations/prototypes-*.json")
+    metrics = json.loads(cell.read_text())["metrics"]
+    assert list(metrics) == ["accuracy", "untrained.accuracy", "pixels.accuracy"]
+    last = json.loads((run / "history.jsonl").read_text().splitlines()[-1])
+    assert last[Number("prototypes").signal] == metrics["accuracy"]
+    table = load_runs(Path("r"))
+    assert table["prototypes"].tolist() == [metrics["accuracy"]]
+    assert Number(**table.attrs["numbers"]["untrained.prototypes"]) == Number("prototypes", baseline="untrained")
+
+    code, out, err = sslrun("evaluate", run, "--set", "evaluation.prototypes.shrink=0.5", "--json")
+    assert code == 0, err
+    kinds = {told["kind"]: told["settings"] for told in json.loads(out)["evaluations"]}
+    assert kinds["prototypes"]["shrink"] == 0.5
+    assert len(list(run.glob("evaluations/prototypes-*.json"))) == 2
+    code, out, err = sslrun("evaluate", run, "--prototypes")  # known by now
+    assert code == 0 and "kNN" not in out, err
+    code, out, err = sslrun("report", "r", "--format", "csv", "--metric", "prototypes")
+    assert code == 0, err
+    code, out, err = sslrun("plot", run, "--out", "run.svg")
+    assert code == 0, err
+
+
+def test_a_search_may_choose_by_it() -> None:
+    fields = "fields: {optimizer.network.lr: {low: 0.01, high: 0.1}}"
+    search = f"search: {{trials: 2, {fields}, objectives: {{prototypes: maximise}}}}"
+    Path("g.yaml").write_text(f"base: quickstart\nimports: [prototypes]\n{search}\n")
+    grid = read_grid("g.yaml", ["evaluation.prototypes={}"])
+    assert grid.space is not None and list(grid.space.search.objectives) == ["prototypes"]
+
+
+def test_it_is_answered_when_misspelt(sslrun: Run) -> None:
+    asked = ("show", "quickstart", "--import", "prototypes.py", "--set")
+    code, _, err = sslrun(*asked, "evaluation.prototypes.shrnk=0.5")
+    assert code == 2 and "did you mean 'shrink'?" in err
+    code, _, err = sslrun(*asked, "evaluation.prototypse={}")
+    assert code == 2 and "did you mean 'prototypes'?" in err
+    code, _, err = sslrun("show", "quickstart", "--set", "evaluation.prototypes={}")
+    assert code == 2 and "prototypes" in err
