@@ -4,7 +4,7 @@ Relies on `phase` for the outcome, `dynamics` for the course and `fixed_points` 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,24 +14,11 @@ from sslrun.theory.phase import Outcome, final_tau, phase_map, settling_time
 
 
 @dataclass(frozen=True)
-class ModeForecast:
-    """One mode's fate, with its landmarks at the tau that a living mode ends with.
+class Forecast:
+    """What becomes of a mode, for people (`lines`) and for programs (`numbers`)."""
 
-    `threshold` and `useful_p` are p_minus and p_plus, `None` beyond `critical_decay`. `useful_s` is the size of
-    the features at p_plus, `None` where there is none or it grows without end. `t90` is when p comes within 10 % of
-    its end (`None` for a collapse); `min_kappa` the smallest kappa, met at `t_min_kappa`. `sentences`: what
-    happens and why, then the alignment, then (if a run's end was given) how far it is by then.
-    """
-
-    outcome: Outcome
-    threshold: float | None
-    useful_p: float | None
-    useful_s: float | None
-    critical_decay: float
-    t90: float | None
-    min_kappa: float
-    t_min_kappa: float
-    sentences: tuple[str, ...]
+    lines: tuple[str, ...]
+    numbers: dict[str, Any]
 
 
 class _Mode(NamedTuple):
@@ -62,10 +49,14 @@ def describe_mode(
     sigma2: float = 0.0009,
     eta_p: float | None = None,
     run_time: float | None = None,
-) -> ModeForecast:
+) -> Forecast:
     """What will happen to one mode and why. Arguments (scalars), defaults and errors as in `phase.phase_map`.
 
-    `run_time` is where a run ends in flow time; the forecast then also says how far the mode is by then.
+    `run_time` is where a run ends in flow time; the forecast then also says how far the mode is by then. Lines: what
+    happens and why, then the alignment. Numbers, at the tau that a living mode ends with: `threshold` and `useful_p`
+    are p_minus and p_plus, None beyond `critical_decay`; `useful_s` the size of the features at p_plus, None where
+    there is none or it grows without end; `t90` when p comes within 10 % of its end, None for a collapse; `min_kappa`
+    the smallest kappa, met at `t_min_kappa`.
     """
     s0 = p0**2 / alpha_p if s0 is None else s0
     mode = _Mode(p0, s0, tau0, alpha_p, eta, beta, sigma2, eta if eta_p is None else eta_p)
@@ -95,17 +86,17 @@ def describe_mode(
     if run_time is not None:
         ends = "p = {:.4g}, s = {:.4g}, tau = {:.4g}".format(*Modes(*mode).at(run_time))
         sentences.append(f"When the run ends, at t = {run_time:.4g}: {ends}.")
-    return ModeForecast(
-        outcome=outcome,
-        threshold=points and points[0],
-        useful_p=points and points[1],
-        useful_s=useful_s,
-        critical_decay=limit,
-        t90=t90,
-        min_kappa=float(signal[lowest]),
-        t_min_kappa=float(times[lowest]),
-        sentences=tuple(sentences),
-    )
+    numbers = {
+        "outcome": outcome.name.lower(),
+        "threshold": points and points[0],
+        "useful_p": points and points[1],
+        "useful_s": useful_s,
+        "critical_decay": limit,
+        "t90": t90,
+        "min_kappa": float(signal[lowest]),
+        "t_min_kappa": float(times[lowest]),
+    }
+    return Forecast(tuple(sentences), numbers)
 
 
 def _useful_s(mode: _Mode, p_plus: float) -> float | None:

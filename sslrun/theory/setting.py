@@ -12,7 +12,7 @@ from sslrun.recipe.schema import Byol, Gaussian, NoEma, NonContrastive, NoPredic
 from sslrun.theory.conversion import FlowSettings, flow_settings
 from sslrun.theory.directset import surviving_size
 from sslrun.theory.fixed_points import critical_decay, fixed_points
-from sslrun.theory.forecast import describe_mode
+from sslrun.theory.forecast import Forecast, describe_mode
 from sslrun.theory.phase import Outcome
 
 P0, ETA, SIGMA2 = 0.2, 0.04, 0.0009  # of a forecast where nothing is given; the paper's decay and sigma of 0.03
@@ -36,14 +36,6 @@ class Setting:
     run_time: float | None = None
     differences: tuple[str, ...] = ()
     trained: bool = True
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What becomes of a mode, for people (`lines`) and for programs (`numbers`)."""
-
-    lines: tuple[str, ...]
-    numbers: dict[str, Any]
 
 
 def setting_of(recipe: Recipe) -> Setting:
@@ -160,8 +152,7 @@ def forecast(
         return _set_predictor(setting.alpha, flow.eta, noise, p0, lines, numbers)
     rates = {name: getattr(flow, name) for name in ("eta", "eta_p", "alpha_p", "beta")}
     mode = describe_mode(p0, s0=s0, tau0=tau0, sigma2=noise, run_time=setting.run_time, **rates)
-    found = {key: value for key, value in asdict(mode).items() if key not in ("sentences", "outcome")}
-    return Forecast((*lines, *mode.sentences), numbers | {"outcome": mode.outcome.name.lower(), **found})
+    return Forecast((*lines, *mode.lines), numbers | mode.numbers)
 
 
 def _set_predictor(

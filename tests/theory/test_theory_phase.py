@@ -70,29 +70,29 @@ def test_decay_on_the_predictor_only_never_collapses() -> None:
 )
 def test_sentences_say_what_happens_and_why(mode: dict[str, Any], outcome: Outcome, words: str) -> None:
     forecast = describe_mode(**mode)
-    assert forecast.outcome == outcome
-    assert words in forecast.sentences[0]
+    assert forecast.numbers["outcome"] == outcome.name.lower()
+    assert words in forecast.lines[0]
     head = "Collapse" if outcome == Outcome.COLLAPSE else "Useful"
-    assert forecast.sentences[0].startswith(head)
-    assert ("stable throughout" in forecast.sentences[1]) == (forecast.min_kappa > 0)
+    assert forecast.lines[0].startswith(head)
+    assert ("stable throughout" in forecast.lines[1]) == (forecast.numbers["min_kappa"] > 0)
 
 
 def test_forecast_has_the_numbers_of_the_course() -> None:
     forecast = describe_mode(0.2, eta=0.04, tau0=0.0, beta=0.4, run_time=10.0)
-    assert forecast.threshold == pytest.approx(0.041744, abs=1e-6)
-    assert forecast.useful_p == pytest.approx(0.957357, abs=1e-6)
-    assert forecast.useful_s == pytest.approx(0.91653, abs=1e-5)
-    assert forecast.critical_decay == pytest.approx(0.249775, abs=1e-6)
-    assert forecast.t90 == pytest.approx(22.5, abs=0.05)
-    assert forecast.min_kappa == pytest.approx(-0.04471, abs=5e-6)
-    assert "t = 10: p = 0.395, s = 0.1561, tau = 0.7839" in forecast.sentences[2]
+    assert forecast.numbers["threshold"] == pytest.approx(0.041744, abs=1e-6)
+    assert forecast.numbers["useful_p"] == pytest.approx(0.957357, abs=1e-6)
+    assert forecast.numbers["useful_s"] == pytest.approx(0.91653, abs=1e-5)
+    assert forecast.numbers["critical_decay"] == pytest.approx(0.249775, abs=1e-6)
+    assert forecast.numbers["t90"] == pytest.approx(22.5, abs=0.05)
+    assert forecast.numbers["min_kappa"] == pytest.approx(-0.04471, abs=5e-6)
+    assert "t = 10: p = 0.395, s = 0.1561, tau = 0.7839" in forecast.lines[2]
 
 
 def test_separate_decays_change_the_features_size_not_the_predictors() -> None:
     forecast = describe_mode(0.5, eta=0.02, eta_p=0.08)
     p, s, _ = simulate(0.5, 0.25, 1.0, 1.0, 0.02, None, 0.0009, 2000.0, eta_p=0.08)
-    assert forecast.useful_p == pytest.approx(float(p), abs=1e-8)
-    assert forecast.useful_s == pytest.approx(float(s), abs=1e-7)
+    assert forecast.numbers["useful_p"] == pytest.approx(float(p), abs=1e-8)
+    assert forecast.numbers["useful_s"] == pytest.approx(float(s), abs=1e-7)
 
 
 def test_a_target_that_never_moves_is_refused() -> None:
