@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError, RunFailed
+from sslrun.networks.precision import mixed_precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ def extract(
     if len(images) == 0:
         raise InputError("there are no images to extract features from")
     chunks = []
-    with _evaluation_mode(encoder), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with _evaluation_mode(encoder), mixed_precision(precision, device.type):
         for start in range(0, len(images), batch_size):
             x_NCHW = transform(images.images[start : start + batch_size].to(device, non_blocking=True))
             if channels_last:
