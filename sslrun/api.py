@@ -113,7 +113,7 @@ def _folder(run: str | Path | Run, results: str | Path) -> RunFolder:
 
 
 def _run(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> Run:
-    asked = read_recipe(folder.recipe).evaluation.model_dump(mode="json")
+    asked = folder.record.recipe.get("evaluation") or {}
     numbers = {str(number): value for number, value in evaluation_numbers(cells, asked).items()}
     return Run(folder.path, folder.status.verdict, numbers)
 

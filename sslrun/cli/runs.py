@@ -131,7 +131,6 @@ def analyse(
     """
     from sslrun.drawing import check_suffix
     from sslrun.jobs.analysing import analyse_runs, planes
-    from sslrun.recipe import read_recipe
     from sslrun.report import purity_tables
     from sslrun.report.formats import show_table
 
@@ -141,7 +140,7 @@ def analyse(
     cells = analyse_runs(folders, changes, at=at, data=data, device=device)
     found = [
         purity_tables.Analysed(
-            folder.path.name, cell.metrics, folder.history.read(), read_recipe(folder.recipe).network.weights
+            folder.path.name, cell.metrics, folder.history.read(), folder.record.recipe["network"]["weights"]
         )
         for folder, cell in zip(folders, cells, strict=True)
     ]

@@ -16,7 +16,7 @@ import pandas as pd
 from sslrun.errors import InputError
 from sslrun.grids.checking import TABLE_COLUMNS
 from sslrun.recipe.introspect import operational, sections
-from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema import Evaluation, Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.report.table import NONE
 from sslrun.runs.cells import BASELINES, SECONDS, Number
@@ -25,7 +25,9 @@ from sslrun.runs.records import CellRecord, GridRecord, grid_records
 from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers, load_runs
 
-_JUDGED_ALIKE = {f"evaluation.{name}" for name in ("every", "kept", "baselines")}
+_JUDGED_ALIKE = {
+    f"evaluation.{name}" for name, field in Evaluation.model_fields.items() if not sections(field.annotation)
+}
 """What of `evaluation` changes no metric's meaning."""
 
 

@@ -39,7 +39,7 @@ def compare(a: RunFolder, b: RunFolder) -> list[Table]:
 def _outcome(folder: RunFolder) -> dict[str, Any]:
     status = folder.status
     last = folder.history.last() or {}
-    numbers = evaluation_numbers(folder.evaluations(), read_recipe(folder.recipe).evaluation.model_dump(mode="json"))
+    numbers = evaluation_numbers(folder.evaluations(), folder.record.recipe.get("evaluation") or {})
     return {
         "status": state_of(folder).value,
         "verdict": status.verdict or "none yet",

@@ -19,7 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from sslrun.drawing import COLOURS, GREY, LEVEL, STROKES, panels, plain, style
 from sslrun.errors import InputError
 from sslrun.recipe.schema import Collapse
-from sslrun.runs.cells import Number
+from sslrun.recipe.schema.base import defined
+from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.history import series
 from sslrun.runs.status import state_of
@@ -153,7 +155,8 @@ def _probes(row: dict[str, Any]) -> list[Number]:
 
 def _probe(figure: Figure, ax: Axes, rows: Rows) -> None:
     numbers = dict.fromkeys(number for row in rows for number in _probes(row))
-    shown = [number for number in numbers if number.metric in ("accuracy", "last", "best_on_test")]
+    accuracies = {kind.NAME: set(kind.METRICS).intersection(kind.COLUMNS) for kind in defined(EvaluationSection)}
+    shown = [number for number in numbers if number.metric in accuracies.get(number.kind, {ACCURACY})]
     for number, colour in zip(shown, COLOURS, strict=False):
         label = str(number).replace("_", " ").replace(".", ", ")
         ax.plot(*series(rows, number.signal), color=colour, marker=".", markersize=4, label=label)
