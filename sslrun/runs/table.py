@@ -121,7 +121,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Columns:
         if isinstance(entry, dict):
             columns.update(_flat(entry, f"{prefix}{key}."))
         else:
-            columns[prefix + key] = _tuple(entry) if isinstance(entry, list) else entry
+            columns[prefix + key] = _tuple(entry)
     return columns
 
 

@@ -3,6 +3,8 @@ import math
 import multiprocessing
 import random
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,3 +199,19 @@ def test_what_the_user_types_is_resolved(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(InputError, match="no runs there"):
         resolve(tmp_path / "absent", "quick")
     assert near.value.exit_code == 2
+
+
+def test_the_end_of_a_log_and_what_is_written_to_it_from_now_on(tmp_path: Path) -> None:
+    folder = create(tmp_path, "quick", identity_from(1), RECIPE)
+    assert folder.last_lines(3) == []
+    folder.log.write_bytes(b"\xff" + b"".join(b"line %d %s\n" % (number, b"-" * 90) for number in range(100)))
+    assert [line.split()[1] for line in folder.last_lines(3)] == ["97", "98", "99"]
+    assert len(folder.last_lines(1000)) == 100
+    coming = folder.follow_log()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(next, coming)
+        while not first.done():  # whenever it has begun to look
+            with folder.log.open("ab") as log:
+                log.write("more ü\n".encode() + b"\xff\n")
+            time.sleep(0.05)
+        assert set(first.result().splitlines()) == {"more ü", "\ufffd"}

@@ -138,6 +138,14 @@ def test_foreign_and_half_written_folders_are_left_out_and_named(tmp_path: Path)
     assert "set aside by --fresh" in left_out.values()
 
 
+def test_a_damaged_history_costs_the_signals_alone(tmp_path: Path) -> None:
+    folder = run(tmp_path, 0)
+    folder.history.path.write_text('{"epoch": 1, "loss": -3.5}\n[1]\n')
+    table = load_runs(tmp_path)
+    assert (table["seed"].tolist(), "loss" in table) == ([0], False)
+    assert table.attrs["left_out"] == [(str(folder.history.path), "damaged: not a row: [1]")]
+
+
 def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
     folder = run(tmp_path, 0)
     folder.update_status(state="running")
