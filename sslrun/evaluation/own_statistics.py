@@ -1,7 +1,7 @@
 """Batch norm with the statistics of the images at hand (arXiv 1603.04779) in place of the averages of training.
 
 Each view passes through the network on its own, so that batch norm takes part of a view's one style away in training;
-its running averages, over many styles, do not afterwards. How much that is, `Analyses.across_domains` asks.
+its running averages, over many styles, do not afterwards. analyses.py measures the difference that this makes.
 """
 
 from collections.abc import Callable, Iterator

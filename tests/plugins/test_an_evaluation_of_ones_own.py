@@ -81,3 +81,10 @@ def test_it_is_answered_when_misspelt(sslrun: Run) -> None:
     assert code == 2 and "did you mean 'prototypes'?" in err
     code, _, err = sslrun("show", "quickstart", "--set", "evaluation.prototypes={}")
     assert code == 2 and "prototypes" in err
+
+
+def test_a_section_that_nothing_computes_is_refused(sslrun: Run, written: Callable[[str, str], Path]) -> None:
+    section = "class Lonely(EvaluationSection):\n    NAME = 'lonely'\n"
+    written("lonely", f"from sslrun.extend import EvaluationSection\n\n\n{section}")
+    code, _, err = sslrun("show", "quickstart", "--import", "lonely.py")
+    assert code == 2 and "nothing builds 'lonely'" in err and "lonely.py:4" in err and "@evaluate.register" in err
