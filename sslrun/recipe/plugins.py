@@ -63,6 +63,7 @@ def load(name: str, folders: Iterable[Path] = ()) -> Plugin:
             raise InputError(what, where=str(file), remedy="Give one of them another name.")
         return _loaded[name]
     before = set(sys.modules)
+    builders = [(builder, dict(builder.registry)) for builder in filter(None, map(_builder, defined(Section)))]
     try:
         with definitions(module_name):
             module = _import(module_name, name)
@@ -75,6 +76,10 @@ def load(name: str, folders: Iterable[Path] = ()) -> Plugin:
         for new in set(sys.modules) - before:
             if new == module_name or new.startswith(f"{module_name}."):
                 del sys.modules[new]
+        for builder, registry in builders:
+            for section, made_by in registry.items():
+                if builder.registry[section] is not made_by:
+                    builder.register(section, made_by)
         raise
     _loaded[name] = plugin
     return plugin
@@ -172,13 +177,19 @@ def _digest(module: ModuleType) -> str:
     return total.hexdigest()
 
 
+def _builder(section: type[Section]) -> Any:
+    """The generic function that makes what a section says; none if its module is not imported."""
+    module, _, name = str(getattr(section, "BUILDER", "")).partition(":")
+    return getattr(sys.modules.get(module), name, None) if name else None
+
+
 def _check_builders(plugin: Plugin, module: ModuleType) -> None:
     """Whether each of its sections has what builds it, and it replaces nothing that builds ours."""
     for section in defined(Section):
-        family, _, name = str(getattr(section, "BUILDER", "")).partition(":")
+        name = str(getattr(section, "BUILDER", "")).rpartition(":")[2]
         if not name or (issubclass(section, Kind) and not kinds(section)):
             continue
-        builder = getattr(sys.modules.get(family), name, None)
+        builder = _builder(section)
         made_by = builder.dispatch(section) if builder else None
         called = " | ".join(kinds(section)) or str(getattr(section, "NAME", section.__name__))
         if plugin.owns(section) and (builder is None or made_by is builder.dispatch(object)):

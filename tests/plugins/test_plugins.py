@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from sslrun.errors import InputError, RecipeError
+from sslrun.extend import build_predictor
 from sslrun.grids import read_grid
 from sslrun.recipe import json_schema, read_recipe, to_yaml
 from sslrun.recipe.identity import identity, science
+from sslrun.recipe.schema import LinearPredictor
 
 MIXED = (Path(__file__).parent / "mixed.py").read_text()
 RECIPE = """\
@@ -141,6 +144,7 @@ def test_a_bad_plug_in_is_refused_whole(
     with pytest.raises(RecipeError, match="no such predictor: 'alone'"):
         read_recipe(tmp_path / "bare.yaml", ["method.predictor={kind: alone}"])
     assert "plugin" not in science(read_recipe(tmp_path / "bare.yaml").method)
+    assert build_predictor(LinearPredictor(kind="linear"), 4, torch.Generator()) is not None
 
 
 def test_a_module_that_is_not_there(tmp_path: Path) -> None:
