@@ -1,4 +1,4 @@
-"""One job: pretrain a run, evaluate one. The command line, the Python API and the pool call this, nothing beneath.
+"""One job: pretrain a run, evaluate one. The command line, the Python API and sweeps call this, nothing beneath.
 
 A job is named by its science: it finds its folder by identity, takes the lease, goes on from where an earlier process
 stopped, and writes each result as a file of its own. Doing a finished job again costs a look at the folder. Read

@@ -65,11 +65,10 @@ class Feed(Protocol):
 
 @dataclass
 class Failure:
-    """A job that is given up: why, and the last lines of its log."""
+    """A job that is given up, and why."""
 
     job: Job
     reason: str
-    lines: list[str]
 
 
 class Sweep:
@@ -199,7 +198,7 @@ class Sweep:
             self.done.append(job)
             self.watcher.event(f"{job}   done elsewhere")
         elif state == State.FAILED and folder is not None and not self._ours_to_try(job, folder):
-            self.failures.append(Failure(job, folder.status.reason or "", folder.last_lines(3)))
+            self.failures.append(Failure(job, folder.status.reason or ""))
         else:
             return False
         return True
@@ -224,7 +223,7 @@ class Sweep:
     def _settle(self, one: Running, outcome: Outcome) -> None:
         """What follows from how a job ended."""
         job, ours = one.job, self._cancelled.pop(one, None)
-        if ours is not None and outcome.kind in ("interrupted", "killed"):
+        if ours is not None and outcome.kind != "done":
             outcome = ours
         if outcome.kind == "done":
             self._finish(one)
@@ -269,7 +268,7 @@ class Sweep:
             except RunHeld:
                 self.watched.append(job)
                 return
-        self.failures.append(Failure(job, reason, lines))
+        self.failures.append(Failure(job, reason))
         self.watcher.event("\n".join([f"{job}   given up: {reason}", *(f"    {line}" for line in lines)]))
         if self.stop_on_failure and not self.stops:
             self.stop()
