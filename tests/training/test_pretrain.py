@@ -186,3 +186,21 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_its_checkpoint(tmp_path: 
     assert [row["epoch"] for row in run.folder.history.read()] == [0, 1, 2]
     assert not run.folder.encoder.exists()
     assert all(value.isfinite().all() for value in trainer.method.state_dict().values())
+
+
+def test_a_row_has_the_signals_of_what_its_method_has(tmp_path: Path) -> None:
+    of_all = {"std", "rank", "rank_correlation", "cosine", "spectrum"}
+    of_matrix, of_target = {"asymmetry", "commutator", "smallest_eigenvalue", "alignment"}, {"proportionality"}
+    had = {
+        "method={kind: simclr}": of_all,
+        "method={kind: simsiam, predictor: {kind: linear}}": of_all | of_matrix,
+        "method={kind: byol, predictor: {kind: mlp, hidden: 4}}": of_all | of_target,
+        "method={kind: byol, predictor: {kind: linear}}": of_all | of_matrix | of_target,
+    }
+    for number, (change, signals) in enumerate(had.items()):
+        rows = Training(tmp_path / str(number), change, "training.epochs=1").go()
+        assert len(rows) == 2
+        for row in rows:
+            assert row.keys() & (of_all | of_matrix | of_target) == signals, change
+            assert set(row["weights"]) >= {"online"}
+            assert ("target" in row["weights"]) == ("proportionality" in signals)
