@@ -18,6 +18,7 @@ from sslrun.networks.heads import Projector
 from sslrun.recipe.schema import (
     Byol,
     ConstantEma,
+    CosineEma,
     DirectPredictor,
     LinearPredictor,
     NoEma,
@@ -213,3 +214,17 @@ def test_a_non_finite_step_is_masked_named_and_leaves_the_weights_alone() -> Non
         assert torch.equal(value, before[name])
     with pytest.raises(Exception, match="at step 3"):
         updates.raise_if_not_finite()
+
+
+def test_a_rising_momentum_is_that_of_the_step_which_it_ends() -> None:
+    """BYOL's m at step k of K is 1 − (1 − m₀)·(cos(πk/K) + 1)/2, k counted from 0."""
+    section = Byol(kind="byol", predictor=LINEAR, ema=CosineEma(kind="cosine", momentum=0.6))
+    method = NonContrastive(section, setup(steps_per_epoch=3, epochs=2)).double()
+    assert method.target is not None
+    updates = updates_for(method)
+    for n, batch in enumerate(views(8)):
+        before = parameters(method.target)
+        method.step(batch, n, updates)
+        m, online = 1 - 0.4 * (np.cos(np.pi * n / 6) + 1) / 2, parameters(method.online)
+        for name, value in parameters(method.target).items():
+            torch.testing.assert_close(value, m * before[name] + (1 - m) * online[name], atol=1e-12, rtol=0)
