@@ -63,13 +63,14 @@ def evaluate(
     at: int | None = None,
     results: str | Path = "results",
     data: str | Path | None = None,
+    imports: Sequence[str | Path] = (),
 ) -> Run:
     """Judge a finished run by `kinds` of evaluation (those of its recipe if none is named); it with these numbers.
 
     `at` judges the encoder that was kept after that epoch. `changes` may set `evaluation.*` and `run.*`.
     """
     folder = _folder(run, results)
-    _, cells = evaluate_run(folder, kinds, changes, at=at, data=_path(data))
+    _, cells = evaluate_run(folder, kinds, changes, at=at, data=_path(data), imports=imports)
     return _run(folder, cells)
 
 

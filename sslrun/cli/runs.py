@@ -98,6 +98,7 @@ def evaluate(
     run: RunArgument,
     at: Annotated[int | None, typer.Option("--at", help="Judge the encoder kept after this epoch.")] = None,
     changes: SetOption = [],  # noqa: B006
+    imports: ImportOption = [],  # noqa: B006
     results: ResultsOption = None,
     data: DataOption = None,
     device: DeviceOption = None,
@@ -110,7 +111,8 @@ def evaluate(
     from sslrun.jobs import evaluate_run
 
     folder = run_folder(run, results)
-    recipe, cells = evaluate_run(folder, context.meta.get(_KINDS, ()), changes, at=at, data=data, device=device)
+    kinds = context.meta.get(_KINDS, ())
+    recipe, cells = evaluate_run(folder, kinds, changes, at=at, data=data, device=device, imports=imports)
     _show_run(folder, recipe, cells, as_json)
 
 

@@ -91,22 +91,27 @@ def evaluate_run(
     at: int | None = None,
     data: Path | Dataset | None = None,
     device: str | None = None,
+    imports: Sequence[str | Path] = (),
 ) -> tuple[Recipe, list[EvaluationRecord]]:
     """Judge a kept run by `kinds` of evaluation (those its recipe asks for if none is named); its recipe, the cells.
 
-    `at` judges the encoder kept after that epoch. `changes` may set `evaluation.*` and `run.*` fields only. Raises as
-    `asking_recipe` and `evaluate_by` do.
+    `at` judges the encoder kept after that epoch. `changes` may set `evaluation.*` and `run.*` fields only; `imports`
+    are plug-ins that judge it. Raises as `asking_recipe` and `evaluate_by` do.
     """
-    recipe = asking_recipe(folder, kinds, changes, device)
+    recipe = asking_recipe(folder, kinds, changes, device, imports)
     return recipe, evaluate_by(recipe, folder, kinds, at=at, data=data)
 
 
 def asking_recipe(
-    folder: RunFolder, kinds: Sequence[str], changes: Sequence[str] = (), device: str | None = None
+    folder: RunFolder,
+    kinds: Sequence[str],
+    changes: Sequence[str] = (),
+    device: str | None = None,
+    imports: Sequence[str | Path] = (),
 ) -> Recipe:
     """The recipe of a kept run, which asks for `kinds` even if it did not, with `changes` over it."""
     changes = [*changes, *([f"run.device={device}"] if device else [])]
-    return read_recipe(folder.recipe, [*(f"evaluation.{kind}={{}}" for kind in kinds), *changes])
+    return read_recipe(folder.recipe, [*(f"evaluation.{kind}={{}}" for kind in kinds), *changes], imports=imports)
 
 
 def evaluate_by(
@@ -119,19 +124,21 @@ def evaluate_by(
 ) -> list[EvaluationRecord]:
     """Judge a kept run as `recipe` asks: by `kinds`, or by all that it asks for if none is named.
 
-    Raises `InputError` if the recipe pretrains something else, and `DataError` if the images here are not those that
-    the run was pretrained on.
+    Raises `InputError` if the recipe pretrains something else, and `DataError` if the images or the plug-ins here are
+    not those that the run was pretrained with. Plug-ins that it was not pretrained with may judge it.
     """
     where = places(recipe, folder.path.parent, data)
-    if identify(recipe, where.data) != folder.identity:
-        if science(recipe) != science(read_recipe(folder.recipe)):
+    pretrained = recipe.model_copy(update={"imports": tuple(folder.record.recipe.get("imports", ()))})
+    if identify(pretrained, where.data) != folder.identity:
+        if science(pretrained) != science(read_recipe(folder.recipe)):
             raise InputError(
                 "this changes what was pretrained, not only how it is judged",
                 where="--set",
                 remedy="Only evaluation.* and run.* can change here; `sslrun pretrain` makes another run.",
             )
+        plugins = f", or these plug-ins have changed since: {', '.join(pretrained.imports)}"
         raise DataError(
-            "the images found here are not those that this run was pretrained on",
+            "the images found here are not those that this run was pretrained on" + plugins * bool(pretrained.imports),
             where=str(where.data.root),
             remedy="Give the right folder with --data.",
         )

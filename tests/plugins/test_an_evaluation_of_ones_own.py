@@ -88,3 +88,20 @@ def test_a_section_that_nothing_computes_is_refused(sslrun: Run, written: Callab
     written("lonely", f"from sslrun.extend import EvaluationSection\n\n\n{section}")
     code, _, err = sslrun("show", "quickstart", "--import", "lonely.py")
     assert code == 2 and "nothing builds 'lonely'" in err and "lonely.py:4" in err and "@evaluate.register" in err
+
+
+def test_it_judges_a_run_that_never_named_it(sslrun: Run) -> None:
+    """The pretraining stays what it was; the evaluation's identity has the plug-in's source in it."""
+    code, _, err = sslrun(
+        "pretrain", "quickstart", *small("training.epochs=1", "evaluation.linear=null"), "--results", "r"
+    )
+    assert code == 0, err
+    (run,) = Path("r").glob("quickstart-*")
+    before = (run / "encoder.safetensors").read_bytes()
+    code, _, err = sslrun("evaluate", run, "--import", "prototypes.py", "--set", "evaluation.prototypes={}", "--json")
+    assert code == 0, err
+    (cell,) = run.glob("evaluations/prototypes-*.json")
+    assert len(json.loads(cell.read_text())["settings"]["plugin"]) == 64
+    assert (run / "encoder.safetensors").read_bytes() == before
+    code, _, err = sslrun("evaluate", run, "--import", "prototypes.py", "--set", "method.symmetric=false")
+    assert code == 2 and "this changes what was pretrained" in err
