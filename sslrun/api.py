@@ -90,7 +90,7 @@ def sweep(
     runs were given up; the others are done all the same.
     """
     from sslrun.grids import read_grid
-    from sslrun.sweep.session import Options, carry_out, planned
+    from sslrun.sweeps.session import Options, carry_out, planned
 
     cells = read_grid(grid, changes, small=small, imports=imports)
     with planned(cells, Options(_path(results), _path(data), jobs=jobs), start=True) as (plan, session):

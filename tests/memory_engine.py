@@ -8,8 +8,8 @@ from typing import Any
 from sslrun.errors import RunFailed
 from sslrun.jobs.measuring import Cost
 from sslrun.runs.folder import RunFolder
-from sslrun.sweep.engine import Outcome, Running
-from sslrun.sweep.work import Job
+from sslrun.sweeps.engine import Outcome, Running
+from sslrun.sweeps.work import Job
 
 
 class MemoryEngine:

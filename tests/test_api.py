@@ -61,3 +61,13 @@ def test_what_goes_wrong_is_raised(tmp_path: Path) -> None:
         api.load_encoder("gone", results=tmp_path)
     with pytest.raises(AttributeError):
         api.nothing  # noqa: B018
+
+
+def test_a_second_grid_is_swept_too(tmp_path: Path) -> None:
+    """The first call imports the room of sweeps, which must not take the function's name."""
+    import sslrun.sweeps.session  # noqa: F401
+
+    with pytest.raises(RecipeError):
+        api.sweep(tmp_path / "gone.yaml")
+    with pytest.raises(RecipeError):
+        api.sweep(tmp_path / "gone.yaml")

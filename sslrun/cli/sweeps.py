@@ -51,15 +51,15 @@ def sweep(
 
     longest, most = seconds(hang_after, "--hang-after"), seconds(budget, "--budget") if budget else None
     cells = read_grid(grid, changes, small=small, imports=imports)
-    from sslrun.sweep.warming import warm_up
+    from sslrun.sweeps.warming import warm_up
 
     if not plan:
         warm_up(threads or cells.cells[0].recipe.run.threads or 1)  # while this process imports the rest
-    from sslrun.sweep.session import Options, carry_out, planned
+    from sslrun.sweeps.session import Options, carry_out, planned
 
     options = Options(results, data, device, jobs, threads, tuple(only), limit, most, retry, longest, stop_on_failure)
     if cells.space is not None:
-        from sslrun.sweep.search.command import search
+        from sslrun.sweeps.search.command import search
 
         search(cells, cells.space, options, start=not plan)
         return

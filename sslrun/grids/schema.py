@@ -92,7 +92,7 @@ class Search(Section):
 class Engine(Kind):
     """What carries a sweep's jobs out. The recipes' `run` says on which device and with how many threads each."""
 
-    BUILDER = "sslrun.sweep.engine:open_engine"
+    BUILDER = "sslrun.sweeps.engine:open_engine"
 
 
 class Local(Engine):

@@ -18,7 +18,7 @@ from sslrun.grids import read_grid
 from sslrun.jobs import places, pretrain_job
 from sslrun.jobs.places import Places
 from sslrun.recipe import read_recipe
-from sslrun.sweep.work import jobs_of
+from sslrun.sweeps.work import jobs_of
 
 PICTURES = "data={kind: folder, path: set, store: 16}"
 RECIPE = read_recipe("quickstart", [PICTURES, *SMALL[1:], "training.batch_size=8"])

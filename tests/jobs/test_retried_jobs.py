@@ -11,8 +11,8 @@ from sslrun.errors import RunFailed
 from sslrun.jobs import identify, places, pretrain_job
 from sslrun.recipe import read_recipe
 from sslrun.runs.folder import RunFolder, find
-from sslrun.sweep.engine import Outcome
-from sslrun.sweep.worker import _outcome, _pretrain
+from sslrun.sweeps.engine import Outcome
+from sslrun.sweeps.worker import _outcome, _pretrain
 from sslrun.training.pretrain import Trainer
 
 RECIPE = read_recipe("quickstart", [*SMALL, "evaluation={knn: null, linear: null}"])

@@ -25,12 +25,12 @@ from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord
 from sslrun.runs.status import overview
-from sslrun.sweep.engine import Outcome, Running
-from sslrun.sweep.scheduler import Sweep
-from sslrun.sweep.search import trials as search_module
-from sslrun.sweep.search.command import command
-from sslrun.sweep.search.trials import Trials
-from sslrun.sweep.work import Job
+from sslrun.sweeps.engine import Outcome, Running
+from sslrun.sweeps.scheduler import Sweep
+from sslrun.sweeps.search import trials as search_module
+from sslrun.sweeps.search.command import command
+from sslrun.sweeps.search.trials import Trials
+from sslrun.sweeps.work import Job
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -311,7 +311,7 @@ def test_cmaes_searches_numbers_and_names_its_package(
     _, _, told = searched(plan, tmp_path)
     assert len({trial.params["optimizer.network.lr"] for trial in told}) == 6
     assert any("cma" in name for trial in told for name in trial.system_attrs)
-    monkeypatch.setattr("sslrun.sweep.search.study.find_spec", lambda _: None)
+    monkeypatch.setattr("sslrun.sweeps.search.study.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install 'sslrun\[search\]'"):
         searched(plan, tmp_path / "without")
 

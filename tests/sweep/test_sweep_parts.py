@@ -21,15 +21,15 @@ from sslrun.recipe import to_yaml
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord, Status
-from sslrun.sweep.costs import Costs, earlier, recipe_key
-from sslrun.sweep.engine import Outcome, Running
-from sslrun.sweep.local import LocalEngine, Process
-from sslrun.sweep.plan import Plan, make_plan
-from sslrun.sweep.progress import seconds_left
-from sslrun.sweep.scheduler import Sweep
-from sslrun.sweep.session import Options, opened, planned
-from sslrun.sweep.slots import Device, Slots, cores, slots
-from sslrun.sweep.work import Job, jobs_of
+from sslrun.sweeps.costs import Costs, earlier, recipe_key
+from sslrun.sweeps.engine import Outcome, Running
+from sslrun.sweeps.local import LocalEngine, Process
+from sslrun.sweeps.plan import Plan, make_plan
+from sslrun.sweeps.progress import seconds_left
+from sslrun.sweeps.scheduler import Sweep
+from sslrun.sweeps.session import Options, opened, planned
+from sslrun.sweeps.slots import Device, Slots, cores, slots
+from sslrun.sweeps.work import Job, jobs_of
 
 CPU = Device("cpu")
 Script = Callable[[Job, int], Outcome | None]

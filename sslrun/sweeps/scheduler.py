@@ -20,9 +20,9 @@ from sslrun.recipe import to_yaml
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import FINISHED, State, utc_now
-from sslrun.sweep.engine import GRACE_SECONDS, Engine, Outcome, Running
-from sslrun.sweep.plan import Entry
-from sslrun.sweep.work import Job
+from sslrun.sweeps.engine import GRACE_SECONDS, Engine, Outcome, Running
+from sslrun.sweeps.plan import Entry
+from sslrun.sweeps.work import Job
 
 LOOK_SECONDS = 1.0
 """How often runs that others hold are looked at."""
@@ -37,7 +37,7 @@ _WORDS = {
 
 
 class Watcher(Protocol):
-    """Who is shown what happens; `sslrun.sweep.progress` draws it."""
+    """Who is shown what happens; `sslrun.sweeps.progress` draws it."""
 
     def event(self, text: str) -> None:
         """Something worth a line."""

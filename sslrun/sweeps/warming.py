@@ -13,7 +13,7 @@ _PRELOAD = [
     "scipy.optimize",
     "sklearn.datasets",
     "torchvision.models",
-    "sslrun.sweep.worker",
+    "sslrun.sweeps.worker",
     "sslrun.jobs.measuring",
 ]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

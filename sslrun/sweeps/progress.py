@@ -8,8 +8,8 @@ from sslrun import console
 from sslrun.console import clock
 from sslrun.errors import SslrunError
 from sslrun.runs.status import Snapshot, snapshot
-from sslrun.sweep.engine import Running
-from sslrun.sweep.scheduler import Sweep
+from sslrun.sweeps.engine import Running
+from sslrun.sweeps.scheduler import Sweep
 
 if TYPE_CHECKING:
     from rich.live import Live

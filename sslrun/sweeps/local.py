@@ -21,11 +21,11 @@ from sslrun.jobs import Places
 from sslrun.jobs.measuring import Cost
 from sslrun.recipe.schema import Run
 from sslrun.runs.folder import RunFolder
-from sslrun.sweep import worker
-from sslrun.sweep.engine import Outcome, Running, open_engine
-from sslrun.sweep.slots import Device, Slots, slots
-from sslrun.sweep.warming import warm_up
-from sslrun.sweep.work import Job
+from sslrun.sweeps import worker
+from sslrun.sweeps.engine import Outcome, Running, open_engine
+from sslrun.sweeps.slots import Device, Slots, slots
+from sslrun.sweeps.warming import warm_up
+from sslrun.sweeps.work import Job
 
 
 @dataclass

@@ -25,9 +25,9 @@ from sslrun.runs.folder import RunFolder, find
 from sslrun.runs.history import Row
 from sslrun.runs.records import FINISHED, State
 from sslrun.runs.table import evaluation_numbers
-from sslrun.sweep.scheduler import Sweep
-from sslrun.sweep.search.study import REASON, RUNS, Study
-from sslrun.sweep.work import Job, Known, grid_record, jobs_of
+from sslrun.sweeps.scheduler import Sweep
+from sslrun.sweeps.search.study import REASON, RUNS, Study
+from sslrun.sweeps.work import Job, Known, grid_record, jobs_of
 
 _YOUNG = timedelta(seconds=5)
 """A trial of another sweeper is left alone for so long: its run is about to start."""

@@ -13,13 +13,13 @@ from sslrun.errors import Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
 from sslrun.grids.selection import select
 from sslrun.jobs.places import folders
-from sslrun.sweep import local as local  # engines register when they are imported
-from sslrun.sweep.costs import Costs
-from sslrun.sweep.engine import Engine, open_engine
-from sslrun.sweep.plan import Entry, Plan, make_plan
-from sslrun.sweep.progress import Board, counts
-from sslrun.sweep.scheduler import Feed, Sweep
-from sslrun.sweep.work import Job, grid_record, jobs_of
+from sslrun.sweeps import local as local  # engines register when they are imported
+from sslrun.sweeps.costs import Costs
+from sslrun.sweeps.engine import Engine, open_engine
+from sslrun.sweeps.plan import Entry, Plan, make_plan
+from sslrun.sweeps.progress import Board, counts
+from sslrun.sweeps.scheduler import Feed, Sweep
+from sslrun.sweeps.work import Job, grid_record, jobs_of
 
 
 @dataclass(frozen=True)

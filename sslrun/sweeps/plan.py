@@ -14,9 +14,9 @@ from sslrun.console import clock
 from sslrun.grids import Grid
 from sslrun.runs.folder import by_identity
 from sslrun.runs.records import State
-from sslrun.sweep.costs import Costs
-from sslrun.sweep.engine import Engine
-from sslrun.sweep.work import Job
+from sslrun.sweeps.costs import Costs
+from sslrun.sweeps.engine import Engine
+from sslrun.sweeps.work import Job
 
 _WORDS = {
     State.MISSING: "new",

@@ -16,7 +16,7 @@ from sslrun.files import read_json
 from sslrun.jobs.measuring import Cost
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder, run_folders
-from sslrun.sweep.work import Job
+from sslrun.sweeps.work import Job
 
 Key = str
 _MOST_RUNS = 200  # the newest of each kind tell enough

@@ -17,7 +17,7 @@ from sslrun.grids import schema
 from sslrun.jobs.measuring import Cost
 from sslrun.recipe.schema import Run
 from sslrun.runs.folder import RunFolder
-from sslrun.sweep.work import Job
+from sslrun.sweeps.work import Job
 
 GRACE_SECONDS = 60.0
 """What a job that is asked to stop has for its checkpoint."""
@@ -94,5 +94,5 @@ def open_engine(section: schema.Engine, run: Run, results: Path, jobs: int | Non
     raise InputError(
         f"no engine is registered for {type(section).__qualname__}",
         where="engine.kind",
-        remedy="Register what opens it with sslrun.sweep.engine.open_engine.",
+        remedy="Register what opens it with sslrun.sweeps.engine.open_engine.",
     )

@@ -24,7 +24,7 @@ from sslrun.jobs import Places, pretrain_job
 from sslrun.jobs.screen import Screen
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
-from sslrun.sweep.engine import GRACE_SECONDS, Outcome
+from sslrun.sweeps.engine import GRACE_SECONDS, Outcome
 
 _NO_MEMORY = (
     "can't allocate memory",  # torch's CPU allocator

@@ -1,6 +1,6 @@
 """One `sslrun sweep` of a grid with a `search` block: show what it takes, do it, show the best and how to do it again.
 
-`trials` is the work itself; `sslrun.sweep.session` is the same for grids of axes.
+`trials` is the work itself; `sslrun.sweeps.session` is the same for grids of axes.
 """
 
 import shlex
@@ -13,10 +13,10 @@ from sslrun.grids import Grid
 from sslrun.grids.space import Space
 from sslrun.recipe.shipped import shipped
 from sslrun.runs.records import State
-from sslrun.sweep.plan import Entry, estimate
-from sslrun.sweep.search.study import REASON
-from sslrun.sweep.search.trials import Trials, label
-from sslrun.sweep.session import Options, Session, opened
+from sslrun.sweeps.plan import Entry, estimate
+from sslrun.sweeps.search.study import REASON
+from sslrun.sweeps.search.trials import Trials, label
+from sslrun.sweeps.session import Options, Session, opened
 
 _SHOWN = 5
 
