@@ -8,9 +8,12 @@ from sslrun.data.dataset import Dataset, open_dataset
 from sslrun.data.images import ImageSet
 from sslrun.data.listing import Listing, Split, in_memory
 from sslrun.data.pictures import PictureSet
-from sslrun.errors import DataError
+from sslrun.errors import DataError, SslrunError
 from sslrun.evaluation import Subject, evaluate
 from sslrun.evaluation.problem import Problem
+from sslrun.grids.schema import Engine as EngineSection
+from sslrun.jobs import Places, pretrain_job
+from sslrun.jobs.measuring import Cost, measure
 from sslrun.methods.base import Method, Updater, build_method, full_precision
 from sslrun.methods.setup import Setup
 from sslrun.networks.predictors import CorrelationEstimate, Predictor, build_predictor, predictor_from_correlation
@@ -24,32 +27,46 @@ from sslrun.recipe.schema.method import Method as MethodSection
 from sslrun.recipe.schema.method import NonContrastive as NonContrastiveSection
 from sslrun.recipe.schema.predictor import Predictor as PredictorSection
 from sslrun.recipe.schema.predictor import Trained as TrainedPredictorSection
+from sslrun.recipe.schema.run import Run as RunSection
 from sslrun.report.document import Document
 from sslrun.report.formats import report_format
+from sslrun.runs.folder import RunFolder
+from sslrun.sweeps.engine import Engine, Outcome, Running, open_engine
+from sslrun.sweeps.work import Job
 
 __all__ = [
     "CorrelationEstimate",
     "CorrelationRule",
+    "Cost",
     "DataError",
     "DataSection",
     "Dataset",
     "Document",
     "DomainSection",
+    "Engine",
+    "EngineSection",
     "EvaluationSection",
     "ImageSet",
+    "Job",
     "Listing",
     "MatrixRule",
     "Method",
     "MethodSection",
     "Misfit",
     "NonContrastiveSection",
+    "Outcome",
     "PictureSet",
+    "Places",
     "Predictor",
     "PredictorSection",
     "Problem",
+    "RunFolder",
+    "RunSection",
+    "Running",
     "Section",
     "Setup",
     "Split",
+    "SslrunError",
     "Subject",
     "TrainedPredictorSection",
     "Updater",
@@ -58,8 +75,11 @@ __all__ = [
     "evaluate",
     "full_precision",
     "in_memory",
+    "measure",
     "open_dataset",
+    "open_engine",
     "option",
     "predictor_from_correlation",
+    "pretrain_job",
     "report_format",
 ]

@@ -86,6 +86,7 @@ def read_grid(
     """
     file = locate(path, shipped_grids(), "grid")
     document = load(file)
+    with_plugins(document, [file.parent], imports)  # whose engines the grid may name
     grid = check(GridFile, document)
     check_axes(grid, document)
     name = _NAME.sub("-", file.stem).lstrip("._-")[:64] or "grid"
@@ -94,7 +95,6 @@ def read_grid(
     over = [*([("small", document.part("small"))] if shrunk else []), *changes]
     check_settings(grid, document, over)
     about = _variant(shrunk, [partial for _, partial in changes])
-    with_plugins(document, [file.parent])
     base = _base(grid, document, file, imports)
     named = Document({**base.values, "name": name}, base.spots)
     partials = [partial for _, partial in over]
