@@ -1,5 +1,6 @@
 """What is kept of baselines: shared by all runs for which it is the same, and by no other."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,9 @@ def kept(folder: Path, *changes: str, fingerprint: str | None = None) -> dict[st
 def test_runs_that_differ_in_training_share_them(tmp_path: Path, change: str) -> None:
     first = kept(tmp_path)
     assert [len(names) for names in first.values()] == [1, 1]
+    assert all(
+        re.fullmatch(r"(untrained|pixels)-knn-[0-9a-f]{16}\.json", name) for names in first.values() for name in names
+    )
     assert kept(tmp_path, change) == first
 
 

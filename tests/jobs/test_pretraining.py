@@ -153,12 +153,12 @@ def test_what_goes_wrong_is_kept_with_its_reason(tmp_path: Path, monkeypatch: py
 
 def test_a_kept_run_is_judged_by_what_is_asked_of_it(tmp_path: Path) -> None:
     folder = Job(tmp_path, "evaluation.linear=null").folder
-    assert [cell.kind for cell in evaluate_run(folder, [])] == ["knn"]
-    (one,) = evaluate_run(folder, ["linear"], ["evaluation.linear.decays=[0.1]"])
+    assert [cell.kind for cell in evaluate_run(folder, [])[1]] == ["knn"]
+    _, (one,) = evaluate_run(folder, ["linear"], ["evaluation.linear.decays=[0.1]"])
     assert one.kind == "linear" and one.metrics["decay"] == 0.1
-    (other,) = evaluate_run(folder, ["knn"], ["evaluation.knn.k=7"])
+    _, (other,) = evaluate_run(folder, ["knn"], ["evaluation.knn.k=7"])
     assert other.settings["k"] == 7
-    (at,) = evaluate_run(folder, ["knn"], at=3)
+    _, (at,) = evaluate_run(folder, ["knn"], at=3)
     assert at.at == 3
     assert len(folder.evaluations()) == 4
     with pytest.raises(Exception, match="changes what was pretrained"):

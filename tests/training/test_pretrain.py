@@ -204,3 +204,8 @@ def test_a_row_has_the_signals_of_what_its_method_has(tmp_path: Path) -> None:
             assert row.keys() & (of_all | of_matrix | of_target) == signals, change
             assert set(row["weights"]) >= {"online"}
             assert ("target" in row["weights"]) == ("proportionality" in signals)
+
+
+def test_only_a_linear_network_without_projector_has_its_weights_kept(tmp_path: Path) -> None:
+    run = Training(tmp_path, "network.projector={kind: linear, out: 4}", "training.epochs=1")
+    assert all("weights" not in row for row in run.go())
