@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sslrun.recipe import plugins
+from sslrun.recipe.schema import base
 from sslrun.recipe.schema.base import definitions
 
 EXAMPLES = Path(__file__).parent
@@ -24,6 +25,7 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     yield
     for plugin in list(plugins._loaded.values()):
         with suppress(Forget), definitions(plugin.module):
+            base._modules.remove(plugin.module)
             raise Forget
         del plugins._loaded[plugin.name]
         for name in [name for name in sys.modules if f"{name}.".startswith(f"{plugin.module}.")]:

@@ -105,3 +105,10 @@ def test_it_judges_a_run_that_never_named_it(sslrun: Run) -> None:
     assert (run / "encoder.safetensors").read_bytes() == before
     code, _, err = sslrun("evaluate", run, "--import", "prototypes.py", "--set", "method.symmetric=false")
     assert code == 2 and "this changes what was pretrained" in err
+
+
+def test_a_recipe_without_evaluations_of_its_own_is_read_with_it_too() -> None:
+    Path("r.yaml").write_text("imports: [prototypes]\ndata: {kind: digits}\nmethod: {kind: byol}\n")
+    recipe = read_recipe("r.yaml")
+    assert list(recipe.evaluation.asked()) == ["knn", "linear"]
+    assert recipe.evaluation.model_copy().asked() == recipe.evaluation.asked()

@@ -14,6 +14,8 @@ from sslrun.grids import read_grid
 from sslrun.recipe import json_schema, read_recipe, to_yaml
 from sslrun.recipe.identity import identity, science
 from sslrun.recipe.schema import LinearPredictor
+from sslrun.recipe.schema.base import defined
+from sslrun.recipe.schema.evaluation import EvaluationSection
 
 MIXED = (Path(__file__).parent / "mixed.py").read_text()
 RECIPE = """\
@@ -163,3 +165,16 @@ def test_two_modules_of_one_name(tmp_path: Path) -> None:
     read_recipe(tmp_path / "a" / "r.yaml")
     with pytest.raises(InputError, match="another module of the name mixed is loaded"):
         read_recipe(tmp_path / "b" / "r.yaml")
+
+
+def test_a_section_that_no_recipe_can_name_never_enters_the_schema(written: Write, tmp_path: Path) -> None:
+    class Stray(EvaluationSection):
+        """Defined in passing, by no plug-in."""
+
+        NAME = "stray"
+
+    written("mixed", MIXED)
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    read_recipe(tmp_path / "r.yaml")
+    assert "stray" not in json_schema()["$defs"]["Evaluation"]["properties"]
+    assert Stray not in defined(EvaluationSection)

@@ -19,6 +19,8 @@ AnySection = TypeVar("AnySection", bound="Section")
 
 _defined: list[type["Section"]] = []
 """Every section class, in the order of definition."""
+_modules = ["sslrun"]
+"""The packages and modules whose sections the schema has."""
 
 
 class Section(BaseModel):
@@ -101,8 +103,12 @@ def plain_sections(section: type[Section]) -> tuple[type[Section], ...]:
 
 
 def defined(above: type[AnySection]) -> tuple[type[AnySection], ...]:
-    """All sections below a class, in the order of definition."""
-    return tuple(one for one in _defined if issubclass(one, above) and one is not above)
+    """The sections below a class that the schema has, in the order of definition: ours, and those of plug-ins."""
+    return tuple(one for one in _defined if issubclass(one, above) and one is not above and _taken_up(one))
+
+
+def _taken_up(section: type[Section]) -> bool:
+    return any(f"{section.__module__}.".startswith(f"{module}.") for module in _modules)
 
 
 before_rebuilding: list[Callable[[], None]] = []
@@ -111,13 +117,15 @@ before_rebuilding: list[Callable[[], None]] = []
 
 @contextmanager
 def definitions(module: str) -> Iterator[None]:
-    """Let the schema take up the sections that importing `module` defines within, unless that ends in an error.
+    """Let the schema take up the sections that `module` defines, unless importing it within ends in an error.
 
     At the end all models are built anew, in the order of definition, so that each field knows the new kinds.
     """
+    _modules.append(module)
     try:
         yield
     except BaseException:
+        _modules.remove(module)
         _defined[:] = [one for one in _defined if not f"{one.__module__}.".startswith(f"{module}.")]
         raise
     finally:

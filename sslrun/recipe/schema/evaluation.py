@@ -249,12 +249,14 @@ def _fields_of_plugins() -> None:
     """Give each evaluation that a plug-in has defined its field, null unless asked for; and take back others."""
     for name in _of_plugins:
         del Evaluation.model_fields[name]
+        delattr(Evaluation, name)
     _of_plugins.clear()
     for section in defined(EvaluationSection):
         if section.NAME not in Evaluation.model_fields:
             field: Any = option(None, (section.__doc__ or "").partition("\n")[0])
             field.annotation = section | None
             Evaluation.model_fields[section.NAME] = field
+            setattr(Evaluation, section.NAME, None)  # for those that were made before it had the field
             _of_plugins.append(section.NAME)
 
 
