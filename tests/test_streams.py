@@ -97,7 +97,7 @@ def test_no_two_places_draw_from_one_stream(method: str, tmp_path: Path, monkeyp
     if method == "byol":
         judge = Judge(recipe, data, tmp_path / "results", device)
         for kind in ("linear", "authors_probe", "udg", "analyses"):
-            judge.metrics(kind, getattr(recipe.evaluation, kind), judge.subject(encoder))
+            judge.metrics(getattr(recipe.evaluation, kind), judge.subject(encoder))
     shared = {found: places for found, places in asked.items() if len(places) > 1}
     assert not shared, "\n".join(" and ".join(sorted(places)) for places in shared.values())
     assert len(asked) > 20
