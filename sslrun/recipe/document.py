@@ -65,7 +65,7 @@ class Spot:
 def at(values: Any, path: Sequence[Any]) -> Any:
     """What is at a key path. Raises `KeyError` or `IndexError` where there is nothing."""
     for key in path:
-        if not isinstance(values, dict | list):
+        if not isinstance(values, dict if isinstance(key, str) else list):
             raise KeyError(key)
         values = values[key]
     return values

@@ -144,3 +144,9 @@ def test_a_section_that_was_there_stays_where_it_is() -> None:
 
 def test_bases_are_valid() -> None:
     assert [build(values).name for values in BASES] == ["a", "b"]
+
+
+def test_a_word_in_a_list_is_nothing() -> None:
+    """An option written as a list, where the other has sections below it: an error of the schema, no crash."""
+    with pytest.raises(RecipeError, match="views.crop"):
+        read_recipe("quickstart", ["views.crop=[1, 2]", "views.crop.scale=[0.5, 1.0]", "views.crop=[3]"])
