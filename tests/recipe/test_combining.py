@@ -148,5 +148,5 @@ def test_bases_are_valid() -> None:
 
 def test_a_word_in_a_list_is_nothing() -> None:
     """An option written as a list, where the other has sections below it: an error of the schema, no crash."""
-    with pytest.raises(RecipeError, match="views.crop"):
+    with pytest.raises(RecipeError, match=r"views\.crop"):
         read_recipe("quickstart", ["views.crop=[1, 2]", "views.crop.scale=[0.5, 1.0]", "views.crop=[3]"])
