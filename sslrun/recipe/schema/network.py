@@ -43,7 +43,7 @@ class Backbone(Section):
             raise Misfit(f"stem '{self.stem}' is for ResNets, not for {self.kind}", "stem")
         if "resnet" not in self.kind and self.norm != "batch":
             raise Misfit(f"norm '{self.norm}' is for ResNets, not for {self.kind}", "norm")
-        if "resnet" in self.kind and self.width < 8:  # torch 2.15 crashes there on CPUs, in channels_last
+        if "resnet" in self.kind and self.width < 8:  # see networks/layout.py: what is narrower was never tried
             raise Misfit(f"a ResNet has at least 8 channels in its first stage, not {self.width}", "width")
         if self.kind == "densenet121" and self.width != 64:
             raise Misfit("width is for ResNets; densenet121 has a width of its own", "width")
