@@ -176,5 +176,5 @@ def _show_run(folder: "RunFolder", recipe: "Recipe", cells: "list[EvaluationReco
             if rows:
                 console.table(rows[1:], header=rows[0])
                 console.say()
-        for line in summary.closing(folder, cells):
+        for line in summary.closing(folder, cells, weights):
             console.say(line)

@@ -54,7 +54,7 @@ def _features_apart(encoder: nn.Module, images: ImageSet, subject: Subject) -> T
     index_of = [(domains_M == domain).nonzero()[:, 0] for domain in torch.unique(domains_M)]
     chunks = []
     for part in map(images.subset, index_of):
-        adapted = with_statistics_of(part, encoder, plain, device=subject.device, beat=subject.beat)
+        adapted = with_statistics_of(part.images, encoder, plain, device=subject.device, beat=subject.beat)
         chunks.append(subject.features(part, adapted))
     h_MD = torch.cat(chunks)
     return h_MD[torch.cat(index_of).argsort().to(h_MD.device)]

@@ -15,7 +15,7 @@ import torch
 
 from sslrun.data.dataset import Dataset
 from sslrun.files import read_json, write_json
-from sslrun.recipe.identity import NUMERICS, science, weights_digest
+from sslrun.recipe.identity import NUMERICS, evaluation_numerics, science, weights_digest
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.evaluation import EvaluationSection
 
@@ -40,6 +40,7 @@ def baseline_metrics(
         "seed": recipe.seed,  # of the untrained weights, and of what a probe draws
         "data": {"fingerprint": data.fingerprint, **science(recipe.data)},
         "views": {key: views[key] for key in section.views_of_baseline(name) if key in views},
+        "calibrated": name == "untrained" and evaluation_numerics(recipe) > 1,
         "network": {"weights": weights_digest(recipe), **science(recipe.network)} if name == "untrained" else None,
         "precision": recipe.training.precision,
         "channels_last": recipe.training.channels_last,

@@ -18,6 +18,7 @@ from sslrun.data.listing import Split
 from sslrun.errors import InputError
 from sslrun.evaluation.baselines import Metrics, baseline_metrics
 from sslrun.evaluation.features import Featured, extract, pixels
+from sslrun.evaluation.own_statistics import calibrated
 from sslrun.evaluation.problem import Problem, problem
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.evaluation import EvaluationSection
@@ -85,9 +86,16 @@ class Judge:
 
     def _baseline(self, name: str, section: EvaluationSection) -> Metrics:
         if name not in self._baselines:
-            untrained = name == "untrained"
-            self._baselines[name] = self.subject(starting_encoder(self.recipe, self.channels) if untrained else None)
+            self._baselines[name] = self.subject(self.starting_encoder() if name == "untrained" else None)
         return self.metrics(section, self._baselines[name])
+
+    def starting_encoder(self) -> nn.Module:
+        """The encoder that training starts from; drawn at random, its batch norms are calibrated."""
+        encoder = starting_encoder(self.recipe, self.channels)
+        if self.recipe.network.weights is not None:
+            return encoder
+        images = self.data.images("pretrain", lambda *_: self.beat()).images
+        return calibrated(encoder.to(self.device), images, self.views.plain, device=self.device, beat=self.beat)
 
 
 class Subject:

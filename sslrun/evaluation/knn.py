@@ -20,7 +20,7 @@ from sslrun.recipe.schema import Knn
 
 @evaluate.register
 def _(section: Knn, subject: Subject) -> Metrics:
-    return {"accuracy": knn_accuracy(section, subject.problem, subject.beat)}
+    return subject.problem.with_error(knn_accuracy(section, subject.problem, subject.beat))
 
 
 @torch.no_grad()

@@ -40,7 +40,11 @@ class LinearProbeResult:
 @evaluate.register
 def _(section: LinearProbe, subject: Subject) -> Metrics:
     found = linear_probe(section, subject.problem, subject.recipe.seed, subject.beat)
-    return {**vars(found), "held_out": {f"{decay:g}": value for decay, value in found.held_out.items()}}
+    return {
+        **vars(found),
+        **subject.problem.with_error(found.accuracy),
+        "held_out": {f"{decay:g}": value for decay, value in found.held_out.items()},
+    }
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ kNN, the linear probe and the authors' probe all start from `problem`; features 
 Shapes: N images, D features.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,12 @@ class Problem:
     test: Tensor
     test_labels: Tensor
     classes: int
+
+    def with_error(self, accuracy: float) -> dict[str, float]:
+        """An accuracy on the test images, a part of 1, with its standard error: of images drawn anew, each on its own
+        right or wrong."""
+        variance = accuracy * (1 - accuracy) / len(self.test_labels)
+        return {"accuracy": accuracy, "standard_error": math.sqrt(variance)}
 
 
 def problem(train_ND: Tensor, train_labels_N: Tensor, test_ND: Tensor, test_labels_N: Tensor, classes: int) -> Problem:

@@ -14,7 +14,7 @@ from sslrun.recipe.messages import nearest, refuse, shown
 
 TABLE_COLUMNS = (
     *("metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable", "more_seeds"),
-    *("runs", "collapsed", "failed", "unfinished", "missing"),
+    *("runs", "dimensional", "complete", "failed", "unfinished", "missing"),
 )
 """What reports have columns of, besides one for each axis."""
 

@@ -22,7 +22,6 @@ from sslrun.recipe.identity import science
 from sslrun.recipe.schema import Analyses, Recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import EvaluationRecord
-from sslrun.training.starting import starting_encoder
 
 _KINDS = (Analyses.NAME,)
 
@@ -85,7 +84,7 @@ def planes(
         judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device))
         found.append(_plane(judge, kept_encoder(folder, judge, at)))
         if folder is folders[0]:
-            untrained = _plane(judge, starting_encoder(recipe, judge.channels))
+            untrained = _plane(judge, judge.starting_encoder())
     return [*found, untrained]
 
 

@@ -18,7 +18,7 @@ from sslrun.evaluation.judge import Judge, Subject
 from sslrun.jobs.places import Places, choose_device, identify, places
 from sslrun.networks.backbones import load_weights
 from sslrun.recipe import read_recipe
-from sslrun.recipe.identity import evaluation_identity, science
+from sslrun.recipe.identity import evaluation_identity, evaluation_numerics, science
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.evaluation import EvaluationSection
 from sslrun.runs.cells import CellName
@@ -65,6 +65,7 @@ def evaluation_job(
                 kind=name.kind,
                 at=name.epoch,
                 identity=identity,
+                numerics=evaluation_numerics(recipe),
                 settings=_settings(recipe, section),
                 metrics=metrics,
                 seconds=seconds,
@@ -76,7 +77,7 @@ def evaluation_job(
 
 def cell_identity(run: str, recipe: Recipe, name: CellName, section: EvaluationSection) -> str:
     """The identity of one evaluation of the run with identity `run`, as `recipe` asks for it."""
-    return evaluation_identity(run, str(name), _settings(recipe, section))
+    return evaluation_identity(run, str(name), _settings(recipe, section), evaluation_numerics(recipe))
 
 
 def _settings(recipe: Recipe, section: EvaluationSection) -> dict[str, Any]:

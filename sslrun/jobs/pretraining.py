@@ -24,7 +24,7 @@ from sslrun.runs.environment import environment
 from sslrun.runs.folder import RunFolder, create
 from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord, State, utc_now
-from sslrun.training.diagnostics import verdict
+from sslrun.runs.verdict import COLLAPSES, evidence, verdict
 from sslrun.training.pretrain import Observer, assemble, pretrain
 from sslrun.training.starting import encoder_metadata, starting_encoder
 
@@ -115,14 +115,10 @@ def _train(
         last = folder.history.last()
         seconds = status.seconds + time.perf_counter() - begun
         folder.update_status(epoch=last["epoch"] if last else 0, seconds=round(seconds, 3))
-    rows = folder.history.read()
-    judged = verdict(rows[-1], rows[0], recipe.training.collapse)
-    folder.update_status(
-        state=State.COLLAPSED if judged.collapsed else State.DONE,
-        finished=utc_now(),
-        verdict=judged.kind,
-        evidence=judged.evidence,
-    )
+    seen = evidence(folder.history.last() or {}, recipe.training.collapse)
+    kind = verdict(seen)
+    state = State.COLLAPSED if kind in COLLAPSES else State.DONE
+    folder.update_status(state=state, finished=utc_now(), verdict=kind, evidence=seen)
 
 
 def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer:

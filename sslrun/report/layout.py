@@ -14,6 +14,7 @@ from sslrun.report.intervals import NO_SPREAD
 from sslrun.report.scorecard import Score
 from sslrun.report.table import NONE, Cell, Table, Texts, count, interval, number, p_value
 from sslrun.runs.records import State
+from sslrun.runs.verdict import COLLAPSES
 
 Record = Mapping[Any, Any]
 
@@ -198,7 +199,7 @@ def _mean(row: Record, form: str) -> Cell:
 
 
 def _square(row: Record, form: str) -> Cell:
-    trouble = _outcome(row, healthy=False)
+    trouble = _outcome(row, well=False)
     if row["n"] == 0:
         return Cell(trouble or NONE)
     low, high = (f"{row[bound]:{form}}" for bound in ("low", "high"))
@@ -206,9 +207,10 @@ def _square(row: Record, form: str) -> Cell:
     return Cell(f"{_mean(row, form).text}{bounds} ({row['n']}{', ' * bool(trouble)}{trouble})", row["mean"])
 
 
-def _outcome(row: Record, healthy: bool = True) -> str:
-    """How a condition's runs ended, in words; without `healthy` only what is to be said against them."""
-    parts = [(row[state], state) for state in ("collapsed", "failed", "unfinished", "missing")]
+def _outcome(row: Record, well: bool = True) -> str:
+    """How a condition's runs ended, in words; without `well` only what is to be said against them."""
+    parts = [(row[kind], f"{kind} collapse") for kind in COLLAPSES]
+    parts += [(row[state], state) for state in ("failed", "unfinished", "missing")]
     rest = row["runs"] - sum(count for count, _ in parts)
-    shown = [*([(rest, "healthy")] if healthy else []), *parts]
+    shown = [*([(rest, "no collapse")] if well else []), *parts]
     return ", ".join(f"{count} {state}" for count, state in shown if count)

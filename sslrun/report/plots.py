@@ -25,6 +25,7 @@ from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.history import series
 from sslrun.runs.status import state_of
+from sslrun.runs.verdict import WORDS
 
 Rows = Sequence[dict[str, Any]]
 Panel = Callable[[Figure, Axes, Rows], None]
@@ -35,11 +36,10 @@ SIGNALS = {"loss": "Loss", "std": "Spread of the outputs, std", "rank": "Effecti
 def plot_run(folder: RunFolder) -> Figure:
     """The figure of a run. Raises `InputError` if it has no history yet."""
     rows, collapse = history(folder), thresholds(folder)
-    untrained = rows[0].get("rank") if rows[0]["epoch"] == 0 else None
     drawn: list[Panel] = [
         partial(_signal, name="loss"),
         partial(_signal, name="std", below=collapse.std, verdict="complete collapse"),
-        partial(_signal, name="rank", below=max(collapse.rank, untrained or 0.0), verdict="dimensional collapse"),
+        partial(_signal, name="rank", below=collapse.rank, verdict="dimensional collapse"),
     ]
     if any(_probes(row) for row in rows):
         drawn.append(_probe)
@@ -118,9 +118,7 @@ def _title(folder: RunFolder) -> str:
     except InputError:
         return folder.path.name
     where = f"epoch {status.epoch} of {status.epochs}" if status.epochs else f"epoch {status.epoch}"
-    state = {"complete": "complete collapse", "dimensional": "dimensional collapse"}.get(
-        status.verdict or "", status.verdict or state_of(folder).value
-    )
+    state = WORDS.get(status.verdict or "", state_of(folder).value)
     return f"{folder.path.name}   {state}, {where}"
 
 

@@ -1,5 +1,6 @@
 """One run in a few lines: what it is when it starts, what became of it at the end, and why to believe that."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import PurePath
@@ -8,9 +9,10 @@ from typing import Any
 from sslrun.recipe.schema import NonContrastive, Recipe
 from sslrun.recipe.schema.base import defined
 from sslrun.recipe.schema.evaluation import EvaluationSection
-from sslrun.runs.cells import Number
+from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import EvaluationRecord, Metric
+from sslrun.runs.verdict import NONE, WORDS
 
 
 def starting(weights: str | None) -> str:
@@ -91,17 +93,35 @@ def _entry(values: Sequence[Metric]) -> str:
 
 
 def verdict_line(folder: RunFolder, dimension: int) -> str:
-    """The verdict and the numbers and thresholds it rests on."""
+    """The verdict and the numbers and bounds that it rests on."""
     status = folder.status
     seen = status.evidence
-    std = f"std {seen['std']:.2f} (collapsed below {seen['std_threshold']:g})"
-    rank = f"effective rank {seen['rank']:.1f} of {dimension} (before training {seen['untrained_rank']:.1f})"
-    if status.verdict == "complete":
-        return f"complete collapse   {std}: all images give nearly the same output; {rank}"
-    if status.verdict == "dimensional":
-        bound = max(seen["rank_threshold"] or 0.0, seen["untrained_rank"] or 0.0)
-        return f"dimensional collapse   {rank}, below {bound:.1f}; {std}"
-    return f"healthy   {std}, {rank}"
+    std = f"std {seen['std']:.2f} (complete below {seen['std_threshold']:g})"
+    rank = f"effective rank {seen['rank']:.1f} of {dimension} (dimensional below {seen['rank_threshold']:g})"
+    return f"{WORDS[status.verdict or NONE]}   {std}, {rank}"
+
+
+def worth(cells: Sequence[EvaluationRecord], weights: str | None) -> str | None:
+    """What training was worth: the accuracies of probes of the last encoder less those of the untrained one, each with
+    the standard error of the difference; None where no evaluation has both.
+
+    Errors are of test images drawn anew, taken as independent of each other: as both encoders see the same images it
+    is, if anything, too large. Up to twice it counts as no difference. `weights` is the recipe's `network.weights`.
+    """
+    titles = {section.NAME: section.COLUMNS for section in defined(EvaluationSection)}
+    parts, beaten = [], False
+    for cell in cells:
+        ours, theirs = (cell.metrics.get(Number(cell.kind, baseline=name).key) for name in (None, "untrained"))
+        if cell.at is None and isinstance(ours, float) and isinstance(theirs, float):
+            errors = [cell.metrics.get(f"{whose}standard_error") for whose in ("", "untrained.")]
+            known = [error for error in errors if isinstance(error, float)]
+            spread = math.hypot(*known) if len(known) == 2 else None
+            beaten |= ours - theirs > 2 * (spread or 0.0)
+            title = titles.get(cell.kind, {}).get(ACCURACY, cell.kind)
+            parts.append(f"{title} {ours - theirs:+.3f}" + ("" if spread is None else f" ± {spread:.3f}"))
+    if not parts:
+        return None
+    return f"{'over' if beaten else 'did not beat'} the {starting(weights)}   " + ", ".join(parts) + " (standard error)"
 
 
 def selected_on_test(history: Sequence[dict[str, Any]]) -> str | None:
@@ -117,14 +137,14 @@ def selected_on_test(history: Sequence[dict[str, Any]]) -> str | None:
     )
 
 
-def closing(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> list[str]:
-    """What follows the table at the end of a run: verdict, where it is kept, what to try next."""
+def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str | None) -> list[str]:
+    """What follows the table at the end of a run: verdict, what training was worth, where it is kept, what to try next.
+
+    `weights` is the recipe's `network.weights`.
+    """
     history = folder.history.read()
-    lines = [verdict_line(folder, len(history[-1]["spectrum"]))]
-    best = selected_on_test(history)
-    if best:
-        lines.append(best)
-    return [*lines, f"kept in   {folder.path}        next   sslrun plot {folder.path}"]
+    said = [verdict_line(folder, len(history[-1]["spectrum"])), worth(cells, weights), selected_on_test(history)]
+    return [*filter(None, said), f"kept in   {folder.path}        next   sslrun plot {folder.path}"]
 
 
 def as_json(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> dict[str, Any]:

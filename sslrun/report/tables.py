@@ -18,6 +18,7 @@ from sslrun.report.collecting import Results, one_of
 from sslrun.report.intervals import Difference, estimate, judge, paired_difference
 from sslrun.runs.cells import ACCURACY
 from sslrun.runs.records import FINISHED, UNFINISHED, State
+from sslrun.runs.verdict import COLLAPSES
 
 Labels = tuple[str, ...]
 Values = dict[int, float]
@@ -90,16 +91,18 @@ def values(results: Results, metric: str, without_collapsed: bool = False) -> di
 
 def summary(results: Results, metrics: Sequence[str], without_collapsed: bool = False) -> pd.DataFrame:
     """One row a condition and metric: labels, `n`, `mean`, `std`, 95 % interval (`low`, `high`), and of how many
-    `runs`, how many are `collapsed` (counted in the mean unless `without_collapsed`), `failed`, `unfinished` and
-    `missing`."""
+    `runs`, how many are a `dimensional` or a `complete` collapse (counted in the mean unless `without_collapsed`),
+    `failed`, `unfinished` and `missing`."""
     states = results.runs["status"].tolist() if len(results.runs) else []
+    verdicts = results.runs["verdict"].tolist() if "verdict" in results.runs else [None] * len(states)
     by_metric = {metric: values(results, metric, without_collapsed) for metric in metrics}
     rows = []
     for labels, members in conditions(results).items():
         there = [states[row] for row in members]
+        collapsed = [verdicts[row] for row in members if states[row] == State.COLLAPSED]
         outcome = {
             "runs": len(there),
-            "collapsed": there.count(State.COLLAPSED),
+            **{kind: collapsed.count(kind) for kind in COLLAPSES},
             "failed": there.count(State.FAILED),
             "unfinished": sum(state in UNFINISHED for state in there),
             "missing": there.count(State.MISSING),
@@ -107,7 +110,7 @@ def summary(results: Results, metrics: Sequence[str], without_collapsed: bool = 
         for metric in metrics:
             found = estimate(list(by_metric[metric][labels].values()))
             rows.append({**dict(zip(results.axes, labels, strict=True)), "metric": metric, **vars(found), **outcome})
-    outcomes = ["runs", "collapsed", "failed", "unfinished", "missing"]
+    outcomes = ["runs", *COLLAPSES, "failed", "unfinished", "missing"]
     return pd.DataFrame(rows, columns=[*results.axes, "metric", "n", "mean", "std", "low", "high", *outcomes])
 
 

@@ -94,8 +94,8 @@ class RunFolder:
 
     @property
     def status(self) -> Status:
-        """Its state, read anew. Raises `InputError` if status.json is missing or foreign."""
-        return read(Status, self.path / "status.json")
+        """Its state, read and judged anew. Raises `InputError` if status.json is missing or foreign."""
+        return read(Status, self.path / "status.json").judged()
 
     def write_status(self, status: Status) -> None:
         """Replace status.json."""

@@ -5,7 +5,7 @@ Where these files lie: `folder`. What state a run is in at this moment: `state_n
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from sslrun.errors import InputError
 from sslrun.files import write_json
 from sslrun.runs.cells import CellName
+from sslrun.runs.verdict import COLLAPSES, verdict
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -94,13 +95,20 @@ class Status(Record):
     reason: str | None = None
     """Why it failed or ended early, in one line."""
     verdict: str | None = None
-    """`healthy`, `complete` or `dimensional`."""
+    """`none`, `dimensional` or `complete`, as `runs.verdict` judges the evidence."""
     evidence: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def finished_well(self) -> bool:
         """Whether there is nothing left to train: done, or collapsed."""
         return self.state in FINISHED
+
+    def judged(self) -> "Status":
+        """The same with the verdict that the evidence has today: runs were judged by other bounds before."""
+        if not self.finished_well or not {"std_threshold", "rank_threshold"} <= self.evidence.keys():
+            return self
+        kind = verdict(self.evidence)
+        return replace(self, verdict=kind, state=State.COLLAPSED if kind in COLLAPSES else State.DONE)
 
 
 def state_now(status: Status, *, held: bool, complete: bool = True) -> State:
@@ -127,6 +135,8 @@ class EvaluationRecord(Record):
     at: int | None = None
     """The epoch of the kept encoder that was judged; None for the last one."""
     identity: str
+    numerics: int = 1
+    """Of two with the same settings the higher one counts: see `recipe.identity.evaluation_numerics`."""
     settings: dict[str, Any]
     metrics: dict[str, Metric]
     """By name, with a baseline's in front: `untrained.accuracy`."""

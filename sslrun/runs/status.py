@@ -14,6 +14,7 @@ from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, run_folders
 from sslrun.runs.lease import Holder, holder
 from sslrun.runs.records import LeftOut, State, grid_records, state_now
+from sslrun.runs.verdict import NONE, WORDS
 
 _LOG_LINES = 3
 
@@ -33,6 +34,7 @@ class Snapshot:
     seconds_left: float | None
     """Of training, at the mean pace of its epochs so far."""
     reason: str | None
+    verdict: str | None = None
 
     def words(self) -> tuple[str, str, str, str]:
         """Epoch, loss, std and images a second; empty what is not known."""
@@ -61,6 +63,7 @@ def snapshot(folder: RunFolder) -> Snapshot:
         images_per_second=row.get("images_per_second"),
         seconds_left=pace * (status.epochs - epoch) if pace is not None and status.epochs else None,
         reason=status.reason,
+        verdict=status.verdict,
     )
 
 
@@ -93,7 +96,7 @@ class Overview:
             return
         for name, cells in self.grids.items():
             yield f"{name}   {sum(cells.values())} cells: {_in_words(cells)}"
-        yield f"{self.results}   {len(self.runs)} runs: {_in_words(_counts(now.state for now in self.runs.values()))}"
+        yield f"{self.results}   {len(self.runs)} runs: {_in_words(_counts((now.state, now.verdict) for now in self.runs.values()))}"
         labels = {name: f"   ({text})" for name, text in self.labels.items()}
         for name, now in self.runs.items():
             if now.state == State.RUNNING:
@@ -125,17 +128,27 @@ def overview(results: Path) -> Overview:
         except OSError as error:
             found.left_out.append((str(folder.path), str(error)))
     for name, grid in grid_records(results, found.left_out).items():
-        found.grids[name] = _counts(state_of(folders.get(cell.identity), cell.asked) for cell in grid.cells)
+        ends: list[tuple[State, str | None]] = []
         for cell in grid.cells:
-            if cell.identity in folders:
-                found.labels.setdefault(folders[cell.identity].path.name, str(cell))
+            run = folders.get(cell.identity)
+            ends.append((state_of(run, cell.asked), found.runs[run.path.name].verdict if run else None))
+            if run is not None:
+                found.labels.setdefault(run.path.name, str(cell))
+        found.grids[name] = _counts(ends)
     return found
 
 
-def _counts(states: Iterable[State]) -> dict[str, int]:
-    """How often there is which state, in their order; a cell without a run waits for one."""
-    counts = Counter(states)
-    return {"waiting" if state == State.MISSING else state.value: counts[state] for state in State if counts[state]}
+def _counts(ends: Iterable[tuple[State, str | None]]) -> dict[str, int]:
+    """How often there is which state, in their order, and each kind of collapse apart; a cell without a run waits for
+    one."""
+    names = {State.MISSING: "waiting"}
+    ordered = sorted(ends, key=lambda end: (list(State).index(end[0]), end[1] or ""))
+    return dict(
+        Counter(
+            WORDS[verdict or NONE] if state == State.COLLAPSED else names.get(state, state.value)
+            for state, verdict in ordered
+        )
+    )
 
 
 def _in_words(counts: Mapping[str, int]) -> str:

@@ -103,7 +103,7 @@ def _state(folder: RunFolder, status: Status) -> Columns:
 def evaluation_numbers(records: Sequence[EvaluationRecord], asked: Mapping[str, Any]) -> dict[Number, Any]:
     """The numbers of a run's evaluations; `asked` is the recipe's section, whose settings get the plain names."""
     numbers: dict[Number, Any] = {}
-    for record in records:
+    for record in sorted(records, key=lambda record: record.numerics):
         like = [other.settings for other in records if other.name == record.name]
         agreed = {key: like[0][key] for key in like[0] if all(key in one and one[key] == like[0][key] for one in like)}
         plain = agreed | (asked.get(record.kind) or {})

@@ -20,6 +20,7 @@ from sslrun.recipe import to_yaml
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import FINISHED, State, utc_now
+from sslrun.runs.verdict import WORDS
 from sslrun.sweeps.engine import GRACE_SECONDS, Engine, Outcome, Running
 from sslrun.sweeps.plan import Entry
 from sslrun.sweeps.work import Job
@@ -255,7 +256,7 @@ class Sweep:
         if status.reason:  # of an evaluation that failed before and is there now
             with suppress(RunHeld), hold(one.folder):
                 status = one.folder.update_status(reason=None)
-        self.watcher.event(f"{one.job}   {status.verdict or status.state}")
+        self.watcher.event(f"{one.job}   {WORDS.get(status.verdict or '', status.state)}")
 
     def _give_up(self, job: Job, folder: RunFolder | None, reason: str) -> None:
         """Record a failure in the run's status, for every later sweep and report, unless another has taken the run."""

@@ -1,11 +1,10 @@
-"""Has it collapsed? The signals that every epoch records, and the verdict at the end.
+"""Has it collapsed? The signals that every epoch records; the verdict on the last is `sslrun.runs.verdict`.
 
 All signals come from the projector's outputs of a fixed set of training images, unaugmented, under evaluation-mode
 batch norm; each formula is a function of `sslrun.networks.statistics`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from sslrun.methods import Method
 from sslrun.networks import statistics
 from sslrun.networks.backbones import Linear
-from sslrun.recipe.schema import Collapse
 
 MOST_IMAGES = 1024
 MOST_WEIGHTS = 4096  # of a linear network, to be kept in every row of the history
@@ -97,32 +95,3 @@ def _linear(online: nn.Sequential) -> Tensor | None:
         return None
     W_DI: Tensor = encoder.weight.detach()
     return W_DI if W_DI.numel() <= MOST_WEIGHTS else None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a run: `healthy`, `complete` or `dimensional` collapse; the evidence holds the numbers used."""
-
-    kind: str
-    evidence: dict[str, float]
-
-    @property
-    def collapsed(self) -> bool:
-        """Whether it is a collapse of either sort."""
-        return self.kind != "healthy"
-
-
-def verdict(last: Mapping[str, Any], untrained: Mapping[str, Any], thresholds: Collapse) -> Verdict:
-    """Judge the last epoch's signals against the thresholds and the effective rank before training, `untrained`."""
-    evidence = {
-        "std": last["std"],
-        "rank": last["rank"],
-        "untrained_rank": untrained["rank"],
-        "std_threshold": thresholds.std,
-        "rank_threshold": thresholds.rank,
-    }
-    if last["std"] < thresholds.std:
-        return Verdict("complete", evidence)
-    if last["rank"] < max(thresholds.rank, untrained["rank"]):
-        return Verdict("dimensional", evidence)
-    return Verdict("healthy", evidence)

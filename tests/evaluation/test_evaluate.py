@@ -33,11 +33,13 @@ def subject(beat: Callable[[], None] = lambda: None) -> Subject:
 def test_each_kind_is_its_judge_with_the_sections_settings() -> None:
     given = features()
     knn = evaluate(Knn(k=3, temperature=0.2), subject())
-    assert knn == {"accuracy": knn_accuracy(Knn(k=3, temperature=0.2), given)}
+    accuracy = knn_accuracy(Knn(k=3, temperature=0.2), given)
+    error = (accuracy * (1 - accuracy) / len(given.test)) ** 0.5  # of a proportion
+    assert knn == {"accuracy": accuracy, "standard_error": pytest.approx(error)}
 
     linear = evaluate(LinearProbe(decays=(0.1, 0.01)), subject())
     direct = linear_probe(LinearProbe(decays=(0.1, 0.01)), given, seed=5)
-    assert list(linear) == ["accuracy", "train_accuracy", "decay", "held_out", "converged"]
+    assert list(linear) == ["accuracy", "train_accuracy", "decay", "held_out", "converged", "standard_error"]
     assert linear["accuracy"] == direct.accuracy > 0.6
     assert linear["held_out"] == {"0.1": direct.held_out[0.1], "0.01": direct.held_out[0.01]}
 

@@ -4,13 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sslrun.data.images import ImageSet
-from sslrun.evaluation.own_statistics import has_batch_norm, with_statistics_of
+from sslrun.evaluation.own_statistics import calibrated, has_batch_norm, with_statistics_of
 
 
-def images(n: int, seed: int) -> ImageSet:
-    drawn = torch.randint(256, (n, 3, 6, 6), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
-    return ImageSet(drawn, torch.zeros(n, dtype=torch.int64), None, ("a",), ())
+def images(n: int, seed: int) -> Tensor:
+    return torch.randint(256, (n, 3, 6, 6), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
 
 
 def network() -> nn.Sequential:
@@ -49,7 +47,7 @@ def test_one_batch_is_normalised_by_its_own_statistics() -> None:
     kept = {name: value.clone() for name, value in encoder.state_dict().items()}
     with torch.no_grad():
         adapted = with_statistics_of(seen, encoder, shares, device=torch.device("cpu"))
-        x_NCHW = shares(seen.images)
+        x_NCHW = shares(seen)
         torch.testing.assert_close(adapted(x_NCHW), by_hand(encoder, x_NCHW), atol=2e-3, rtol=0)  # N against N − 1
         assert float((encoder(x_NCHW) - by_hand(encoder, x_NCHW)).abs().mean()) > 0.1
     assert not adapted.training and not encoder.training
@@ -63,7 +61,24 @@ def test_statistics_are_means_over_batches_of_one_size() -> None:
     first, found = encoder[0], adapted[1]
     assert isinstance(found, nn.BatchNorm2d) and found.running_mean is not None and found.running_var is not None
     with torch.no_grad():
-        parts = [first(shares(seen.images[start : start + 30])) for start in (0, 30, 60)]
+        parts = [first(shares(seen[start : start + 30])) for start in (0, 30, 60)]
     torch.testing.assert_close(found.running_mean, torch.stack([part.mean((0, 2, 3)) for part in parts]).mean(0))
     torch.testing.assert_close(found.running_var, torch.stack([part.var((0, 2, 3)) for part in parts]).mean(0))
     assert found.momentum == pytest.approx(0.1)
+
+
+def test_an_untrained_encoder_gets_the_statistics_of_images_spread_over_the_set_in_any_order() -> None:
+    encoder, seen = network(), images(3000, 2)
+    seen[:1500] //= 4  # as if sorted by class: dark ones first
+    first, found = encoder[0], calibrated(encoder, seen, shares, device=torch.device("cpu"))[1]
+    shown = seen[torch.linspace(0, 2999, 1024).round().long()]
+    with torch.no_grad():
+        parts = [first(shares(shown[start::4])) for start in range(4)]
+    torch.testing.assert_close(found.running_mean, torch.stack([part.mean((0, 2, 3)) for part in parts]).mean(0))
+    torch.testing.assert_close(found.running_var, torch.stack([part.var((0, 2, 3)) for part in parts]).mean(0))
+    assert torch.equal(encoder[1].running_mean, network()[1].running_mean)
+
+
+def test_without_batch_norm_there_is_nothing_to_calibrate() -> None:
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4))
+    assert calibrated(encoder, images(10, 0), shares, device=torch.device("cpu")) is encoder

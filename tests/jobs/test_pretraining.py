@@ -56,7 +56,7 @@ def test_a_run_is_trained_judged_and_done_once(tmp_path: Path) -> None:
     assert (status.epoch, status.epochs, status.threads, status.reason) == (4, 4, 1, None)
     assert status.created <= (status.started or "") <= (status.finished or "")
     assert 0 < status.seconds < 600
-    assert (status.verdict == "healthy") == (status.state == "done")
+    assert (status.verdict == "none") == (status.state == "done")
     last = first.folder.history.read()[-1]
     assert status.evidence["std"] == last["std"] and status.evidence["rank"] == last["rank"]
     assert [row["epoch"] for row in first.rows] == [0, 1, 2, 3, 4]

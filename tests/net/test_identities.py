@@ -1,7 +1,8 @@
 """What every shipped recipe and every cell of every shipped grid is called: a change here loses people's results.
 
 `identities.txt` has a line for each: the recipe or grid, the cell, the identity of its pretraining, those of its
-evaluations; data and weights are stand-ins. A stored line may change only together with `numerics`. New recipes get
+evaluations; data and weights are stand-ins. A stored line may change only together with `numerics`, or that
+of evaluations. New recipes get
 lines by `python tests/net/test_identities.py`, which refuses to change an old one.
 """
 

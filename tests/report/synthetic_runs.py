@@ -10,9 +10,10 @@ from random import Random
 from typing import Any
 
 from sslrun.recipe import read_recipe, to_yaml
-from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema import Collapse, Recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import EvaluationRecord, State, Status
+from sslrun.runs.verdict import evidence
 
 D = 16
 
@@ -33,7 +34,7 @@ def make_run(
     *changes: str,
     knn: float | None = 0.95,
     state: str = "done",
-    verdict: str = "healthy",
+    verdict: str = "none",
     epochs: int = 10,
     name: str = "quick",
     reason: str | None = None,
@@ -47,7 +48,6 @@ def make_run(
     folder.recipe.write_text(text)
     rows, history = _history(epochs, seed, verdict)
     folder.history.path.write_text(history)
-    evidence = {"std": rows[-1]["std"], "rank": rows[-1]["rank"], "untrained_rank": rows[0]["rank"]}
     status = Status(
         state=State(state),
         created="2026-01-01T00:00:00Z",
@@ -55,7 +55,7 @@ def make_run(
         epoch=epochs,
         epochs=epochs,
         verdict=verdict if state in ("done", "collapsed") else None,
-        evidence=evidence | {"std_threshold": 0.05, "rank_threshold": 2.0},
+        evidence=evidence(rows[-1], Collapse()),
         reason=reason,
     )
     (folder.path / "status.json").write_text(json.dumps(asdict(status)))
@@ -82,7 +82,7 @@ def write_cell(folder: RunFolder, kind: str, accuracy: float, settings: dict[str
     return identity
 
 
-def row(epoch: int, epochs: int, seed: int, verdict: str = "healthy") -> dict[str, Any]:
+def row(epoch: int, epochs: int, seed: int, verdict: str = "none") -> dict[str, Any]:
     """One epoch's row of the history, as training writes it."""
     draw = Random(f"{seed} {epoch}")
     part = epoch / epochs
@@ -95,7 +95,7 @@ def row(epoch: int, epochs: int, seed: int, verdict: str = "healthy") -> dict[st
         "lr": None if epoch == 0 else 0.03,
         "images_per_second": None if epoch == 0 else 5000.0 + draw.random(),
         "std": 0.2 + (alive - 0.2) * (1 - math.exp(-3 * part)) + draw.gauss(0, 0.003),
-        "rank": 1.5 + 6 * part + draw.gauss(0, 0.1) if verdict == "healthy" else 1.4,
+        "rank": 1.5 + 6 * part + draw.gauss(0, 0.1) if verdict == "none" else 1.4,
         "rank_correlation": 1.3 + 5 * part,
         "cosine": 1 - 0.8 * part,
         "asymmetry": 0.8 * (1 - part),

@@ -40,7 +40,7 @@ def test_json_holds_everything_without_nan(document: Document) -> None:
 
 def test_text_says_means_interval_n_and_what_follows(document: Document) -> None:
     text = formats.as_text(document)
-    assert "0.960 ± 0.010   0.935 to 0.985   3   3 healthy, 1 failed" in text
+    assert "0.960 ± 0.010   0.935 to 0.985   3   3 no collapse, 1 failed" in text
     assert "knn against predictor linear" in text
     assert "not distinguishable yet: about" in text
 

@@ -73,7 +73,7 @@ def test_two_runs_side_by_side(tmp_path: Path) -> None:
     ]
     by_name = {row[0].text: [cell.text for cell in row[1:]] for row in outcome.rows}
     assert by_name["knn"] == ["0.9000", "0.5000", "-0.4000"]
-    assert by_name["verdict"] == ["healthy", "complete", ""]
+    assert by_name["verdict"] == ["none", "complete", ""]
     assert not any("seconds" in name for name in by_name)
     figure = plot_two(a, b)
     assert len(list(titles(figure))) == 4

@@ -63,9 +63,9 @@ def test_axes_are_the_options_that_differ_and_means_are_over_seeds(results: Path
     assert (row["low"], row["high"]) == pytest.approx((low, high))
     troubled = table.loc[("linear", "none")]
     assert (troubled["n"], troubled["mean"], troubled["runs"]) == (2, pytest.approx(0.5), 3)
-    assert (troubled["collapsed"], troubled["failed"], troubled["missing"]) == (1, 1, 0)
+    assert [troubled[name] for name in ("dimensional", "complete", "failed", "missing")] == [0, 1, 1, 0]
     without = summary(found, ["knn"], without_collapsed=True).set_index(["predictor", "ema"]).loc[("linear", "none")]
-    assert (without["n"], without["mean"], without["collapsed"]) == (1, pytest.approx(0.8), 1)
+    assert (without["n"], without["mean"], without["complete"]) == (1, pytest.approx(0.8), 1)
     assert math.isnan(without["std"])
 
 
@@ -91,7 +91,7 @@ def test_one_axis_named_alone_never_mixes_the_other(results: Path) -> None:
     assert square.header == ("predictor", "constant", "none")
     texts = [[cell.text for cell in row] for row in square.rows]
     assert texts[0][1].startswith("0.960 ± 0.010 [0.935, 0.985] (3)")
-    assert texts[1][2].endswith("(2, 1 collapsed, 1 failed)")
+    assert texts[1][2].endswith("(2, 1 complete collapse, 1 failed)")
     with pytest.raises(InputError, match="at once"):
         build(collect(results), rows=["ema"], columns=["ema"])
     with pytest.raises(InputError, match="no metric 'kn'"):

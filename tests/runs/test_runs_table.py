@@ -34,7 +34,7 @@ def identity_of(number: int) -> str:
 
 def run(results: Path, seed: int, name: str = "quick") -> RunFolder:
     folder = create(results, name, identity_of(seed), RECIPE.format(seed=seed))
-    folder.update_status(state="done", verdict="healthy", evidence={"std": 0.9, "rank": 9.0}, seconds=60.0, epoch=2)
+    folder.update_status(state="done", verdict="none", evidence={"std": 0.9, "rank": 9.0}, seconds=60.0, epoch=2)
     for epoch in (1, 2):
         folder.history.append({"epoch": epoch, "loss": -3.5 + epoch + seed, "std": 0.8, "spectrum": [0.9, 0.1]})
     return folder
@@ -63,7 +63,7 @@ def test_one_row_a_run_with_recipe_signals_and_evaluations(tmp_path: Path) -> No
         "name": "quick",
         "folder": f"quick-{identity_of(1)[:16]}",
         "status": "done",
-        "verdict": "healthy",
+        "verdict": "none",
         "verdict.std": 0.9,
         "views.crop.scale": (0.08, 1.0),
         "method.predictor.kind": "directpred",
@@ -170,7 +170,7 @@ def test_a_thousand_runs_are_read_in_time(tmp_path: Path) -> None:
         metrics = {"accuracy": 0.9, "untrained.accuracy": 0.8, "pixels.accuracy": 0.7}
         for name, content in {
             "identity": {"identity": identity_of(number), "recipe": {"seed": number, **settings}},
-            "status": asdict(Status(state="done", verdict="healthy", evidence={"std": 0.9})),
+            "status": asdict(Status(state="done", verdict="none", evidence={"std": 0.9})),
             "evaluations/knn-0": asdict(cell("knn", number, metrics)),
             "evaluations/linear-0": asdict(cell("linear", number, metrics)),
         }.items():

@@ -257,7 +257,7 @@ def scripted(script: Script, **how: Any) -> MemoryEngine:
     def turn(one: Running) -> Outcome | None:
         outcome = script(one.job, sum(job is one.job for job, _, _ in engine.started))
         if outcome is not None and outcome.kind == "done":
-            one.folder.write_status(replace(one.folder.status, state="done", verdict="healthy"))
+            one.folder.write_status(replace(one.folder.status, state="done", verdict="none"))
             evaluate(one.job, one.folder)
         return outcome
 
@@ -320,7 +320,7 @@ def test_what_another_sweep_gives_up_while_it_waits_here_is_not_tried_again(
 
 
 def test_a_failed_evaluation_leaves_the_run_done(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
-    folder = folder_of(jobs[0], tmp_path, state="done", verdict="healthy")
+    folder = folder_of(jobs[0], tmp_path, state="done", verdict="none")
     sweep, _ = swept(jobs[:1], grid, tmp_path, lambda *_: Outcome("crashed", "exit code 7"))
     assert len(sweep.failures) == 1
     assert folder.status.state == "done"

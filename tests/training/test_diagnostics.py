@@ -1,4 +1,4 @@
-"""Signals against NumPy on the same outputs, and the verdict at its thresholds."""
+"""Signals against NumPy on the same outputs."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from torch import nn
 from sslrun.methods import Setup
 from sslrun.methods.noncontrastive import NonContrastive
 from sslrun.networks.heads import Projector
-from sslrun.recipe.schema import Byol, Collapse, LinearPredictor
-from sslrun.training.diagnostics import fixed_images, signals, verdict
+from sslrun.recipe.schema import Byol, LinearPredictor
+from sslrun.training.diagnostics import fixed_images, signals
 
 
 def test_signals_of_projector_outputs_in_evaluation_mode_against_numpy() -> None:
@@ -46,24 +46,6 @@ def test_signals_of_projector_outputs_in_evaluation_mode_against_numpy() -> None
     np.testing.assert_allclose(found["spectrum"], s, rtol=1e-4, atol=1e-8)
     assert len(found["alignments"]) == len(found["p"]) == 6
     assert found["proportionality"] == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    ("std", "rank", "untrained", "expected"),
-    [
-        (0.049, 9.0, 3.0, "complete"),
-        (0.05, 9.0, 3.0, "healthy"),
-        (0.9, 1.9, 1.0, "dimensional"),
-        (0.9, 2.9, 3.0, "dimensional"),
-        (0.9, 3.1, 3.0, "healthy"),
-    ],
-)
-def test_verdict_at_its_thresholds(std: float, rank: float, untrained: float, expected: str) -> None:
-    found = verdict({"std": std, "rank": rank}, {"std": 1.0, "rank": untrained}, Collapse())
-    assert found.kind == expected
-    assert found.collapsed == (expected != "healthy")
-    assert found.evidence["std_threshold"] == 0.05
-    assert found.evidence["untrained_rank"] == untrained
 
 
 def test_the_fixed_images_are_spread_over_the_set_and_always_the_same() -> None:

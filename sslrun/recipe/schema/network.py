@@ -55,6 +55,11 @@ class Backbone(Section):
             raise Misfit(f"{self.heads} heads do not divide a width of {self.width}", "heads", "width")
         return self
 
+    @property
+    def batch_norm(self) -> bool:
+        """Whether it has batch norms, and so running statistics."""
+        return self.kind not in ("vit", "linear") and self.norm == "batch"
+
     def words(self) -> str:
         """Its name in the field, a transformer's shape, and a norm that isn't batch norm."""
         shape = f"/{self.patch}, {self.depth} layers of {self.width}" if self.kind == "vit" else ""

@@ -15,7 +15,7 @@ class Collapse(Section):
     )
     rank: float = option(
         2.0,
-        "Dimensional collapse: effective rank of their covariance below this, or below what it was before training.",
+        "Dimensional collapse: effective rank of their covariance below this (1: all outputs lie on one line).",
         ge=0,
     )
 
