@@ -96,7 +96,8 @@ class Overview:
             return
         for name, cells in self.grids.items():
             yield f"{name}   {sum(cells.values())} cells: {_in_words(cells)}"
-        yield f"{self.results}   {len(self.runs)} runs: {_in_words(_counts((now.state, now.verdict) for now in self.runs.values()))}"
+        ends = _counts((now.state, now.verdict) for now in self.runs.values())
+        yield f"{self.results}   {len(self.runs)} runs: {_in_words(ends)}"
         labels = {name: f"   ({text})" for name, text in self.labels.items()}
         for name, now in self.runs.items():
             if now.state == State.RUNNING:
