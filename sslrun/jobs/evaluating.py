@@ -16,7 +16,7 @@ from sslrun.data import Dataset
 from sslrun.errors import DataError, InputError
 from sslrun.evaluation.judge import Judge, Subject
 from sslrun.jobs.places import Places, choose_device, identify, places
-from sslrun.networks.backbones import load_weights
+from sslrun.networks.weights import load_weights
 from sslrun.recipe import read_recipe
 from sslrun.recipe.identity import evaluation_identity, evaluation_numerics, science
 from sslrun.recipe.schema import Recipe

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from sslrun.errors import InputError
 from sslrun.files import replacing
-from sslrun.networks.backbones import build_backbone, load_weights
+from sslrun.networks.backbones import build_backbone
+from sslrun.networks.weights import encoder_metadata, load_weights, read_tensors
 from sslrun.recipe.schema import Backbone
 from sslrun.runs.folder import RunFolder
-from sslrun.training.checkpoint import encoder_metadata
 
 Library = Literal["safetensors", "torchvision", "timm"]
 _KNOWN = ("densenet121", "vit")
@@ -40,7 +38,7 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
             where=str(folder.path),
             remedy="`sslrun pretrain` its recipe first; it goes on from where it is.",
         )
-    about = _metadata(folder.encoder)
+    about = encoder_metadata(folder.encoder)
     if to == "timm" and about["architecture"] == "vit":
         raise InputError(
             "timm names the weights of a vit otherwise: it is not offered",
@@ -61,17 +59,9 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
         if to == "safetensors":
             shutil.copyfile(folder.encoder, part)
         else:
-            torch.save(load_file(folder.encoder), part)
+            torch.save(read_tensors(folder.encoder), part)
     library = "torchvision" if to == "safetensors" else to
     return target, _lines(about, library, target) if known else _lines_here(target)
-
-
-def _metadata(path: Path) -> dict[str, Any]:
-    """What the encoder's file says of itself."""
-    try:
-        return encoder_metadata(path)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise InputError(f"not an encoder of ours: {error}", where=str(path)) from error
 
 
 def _lines(about: dict[str, Any], library: str, file: Path) -> str:
@@ -117,7 +107,7 @@ def load_encoder(path: Path) -> nn.Module:
 
     Raises `InputError` for a file that is none of ours, or that does not fit what it says.
     """
-    about = _metadata(path)
+    about = encoder_metadata(path)
     named = {"kind": about["architecture"]} | {name: about[name] for name in Backbone.model_fields if name in about}
     encoder = build_backbone(Backbone.model_validate(named), about["channels"], seed=0, side=about.get("size"))
     load_weights(encoder, path)

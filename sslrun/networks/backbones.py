@@ -1,19 +1,15 @@
 """The encoders: images in, pooled features h_ND out, under torchvision's parameter names and without its last layer.
 
 A backbone's weights come from a seed of its own and leave the global generator as it was. The transformer is in
-vit.py, the projector that stands on top in heads.py; who trains both is in training/pretrain.py.
+vit.py, the projector that stands on top in heads.py, files of weights in weights.py; training/pretrain.py trains.
 
 Shapes: N images, C channels, H × W pixels, D features.
 """
 
-import pickle
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sslrun.errors import InputError
@@ -27,7 +23,6 @@ _BLOCKS = {
     "resnet50": ("Bottleneck", (3, 4, 6, 3)),
     "small_resnet": ("BasicBlock", (1, 1, 1)),
 }
-_HEADS = ("fc.", "classifier.", "heads.")
 
 
 class ResNet(Encoder):
@@ -145,41 +140,6 @@ def build_backbone(section: Backbone, channels: int, seed: int, side: int | None
         return ResNet(block, depths, channels=channels, width=section.width, cifar_stem=cifar_stem, norm=norm)
 
 
-def load_weights(backbone: nn.Module, path: Path) -> None:
-    """Fill `backbone` from a file of torchvision's parameter names: .safetensors, or a state dict saved by torch.
-
-    A classification head (`fc.*`, `classifier.*`, `heads.*`) in the file and a `module.` before every name are passed
-    over. Raises `InputError`, naming file and keys, if anything else is missing, left over, or of another shape; the
-    backbone is then as it was.
-    """
-    given = _read_state(path)
-    if given and all(name.startswith("module.") for name in given):
-        given = {name.removeprefix("module."): value for name, value in given.items()}
-    own = backbone.state_dict()
-    given = {name: value for name, value in given.items() if name in own or not name.startswith(_HEADS)}
-    # Batch norms counted their batches only from torch 0.4.1 on; older files lack the counters, and nothing needs them.
-    missing = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in given if name not in own]
-    reshaped = [
-        f"{name} ({_shape(value)} in the file, {_shape(own[name])} here)"
-        for name, value in given.items()
-        if name in own and value.shape != own[name].shape
-    ]
-    troubles = [
-        f"{what}: {_listed(names)}"
-        for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
-        if names
-    ]
-    if troubles:
-        raise InputError(
-            "these weights are of another network; " + "; ".join(troubles),
-            where=str(path),
-            remedy="Names are torchvision's. Check network.backbone (kind, stem, width, norm; of a vit all, and "
-            "views.size) against the file.",
-        )
-    backbone.load_state_dict(given, strict=False)
-
-
 def _stage(
     block: Any, inplanes: int, planes: int, depth: int, stride: int, norm: Callable[[int], nn.Module]
 ) -> nn.Sequential:
@@ -195,30 +155,3 @@ def _initialise(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"can't be read as weights: {reason}", where=str(path)) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(
-            "is not a state dict (names to tensors)",
-            where=str(path),
-            remedy="Save the encoder alone: torch.save(encoder.state_dict(), file).",
-        )
-    return state
-
-
-def _shape(value: Tensor) -> str:
-    return "×".join(map(str, value.shape)) or "scalar"
-
-
-def _listed(names: list[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

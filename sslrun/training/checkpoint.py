@@ -1,22 +1,21 @@
-"""What a run leaves behind of its networks: the checkpoint to go on from, and the encoder to use elsewhere.
+"""The checkpoint of a run: everything to go on from, to the same bits. (Encoders to use elsewhere: `networks.weights`.)
 
-A checkpoint is one dictionary of plain values and tensors, read back with `weights_only`. It is written whole or
-not at all, and never with non-finite weights: `sslrun.training.pretrain` reads the guard first.
+It is one dictionary of plain values and tensors, sealed (`sslrun.seals`) and read back with `weights_only`. It is
+written whole or not at all, and never with non-finite weights: `sslrun.training.pretrain` reads the guard first.
 """
 
-import json
-import pickle
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sslrun.errors import RunFailed
 from sslrun.files import replacing
+from sslrun.networks.weights import UNREADABLE, read_archive, reason
+from sslrun.seals import seal_archive
 
 
 @dataclass
@@ -40,6 +39,7 @@ def save_checkpoint(path: Path, identity: str, position: Position, method: nn.Mo
     }
     with replacing(path) as part:
         torch.save(state, part)
+        seal_archive(part)
 
 
 def load_checkpoint(path: Path, identity: str, method: nn.Module, updates: Any, device: torch.device) -> Position:
@@ -50,36 +50,36 @@ def load_checkpoint(path: Path, identity: str, method: nn.Module, updates: Any, 
     if not path.exists():
         return Position()
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = read_archive(path, device)
         if state["identity"] != identity:
             raise ValueError("it belongs to another run")
-        method.load_state_dict(state["method"])
-        updates.load_state_dict(state["optimizers"])
-        return Position(**state["position"])
-    except (RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        position = Position(**state["position"])
+        _check_like(state["method"], method.state_dict(), "method")
+        _check_like(state["optimizers"], updates.state_dict(), "optimizers")
+    except UNREADABLE as error:
         raise RunFailed(
-            f"this checkpoint can't be read: {reason}",
+            f"this checkpoint can't be read: {reason(error)}",
             where=str(path),
-            remedy="Start the run anew with --fresh (the old folder is kept under another name).",
+            remedy="Nothing of it is used. Put a copy of it back, or start the run anew with --fresh (the old folder "
+            "is kept under another name).",
         ) from error
+    method.load_state_dict(state["method"])
+    updates.load_state_dict(state["optimizers"])
+    return position
 
 
-def save_encoder(path: Path, encoder: nn.Module, metadata: dict[str, Any]) -> None:
-    """Write the encoder under torchvision's parameter names; `metadata` says what it is and how to feed it.
-
-    All metadata stand under one key: safetensors writes several in an order that changes, and equal runs are to
-    leave equal files.
-    """
-    tensors: dict[str, Tensor] = {
-        name: value.detach().to("cpu", copy=True).contiguous() for name, value in encoder.state_dict().items()
-    }
-    with replacing(path) as part:
-        save_file(tensors, part, {"sslrun": json.dumps(metadata)})
-
-
-def encoder_metadata(path: Path) -> dict[str, Any]:
-    """What `save_encoder` wrote of the encoder in `path`."""
-    with safe_open(path, framework="pt") as file:
-        found: dict[str, Any] = json.loads(file.metadata()["sslrun"])
-    return found
+def _check_like(found: Any, own: Any, name: str) -> None:
+    """Raise `ValueError` unless `found` has tensors of the same shapes and types where `own` has them."""
+    if isinstance(own, Tensor):
+        if not isinstance(found, Tensor) or (found.shape, found.dtype) != (own.shape, own.dtype):
+            raise ValueError(f"{name} is another tensor than this run has")
+    elif isinstance(own, Mapping):
+        if not isinstance(found, Mapping) or not own.keys() <= found.keys():
+            raise ValueError(f"{name} has other parts than this run has")
+        for key, value in own.items():
+            _check_like(found[key], value, f"{name}.{key}")
+    elif isinstance(own, list):
+        if not isinstance(found, list) or len(found) != len(own):
+            raise ValueError(f"{name} has other parts than this run has")
+        for index, value in enumerate(own):
+            _check_like(found[index], value, f"{name}.{index}")

@@ -18,9 +18,10 @@ from sslrun.errors import Interrupted
 from sslrun.methods import Method, build_method, set_up
 from sslrun.networks.encoder import Encoder
 from sslrun.networks.layout import trained_channels_last
+from sslrun.networks.weights import save_encoder
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
-from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint, save_encoder
+from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from sslrun.training.diagnostics import fixed_images, signals
 from sslrun.training.negatives import Negatives
 from sslrun.training.optimizers import Updates

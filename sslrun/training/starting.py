@@ -6,8 +6,8 @@ from typing import Any
 from sslrun import __version__
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder
-from sslrun.networks.backbones import load_weights
 from sslrun.networks.encoder import Encoder
+from sslrun.networks.weights import load_weights
 from sslrun.recipe.schema import Recipe
 
 

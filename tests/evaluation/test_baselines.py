@@ -10,8 +10,8 @@ from sslrun.data import open_dataset
 from sslrun.evaluation.judge import Judge
 from sslrun.files import write_text
 from sslrun.networks.backbones import build_backbone
+from sslrun.networks.weights import save_encoder
 from sslrun.recipe import read_recipe
-from sslrun.training.checkpoint import save_encoder
 from sslrun.training.starting import starting_encoder
 
 RECIPE = """

@@ -8,9 +8,9 @@ from torch import nn
 from sslrun.errors import InputError
 from sslrun.jobs.exporting import export
 from sslrun.networks.backbones import build_backbone
+from sslrun.networks.weights import save_encoder
 from sslrun.recipe.schema import Backbone
 from sslrun.runs.folder import RunFolder
-from sslrun.training.checkpoint import save_encoder
 
 
 def run_with(folder: Path, channels: int = 3, **backbone: Any) -> tuple[RunFolder, nn.Module]:

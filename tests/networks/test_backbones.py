@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sslrun.errors import InputError
-from sslrun.networks.backbones import build_backbone, group_norm, load_weights
+from sslrun.networks.backbones import build_backbone, group_norm
+from sslrun.networks.weights import load_weights
 from sslrun.recipe.schema import Backbone
 
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 from sslrun.errors import InputError, RecipeError
-from sslrun.networks.backbones import build_backbone, load_weights
+from sslrun.networks.backbones import build_backbone
 from sslrun.networks.vit import ViT
+from sslrun.networks.weights import load_weights
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Backbone
 
