@@ -1,18 +1,20 @@
 """What the user sees: lines, small tables and one live line; plain text where there is no terminal.
 
 rich is imported only when a terminal is there to draw on. Errors go to stderr, unadorned. Inside `logging_to(path)`
-everything said is kept in that file as well.
+everything said is kept in that file as well. Nothing that is shown can end what is computed: see `Stream`.
 """
 
+import errno
+import io
 import math
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -22,12 +24,86 @@ REFRESH_SECONDS = 0.1
 PLAIN_SECONDS = 5.0
 """Without a terminal, and in logs, a progress line is written at most this often."""
 
-_logs: list[TextIO] = []
+_GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
+"""What writing meets where nobody reads any longer: a pipe or a terminal that was closed."""
+
+_logs: "list[Stream]" = []
+
+
+class Stream(io.TextIOBase):
+    """A text file that may be written to without a care: what it can't show is replaced, and writing never raises.
+
+    Once writing has failed, further text goes nowhere. `unread`: the reader has gone; `failed`: why else it failed.
+    """
+
+    def __init__(self, file: IO[str] | None) -> None:
+        self._file, self.unread, self.failed = file, file is None, ""
+        if isinstance(file, io.TextIOWrapper):
+            file.reconfigure(errors="replace")
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._file, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        if self._file is not None and not self.unread and not self.failed:
+            try:
+                self._file.write(text)
+            except OSError as error:
+                self._lost(error)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._file is not None:
+            try:
+                self._file.flush()
+            except OSError as error:
+                self._lost(error)
+
+    def isatty(self) -> bool:
+        return self._file is not None and not self.unread and self._file.isatty()
+
+    def fileno(self) -> int:
+        if self._file is None:
+            raise io.UnsupportedOperation("this stream was closed from the start")
+        return self._file.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    def _lost(self, error: OSError) -> None:
+        if error.errno in _GONE:
+            self.unread = True
+        else:
+            self.failed = self.failed or error.strerror or str(error)
+        with suppress(OSError, ValueError):  # what is buffered still must have somewhere to go, at the latest at exit
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+
+
+@contextmanager
+def streams() -> Iterator[tuple[Stream, Stream]]:
+    """Make stdout and stderr such streams; both, to be asked what became of them."""
+    before = sys.stdout, sys.stderr
+    if None in (sys.stdin, *before):  # else the next files to be opened would get their numbers
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(number)
+    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
+    try:
+        yield out, err
+    finally:
+        out.flush()
+        err.flush()
+        sys.stdout, sys.stderr = before
 
 
 def on_terminal(stream: TextIO | None = None) -> bool:
     """Whether `stream` (stdout if none) is a terminal that can redraw a line."""
-    return (stream or sys.stdout).isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+    stream = stream or sys.stdout
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
 def say(text: str = "", style: str = "") -> None:
@@ -71,13 +147,24 @@ def clock(seconds: float) -> str:
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """Append everything said within to `path`, each line with its time (local, with its offset from UTC)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", buffering=1) as file:
-        _logs.append(file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a", encoding="utf-8", buffering=1)
+    except OSError:  # of another user, say: then there is no log
+        yield
+        return
+    with file:
+        log = Stream(file)
+        _logs.append(log)
         try:
             yield
         finally:
-            _logs.remove(file)
+            _logs.remove(log)
+
+
+def note(text: str) -> None:
+    """Keep `text` in the logs without showing it."""
+    _log(text)
 
 
 class Live:

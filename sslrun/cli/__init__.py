@@ -39,31 +39,41 @@ def main() -> None:
     """Run a command; a designed error, or one of the system's, becomes its text and exit code without a stack trace."""
     from sslrun import console
 
+    with console.streams() as (out, _):
+        code = _code()
+        if out.failed:  # what was computed is kept; but who redirected the result would not know that it is cut off
+            console.error(f"stdout: {out.failed}\n{_FULL}")
+            code = code or 1
+    if code:
+        sys.exit(code)
+
+
+def _code() -> int:
+    """Run the command; its exit code."""
+    from sslrun import console
+
     try:
-        if code := app(standalone_mode=False):  # what a command gave to typer.Exit
-            sys.exit(code)
+        return int(app(standalone_mode=False) or 0)  # what a command gave to typer.Exit
     except SslrunError as error:
         console.error(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except typer.Abort:
-        sys.exit(130)
+        return 130
     except KeyboardInterrupt:
         console.error("stopped")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
+        return 130
     except OSError as error:
         if error.filename is None and error.errno not in _FULL_DISK:
             raise  # no file of the user's: of processes and their links, or a library's own
         refused = _from_system(error)
         console.error(str(refused))
-        sys.exit(refused.exit_code)
+        return refused.exit_code
     except Exception as error:
         show = getattr(error, "show", None)  # click's usage errors print themselves
         if show is None:
             raise
         show()
-        sys.exit(getattr(error, "exit_code", 2))
+        return int(getattr(error, "exit_code", 2))
 
 
 def _from_system(error: OSError) -> InputError:

@@ -4,6 +4,7 @@ how a result is printed or drawn. Each command registers with `app`.
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -77,7 +78,8 @@ def run_folder(run: str, results: Path | None) -> "RunFolder":
 
 def echo_json(value: Any) -> None:
     """Print a result for programs."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=not unicode))
 
 
 def draw(figure: "Figure", out: Path, *, err: bool = False) -> None:

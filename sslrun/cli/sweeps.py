@@ -1,5 +1,6 @@
 """The commands about many runs under way: sweep, status, logs, clean."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -103,6 +104,8 @@ def logs(
     if follow:
         for text in folder.follow_log():
             typer.echo(text, nl=False)
+            if getattr(sys.stdout, "unread", False):
+                return
 
 
 @app.command()

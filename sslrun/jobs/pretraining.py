@@ -165,6 +165,6 @@ def _failures_recorded(folder: RunFolder, retried: bool) -> Iterator[None]:
             raise
         reason = str(error) if designed else f"{type(error).__name__}: {error}"
         folder.update_status(state=State.FAILED, finished=utc_now(), reason=reason)
-        with folder.log.open("a", encoding="utf-8") as log:
+        with suppress(OSError), folder.log.open("a", encoding="utf-8") as log:
             log.write(traceback.format_exc())
         raise

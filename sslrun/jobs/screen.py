@@ -7,6 +7,7 @@ from typing import Any
 
 from sslrun import console
 from sslrun.data.images import ImageSet
+from sslrun.errors import SslrunError
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
 
@@ -37,6 +38,8 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, SslrunError):
+            console.note(str(error))  # there may be nobody left to read what the command says in the end
         self._stack.close()
 
     def say(self, text: str) -> None:

@@ -1,26 +1,45 @@
-"""Ctrl-C and SIGTERM, turned into a checkpoint and exit code 130."""
+"""Being asked to stop, turned into a checkpoint and exit code 130: Ctrl-C, SIGTERM, a connection that breaks (SIGHUP),
+and a scheduler's warning (SIGUSR1). What was ignored at the start (`nohup`) stays ignored.
+"""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from signal import SIG_DFL, SIGINT, SIGTERM, signal
+from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGUSR1, getsignal, signal
 from types import FrameType
 
 from sslrun.errors import Interrupted
 
+WARNINGS = (SIGHUP, SIGUSR1)
+"""These may come twice, from the system and from a shell: the second one adds nothing."""
+
+
+@contextmanager
+def answered(answer: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call `answer` with the number of every signal that asks to stop. Outside the main thread none is answered."""
+    main = threading.current_thread() is threading.main_thread()
+    numbers = [number for number in (SIGINT, SIGTERM, *WARNINGS) if main and getsignal(number) is not SIG_IGN]
+    before = {number: signal(number, answer) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal(number, handler if handler is not None else SIG_DFL)
+
 
 class StopSignals:
-    """Ctrl-C and SIGTERM: inside `deferred` the first one only sets `asked`, else it raises `Interrupted` at once."""
+    """What a job does then: inside `deferred` the first one only sets `asked`, else it raises `Interrupted` at once."""
 
     def __init__(self) -> None:
         self.asked, self._deferring = False, False
 
     def __enter__(self) -> "StopSignals":
-        self._before = {number: signal(number, self._handle) for number in (SIGINT, SIGTERM)}
+        self._answered = answered(self._answer)
+        self._answered.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal(number, handler if handler is not None else SIG_DFL)
+    def __exit__(self, *error: object) -> None:
+        self._answered.__exit__(None, None, None)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -31,8 +50,8 @@ class StopSignals:
         finally:
             self._deferring = False
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._deferring and not self.asked:
+    def _answer(self, number: int, frame: FrameType | None) -> None:
+        if self._deferring and (not self.asked or number in WARNINGS):
             self.asked = True
             return
         raise Interrupted("stopped", remedy="The same command goes on from the last checkpoint.")

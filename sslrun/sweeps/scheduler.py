@@ -5,17 +5,17 @@ failed, and the rest goes on. A run that another process holds is watched until 
 must survive this process is in the runs' folders.
 """
 
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from sslrun.console import clock
 from sslrun.errors import RunHeld, SslrunError
+from sslrun.jobs.stopping import WARNINGS, answered
 from sslrun.recipe import to_yaml
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
@@ -116,7 +116,7 @@ class Sweep:
 
     def run(self) -> None:
         """Work until all that was chosen is done, failed, or a stop was asked for and heeded."""
-        with self._signals():
+        with answered(self._answer):
             self._ask_feed()
             while self.engine.running or (not self.stops and self._more()):
                 if not self.stops:
@@ -274,20 +274,13 @@ class Sweep:
         if self.stop_on_failure and not self.stops:
             self.stop()
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        def handle(*_: object) -> None:
-            if self.stops == 0:
-                self.watcher.event("stopping: jobs save their state (again: now)")
-            self.stop()
-
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before: list[Callable[..., Any] | int | None] = [signal.signal(number, handle) for number in numbers]
-        try:
-            yield
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+    def _answer(self, number: int, _: object) -> None:
+        """To being asked to stop."""
+        if self.stops == 0:
+            self.watcher.event("stopping: jobs save their state (again: now)")
+        elif number in WARNINGS:
+            return
+        self.stop()
 
 
 def _mark_pruned(folder: RunFolder) -> None:

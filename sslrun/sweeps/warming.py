@@ -22,7 +22,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 def warm_up(threads: int) -> None:
     """Start the server if it does not run, without waiting for it; its libraries use `threads` CPU threads."""
     forkserver.set_forkserver_preload(_PRELOAD)
-    with environment(dict.fromkeys(THREADS, str(threads))), ctrl_c_ignored():
+    with environment(dict.fromkeys(THREADS, str(threads))), signals_ignored():
         forkserver.ensure_running()
 
 
@@ -41,10 +41,12 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def ctrl_c_ignored() -> Iterator[None]:
-    """For processes started within: the terminal sends Ctrl-C to them too, and it is not theirs to answer."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def signals_ignored() -> Iterator[None]:
+    """For processes started within: terminals and schedulers send them these too, which are not theirs to answer."""
+    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

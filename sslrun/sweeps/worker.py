@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from sslrun.console import streams
 from sslrun.data.images import ImageSet
 from sslrun.errors import Interrupted, RunHeld, SslrunError
 from sslrun.jobs import Places, pretrain_job
@@ -50,7 +51,8 @@ def run_job(
         for recipe in recipes:
             _pretrain(recipe, where)
 
-    link.send(_outcome(work))
+    with streams():
+        link.send(_outcome(work))
 
 
 def run_measurement(
@@ -61,7 +63,8 @@ def run_measurement(
 
     _settle_in(link, log, environment, threads)
     measured = []
-    outcome = _outcome(lambda: measured.append(measure(recipe, where)))
+    with streams():
+        outcome = _outcome(lambda: measured.append(measure(recipe, where)))
     link.send(measured[0] if measured else outcome)
 
 

@@ -1,5 +1,7 @@
 """A job from Python: what its folder tells at each moment, what it does again and what not, and what it hands on."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from sslrun.files import read_json, write_text
 from sslrun.jobs import evaluate_run, places, pretrain_job
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Recipe
-from sslrun.runs.folder import RunFolder
+from sslrun.runs.folder import RunFolder, run_folders
 from sslrun.runs.lease import hold, holder
 
 RECIPE = """
@@ -114,6 +116,34 @@ def test_an_interrupted_run_says_how_far_it_is_and_goes_on_with_its_threads(tmp_
     assert status.started == "2026-01-01T00:00:00Z"
     assert 1000 < status.seconds < 1600
     assert [row["epoch"] for row in folder.history.read()] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_every_way_of_being_asked_to_stop_saves_the_state(tmp_path: Path, number: signal.Signals) -> None:
+    asked = recipe(tmp_path, "run.checkpoint_minutes=1000")
+    where = places(asked, tmp_path / "results")
+    before = signal.getsignal(number)
+
+    def stop(row: dict[str, Any]) -> None:
+        if row["epoch"] == 2:
+            os.kill(os.getpid(), number)
+            if number not in (signal.SIGINT, signal.SIGTERM):  # a terminal that closes sends two
+                os.kill(os.getpid(), number)
+
+    with pytest.raises(Interrupted, match="state is saved") as stopped:
+        pretrain_job(asked, where, watch=stop)
+    assert stopped.value.exit_code == 130
+    assert signal.getsignal(number) is before
+    (folder,) = run_folders(where.results)
+    position = torch.load(folder.checkpoint, weights_only=True)["position"]
+    assert (position["epoch"], position["step"]) == (2, 1)
+
+    signal.signal(number, signal.SIG_IGN)  # as under `nohup`
+    try:
+        pretrain_job(asked, where, watch=stop)
+    finally:
+        signal.signal(number, before)
+    assert folder.status.finished_well
 
 
 def test_a_run_that_is_held_is_left_alone(tmp_path: Path) -> None:

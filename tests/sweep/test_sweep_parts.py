@@ -1,5 +1,7 @@
 """The parts of a sweep by themselves: what it decides, what it costs, where jobs go."""
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -391,6 +393,24 @@ def test_a_stop_lets_jobs_save_their_state_and_a_second_one_ends_them(
     assert engine.cancelled == [(jobs[0], False), (jobs[1], False), (jobs[0], True), (jobs[1], True)]
     assert sorted(map(str, sweep.queue)) == sorted(map(str, jobs)) and not sweep.failures and not sweep.done
     assert [job.state(find(tmp_path, job.identity)) for job in jobs] == ["queued"] * 2 + ["missing"] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_signals_stop_a_sweep_and_a_warning_that_comes_twice_is_one(
+    number: signal.Signals, jobs: list[Job], grid: Path, tmp_path: Path
+) -> None:
+    engine = scripted(lambda *_: None)
+    sweep = Sweep(plan_of(jobs, grid, tmp_path).entries, engine, Silent(), tmp_path)
+
+    def turn(_: Running) -> None:
+        for _ in range(2 if not sweep.stops else 0):
+            os.kill(os.getpid(), number)
+
+    engine.turn = turn
+    sweep.run()
+    at_once = number in (signal.SIGINT, signal.SIGTERM)
+    assert engine.cancelled == [(job, now) for now in ((False, True) if at_once else (False,)) for job in jobs[:2]]
+    assert len(sweep.queue) == len(jobs)
 
 
 def test_a_cell_that_can_not_be_timed_is_planned_without_a_time(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
