@@ -7,6 +7,7 @@ numerics. `build_method` makes one from its section of the recipe.
 
 from collections.abc import Iterator, Sequence
 from functools import singledispatch
+from itertools import groupby
 from typing import Protocol
 
 import torch
@@ -36,13 +37,10 @@ class Updater(Protocol):
 class Method(nn.Module):
     """The `online` network (an encoder, then a projector), a `target` network or a `predictor` if it has one, and the
     step that trains them.
-
-    Each view passes through the networks on its own, in every method, so that batch norm sees one view at a time (with
-    `views.style: bss`, one style).
     """
 
     online: nn.Sequential
-    target: nn.Module | None
+    target: nn.Sequential | None
     predictor: Predictor | None
     temperature_of_negatives = 0.2
     """At which their hardness is recorded: SimCLR's default where there are none, so that methods compare."""
@@ -50,7 +48,7 @@ class Method(nn.Module):
     def __init__(self, setup: Setup) -> None:
         super().__init__()
         self.online, self.target, self.predictor = nn.Sequential(setup.encoder, setup.projector), None, None
-        self.autocast = setup.autocast
+        self.autocast, self.together = setup.autocast, setup.together
 
     @property
     def encoder(self) -> nn.Module:
@@ -61,6 +59,26 @@ class Method(nn.Module):
         """What the network's optimiser trains: whatever takes a gradient, but for the predictor, which has its own."""
         others = set(self.predictor.parameters()) if self.predictor is not None else set()
         return (parameter for parameter in self.parameters() if parameter.requires_grad and parameter not in others)
+
+    def outputs(self, network: nn.Sequential, views_NCHW: Sequence[Tensor]) -> list[Tensor]:
+        """The outputs (N, D) of `network`, encoder and projector, for each view, in full precision.
+
+        Apart, each view passes on its own: batch norm sees one view at a time (with `views.style: bss`, one style).
+        Together, those of one size pass through the encoder at once, as in the published codes of SimCLR and SwAV.
+        """
+        encoder, projector = network
+        if not self.together:
+            return self.projections(projector, [encoder(x_NCHW) for x_NCHW in views_NCHW])
+        by_size = groupby(views_NCHW, key=lambda x_NCHW: x_NCHW.shape[2:])
+        groups = [list(group) for _, group in by_size]
+        features = [h_NF for group in groups for h_NF in encoder(torch.cat(group)).chunk(len(group))]
+        return self.projections(projector, features)
+
+    def projections(self, projector: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
+        """A projector's outputs (N, D) for the features (N, F) of each view, each on its own or all together."""
+        if not self.together:
+            return [full_precision(projector(h_NF)) for h_NF in features]
+        return list(full_precision(projector(torch.cat(list(features)))).chunk(len(features)))
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """Train on one batch, given as one tensor a view. Returns the loss, detached and still on the device."""

@@ -87,15 +87,13 @@ class MSN(Method):
         """One iteration, in the order of the authors' code; see `Method.step`."""
         options, (first_NCHW, *anchors_NCHW) = self.section, views_NCHW
 
-        # Each view passes on its own: the projector's batch norm sees one view at a time. Small views keep all patches,
-        # as in the authors' code: they are parts of the image already.
+        # Small views keep all patches, as in the authors' code: they are parts of the image already.
         with self.autocast():
-            z_AND = torch.stack(
-                [
-                    self._anchor(x_NCHW, view, iteration, masked=x_NCHW.shape == first_NCHW.shape)
-                    for view, x_NCHW in enumerate(anchors_NCHW, start=1)
-                ]
-            )
+            features = [
+                self._anchor(x_NCHW, view, iteration, masked=x_NCHW.shape == first_NCHW.shape)
+                for view, x_NCHW in enumerate(anchors_NCHW, start=1)
+            ]
+            z_AND = torch.stack(self.projections(self.online[1], features))
             with torch.no_grad():
                 t_ND = full_precision(self.target(first_NCHW))
         c_KD = self.prototypes.weight
@@ -113,10 +111,10 @@ class MSN(Method):
         return loss.detach()
 
     def _anchor(self, x_NCHW: Tensor, view: int, iteration: int, *, masked: bool) -> Tensor:
-        """The online network's output for an anchor; what a mask keeps is drawn for each view and iteration."""
-        encoder, projector = self.online
+        """The encoder's features of an anchor; what a mask keeps is drawn for each view and iteration."""
         keep_NM = None
         if masked:
             seed = stream_seed(self.seed, "mask", iteration, view)
             keep_NM = on_device(kept_patches(len(x_NCHW), self.patches, self.section.drop, seed), x_NCHW.device)
-        return full_precision(projector(encoder(x_NCHW, keep_NM)))
+        h_NF: Tensor = self.encoder(x_NCHW, keep_NM)
+        return h_NF

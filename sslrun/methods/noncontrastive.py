@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sslrun.methods.base import Method, Updater, build_method, full_precision
+from sslrun.methods.base import Method, Updater, build_method
 from sslrun.methods.setup import Setup
 from sslrun.networks.ema import copy_of, ema_momentum, ema_update
 from sslrun.networks.predictors import Predictor, build_predictor
@@ -54,20 +54,16 @@ class NonContrastive(Method):
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration, in the order of the authors' code; see `Method.step`."""
-        x1_NCHW, x2_NCHW = views_NCHW
+        both = self.symmetric or not self.stop_gradient
 
-        # Online and target outputs. Each view passes on its own: batch norm sees one view at a time.
+        # Online outputs of the views, and what the target says of the second (and the first, if symmetric).
         with self.autocast():
-            z1_ND = full_precision(self.online(x1_NCHW))
-            z2_ND = full_precision(self.online(x2_NCHW)) if self.symmetric or not self.stop_gradient else None
-            t2_ND = self._target(x2_NCHW, z2_ND)
-            t1_ND = self._target(x1_NCHW, z1_ND) if self.symmetric else None
+            online = self.outputs(self.online, views_NCHW if both else views_NCHW[:1])
+            targets = self._targets(views_NCHW, online)
 
         # Predict each view's target from the other view. The predictor sees its inputs before it predicts, but a
         # rule that sets W_p acts only at the end of the step: W_p lags its statistics by one iteration.
-        pairs = [(z1_ND, t2_ND)]
-        if z2_ND is not None and t1_ND is not None:
-            pairs.append((z2_ND, t1_ND))
+        pairs = list(zip(online, targets, strict=False))
         self.predictor.observe([z.detach() for z, _ in pairs], [t.detach() for _, t in pairs])
         loss = torch.stack([self.loss(self.predictor(z_ND), t_ND) for z_ND, t_ND in pairs]).sum()
 
@@ -80,11 +76,11 @@ class NonContrastive(Method):
             ema_update(self.target, self.online, ema_momentum(self.ema, iteration, self.steps))
         return loss.detach()
 
-    def _target(self, x_NCHW: Tensor, z_ND: Tensor | None) -> Tensor:
-        """What the target says of a view whose online output (if it was computed) is `z_ND`."""
-        if not self.stop_gradient and z_ND is not None:
-            return z_ND
+    def _targets(self, views_NCHW: Sequence[Tensor], online: Sequence[Tensor]) -> Sequence[Tensor]:
+        """What the target says of the second view and, if symmetric, of the first; `online` are the online outputs."""
+        if not self.stop_gradient:
+            return online[::-1] if self.symmetric else online[1:]
         with torch.no_grad():
-            if self.target is None and z_ND is not None:
-                return z_ND.detach()
-            return full_precision((self.target or self.online)(x_NCHW))
+            if self.target is None and self.symmetric:
+                return [z_ND.detach() for z_ND in reversed(online)]
+            return self.outputs(self.target or self.online, views_NCHW[::-1] if self.symmetric else views_NCHW[1:])

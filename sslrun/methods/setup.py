@@ -28,6 +28,8 @@ class Setup:
     projector: Projector
     independent: Callable[[], tuple[nn.Module, nn.Module]]
     """Draws another encoder and projector of the same shape, from a stream of their own."""
+    together: bool = False
+    """Whether batch norm sees all views at once: `method.views`."""
     seed: int = 0
     views: int = 2  # full-size ones of each image
     batch_size: int = 1
@@ -70,6 +72,7 @@ def set_up(recipe: Recipe, encoder: Encoder, channels: int, steps_per_epoch: int
         encoder,
         projector_of(encoder, "initialisation"),
         independent,
+        together=recipe.method.views == "together",
         seed=recipe.seed,
         views=recipe.views.count,
         batch_size=recipe.training.batch_size,

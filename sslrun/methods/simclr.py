@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sslrun.methods.base import Method, Updater, build_method, full_precision
+from sslrun.methods.base import Method, Updater, build_method
 from sslrun.methods.setup import Setup
 from sslrun.recipe import schema
 
@@ -52,7 +52,7 @@ class SimCLR(Method):
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration; see `Method.step`."""
         with self.autocast():
-            z_VND = torch.stack([full_precision(self.online(x_NCHW)) for x_NCHW in views_NCHW])
+            z_VND = torch.stack(self.outputs(self.online, views_NCHW))
         loss = nt_xent(z_VND, self.section.temperature, self.section.negatives)
 
         optimizers.zero_grad()

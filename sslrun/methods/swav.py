@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sslrun.methods.assignment import sinkhorn
-from sslrun.methods.base import Method, Updater, build_method, full_precision
+from sslrun.methods.base import Method, Updater, build_method
 from sslrun.methods.setup import Setup
 from sslrun.networks.predictors.base import linear_layer
 from sslrun.recipe import schema
@@ -37,8 +37,8 @@ def swapped_prediction(s_VNK: Tensor, q_ANK: Tensor, temperature: float) -> Tens
 class SwAV(Method):
     """One network and its prototypes, which are of unit length at the start of every step, as in the authors' code.
 
-    They keep their directions for the first `freeze_prototypes` steps. The queue keeps outputs of each full-size view,
-    the latest first; they take part in the assignment from its epoch on, but not before it is full.
+    They keep their directions for the first `freeze_prototypes` steps. The queue keeps outputs of each full-size view
+    from its epoch on, the latest first; they take part in the assignment once it is full, as in the authors' code.
     """
 
     queue_ALD: Tensor
@@ -51,7 +51,7 @@ class SwAV(Method):
         if section.queue is not None:
             length = section.queue.length
             full_after = math.ceil(length / setup.batch_size)
-            self.queue_from = max(section.queue.start_epoch * setup.steps_per_epoch, full_after)
+            self.queue_from = section.queue.start_epoch * setup.steps_per_epoch + full_after
         self.register_buffer("queue_ALD", torch.zeros(self.assigned, length, dim))
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
@@ -63,7 +63,7 @@ class SwAV(Method):
             c_KD = c_KD.detach()
 
         with self.autocast():
-            z_VND = torch.stack([full_precision(self.online(x_NCHW)) for x_NCHW in views_NCHW])
+            z_VND = torch.stack(self.outputs(self.online, views_NCHW))
         z_VND = F.normalize(z_VND, dim=2)
         q_ANK = self._assign(z_VND[: self.assigned].detach(), iteration)
         loss = swapped_prediction(z_VND @ c_KD.T, q_ANK, self.section.temperature)

@@ -1,7 +1,8 @@
 """What makes a run this run and no other: a hash of everything that decides its numbers, and of nothing else.
 
 Names, folders, devices and other operational options stay out, and so does `evaluation`, which has identities of its
-own. An option left at its default stays out too, so that later options don't disturb old results. `explain.py`
+own. An option left at its default stays out too (one that changed what is done without it: at what was done before),
+so that later options don't disturb old results. `explain.py`
 compares two recipes in these terms.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sslrun.errors import InputError
-from sslrun.recipe.introspect import operational
+from sslrun.recipe.introspect import before, operational
 from sslrun.recipe.plugins import digests, plugin_of
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
@@ -31,10 +32,11 @@ def science(section: Section) -> dict[str, Any]:
     for name, field in type(section).model_fields.items():
         if operational(field) or (isinstance(section, Recipe) and name == "evaluation"):
             continue
-        value = _canonical(getattr(section, name))
-        if name == "kind" or field.is_required() or value != _canonical(field.default):
+        value, unsaid = _canonical(getattr(section, name)), before(field)
+        if name == "kind" or field.is_required() or value != _canonical(field.default if unsaid is None else unsaid):
             result[name] = value
     plugin = plugin_of(type(section))
+    result |= {"numerics": section.NUMERICS} if section.NUMERICS > 1 else {}
     return result | ({"plugin": plugin.digest} if plugin else {})
 
 

@@ -45,6 +45,26 @@ def current(section: type[Section], values: Any) -> Any:
     return kept
 
 
+def as_kept(section: type[Section], values: Any) -> Any:
+    """The values of a run kept with every option written out: those that it lacks came later, and are filled with what
+    was done `before` them where their defaults are something else.
+    """
+    if not isinstance(values, dict):
+        return values
+    filled = dict(values)
+    for name, field in section.model_fields.items():
+        if name not in values and (done := before(field)) is not None:
+            filled[name] = done
+        elif name in values and (inner := chosen(field.annotation, values[name])):
+            filled[name] = as_kept(inner, values[name])
+    return filled
+
+
+def before(field: FieldInfo) -> Any:
+    """What was done before there was this option, if that is not its default; see `schema.base.option`."""
+    return field.json_schema_extra.get("before") if isinstance(field.json_schema_extra, dict) else None
+
+
 def follow(root: type[Section], loc: Sequence[str | int]) -> tuple[KeyPath, FieldInfo]:
     """Pydantic's location without the kinds that it puts between the keys, and the field that it ends in."""
     path: list[str | int] = []

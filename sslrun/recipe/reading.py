@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sslrun.errors import RecipeError
 from sslrun.recipe.combining import combine, override
 from sslrun.recipe.document import Document, parse
-from sslrun.recipe.introspect import current
+from sslrun.recipe.introspect import as_kept, current
 from sslrun.recipe.messages import nearest, recipe_error, refuse
 from sslrun.recipe.plugins import NAME as PLUGIN
 from sslrun.recipe.plugins import PluginMissing, load_all
@@ -41,6 +41,8 @@ def read_recipe(
     """
     file = locate(path)
     document = load(file)
+    if file.with_name("identity.json").exists():
+        document = Document(as_kept(Recipe, document.values), document.spots)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-")[:64] or "recipe"
     named = Document({"name": name, **document.values}, document.spots)
     whole = combine(named, *(override(text) for text in overrides))

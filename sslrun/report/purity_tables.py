@@ -30,8 +30,8 @@ CHANCE = {
 }
 OWN_STATISTICS = "own_statistics."
 """In front of the measures of features under batch norm statistics of each domain's own."""
-VIEWS = {"hardness_own": "the method's own views", "hardness_plain": "common plain views"}
-"""Where histories keep the hardness of negatives: `hardness_own.own_column` and so on."""
+VIEWS = {"hardness_none": "views with their own styles", "hardness_bss": "the same views under BSS"}
+"""Where histories keep the hardness of negatives: `hardness_bss.own_column` and so on."""
 HARDNESS = {
     "own_column": "own column",
     "other_columns": "other columns",
@@ -106,11 +106,12 @@ def _hardness(runs: Sequence[Analysed]) -> list[Table]:
     found = []
     for kind, views in VIEWS.items():
         columns = {f"{kind}.{name}": title for name, title in HARDNESS.items()}
-        columns |= {"std_within": "std within"} if kind == "hardness_own" else {}
+        columns |= {"std_within": "std within"} if kind == "hardness_none" else {}
         ends = {run.name: [_ends(run.history, name) for name in columns] for run in runs}
         rows = tuple((Cell(name), *cells) for name, cells in ends.items() if any(cell.value for cell in cells))
         note = (
-            "After the first epoch → after the last. Cosine similarities; between methods compare at equal temperature."
+            "Before training → after the last epoch. Cosine similarities. What differs between this table and the "
+            "other is the style's doing; between methods compare at equal temperature and equal loss."
         )
         if rows:
             found.append(Table(f"Hardness of negatives, {views}", ("", *columns.values()), rows, (note,)))
@@ -118,7 +119,7 @@ def _hardness(runs: Sequence[Analysed]) -> list[Table]:
 
 
 def _ends(history: Sequence[Mapping[str, Any]], name: str) -> Cell:
-    _, values = series([row for row in history if row["epoch"] > 0], name)
+    _, values = series(history, name)
     return Cell(f"{values[0]:.3f} → {values[-1]:.3f}", values[-1]) if values else Cell(NONE)
 
 

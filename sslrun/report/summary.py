@@ -23,11 +23,12 @@ def starting(weights: str | None) -> str:
 def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: str) -> str:
     """The first line of a run: its folder's name, then its science in the field's words."""
     data, style = recipe.data, recipe.views.style.words()
+    batch_norm = f" (views {recipe.method.views})"  # with one style a view, whether batch norm sees one or all
     parts = [
         f"{data.words()} in {size} dimensions" if data.HOLDS == "vectors" else f"{data.words()} {size} px",
         f"{images:,} {data.HOLDS}",
         recipe.network.backbone.words(),
-        recipe.method.words() + (f" with {style}" if style else ""),
+        recipe.method.words() + (f" with {style}{batch_norm}" if style else ""),
         f"{device} {recipe.training.precision}",
     ]
     line = f"{folder.path.name}   " + " · ".join(parts)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslrun.errors import InputError
+from sslrun.recipe.introspect import as_kept
+from sslrun.recipe.schema import Recipe
 from sslrun.runs.cells import SECONDS, Number
 from sslrun.runs.folder import RunFolder, split_name
 from sslrun.runs.lease import holder
@@ -70,7 +72,7 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
     try:
         if "-old-" in path.name and not split_name(path.name)[1]:
             raise InputError("set aside by --fresh")
-        recipe, status = folder.record.recipe, folder.status
+        recipe, status = as_kept(Recipe, folder.record.recipe), folder.status
         state = {"identity": folder.identity, "name": folder.name, "folder": path.name, **_state(folder, status)}
     except InputError as error:
         left_out.append((str(path), error.what))

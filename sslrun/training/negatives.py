@@ -1,11 +1,11 @@
-"""How hard the negatives of a run are, recorded every epoch where the images have domains: do styles separate them?
+"""How hard the negatives of a run are, recorded every epoch where the images have domains: do styles make them so?
 
-The same few images in every epoch, seen in two ways: as the run's own views, under the batch norm of training, which
-is how the loss sees them; and as plain geometric ones, which runs with other views share, under that of evaluation.
-`sslrun.methods.similarities` has the formulas.
+The same few images in every epoch, in the same crops and colours, once with their own styles and once under BSS, seen
+by the one encoder under the batch norm of training: what differs between the two is the style's doing, what differs
+between epoch 0 and the last is training's. `sslrun.methods.similarities` has the formulas.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -16,10 +16,9 @@ from sslrun.data.images import ImageSet
 from sslrun.methods import Method
 from sslrun.methods.similarities import hardness, style_gap
 from sslrun.networks.statistics import normalized_std
-from sslrun.recipe import schema
-from sslrun.recipe.schema import NoStyle, Recipe
+from sslrun.recipe.schema import BatchStyle, NoStyle, Recipe
 from sslrun.seeds import stream_seed
-from sslrun.training.diagnostics import outputs, spread
+from sslrun.training.diagnostics import spread
 from sslrun.views.pipeline import Views
 
 MOST_IMAGES = 256  # whatever the batch size, which must not change what is compared
@@ -37,33 +36,49 @@ class Negatives:
         self.domains_N = torch.full_like(index, -1) if images.domains is None else images.domains[index]
         self.seed = stream_seed(recipe.seed, "hardness")
         full_size = recipe.views.model_copy(update={"small": None})
-        sections = {"hardness_own": full_size, "hardness_plain": geometric(recipe.views)}
+        style = recipe.views.style
+        bss = style if isinstance(style, BatchStyle) else BatchStyle(kind="bss")
+        self.own = "hardness_bss" if style is bss else "hardness_none"
+        sections = {
+            "hardness_none": full_size.model_copy(update={"style": NoStyle(kind="none")}),
+            "hardness_bss": full_size.model_copy(update={"style": bss}),
+        }
         _, channels, stored, _ = self.images_NCHW.shape
         self.views = {name: Views(section, channels=channels, stored=stored) for name, section in sections.items()}
 
     def __call__(self, method: Method, epoch: int) -> dict[str, float]:
-        """`hardness_own.*` of the run's full-size views, `hardness_plain.*` of two plain ones; `style_gap` of both.
+        """`hardness_none.*` and `hardness_bss.*`, with the `style_gap` of each, NaN where there is one domain.
 
-        And `std_within`: the spread of normalised outputs within a column of the own views (about 1 when
-        spread, 0 when collapsed), to which a column's style adds nothing. A gap is NaN where there is one domain.
+        And `std_within`: the spread of normalised outputs within a column of the views with the run's style, or without
+        one (about 1 when spread, 0 when collapsed), to which a column's style adds nothing.
         """
-        # In evaluation mode what a column has in common, its style with `bss`, would count as similarity even of
-        # untrained outputs; in training batch norm takes it out of each column.
-        with batch_statistics(method):
-            z_VND = {"hardness_own": self._outputs(method, "hardness_own", epoch)}
-        z_VND["hardness_plain"] = self._outputs(method, "hardness_plain", epoch)
         found: dict[str, float] = {}
-        for name, columns_VND in z_VND.items():
+        for name, views in self.views.items():
+            draws = views.draw(len(self.images_NCHW), self.seed, epoch)
+            columns_VND = as_in_training(method, views(self.images_NCHW, draws)).cpu()
             measured = hardness(columns_VND, method.temperature_of_negatives)._asdict()
             measured["style_gap"] = style_gap(columns_VND, self.domains_N)
             found |= {f"{name}.{key}": float(value) for key, value in measured.items()}
-        within = [float(normalized_std(z_ND)) for z_ND in z_VND["hardness_own"]]
-        return found | {"std_within": sum(within) / len(within)}
+            if name == self.own:
+                within = [float(normalized_std(z_ND)) for z_ND in columns_VND]
+                found["std_within"] = sum(within) / len(within)
+        return found
 
-    def _outputs(self, method: Method, name: str, epoch: int) -> Tensor:
-        views = self.views[name]
-        draws = views.draw(len(self.images_NCHW), self.seed, epoch)
-        return torch.stack([outputs(method, x_NCHW).cpu() for x_NCHW in views(self.images_NCHW, draws)])
+
+@torch.no_grad()
+def as_in_training(method: Method, views_NCHW: Sequence[Tensor]) -> Tensor:
+    """The online network's outputs (V, N, D) for views, as the loss sees them: batch norms have the statistics of what
+    passes through, each view apart or all together. Changes nothing in `method`.
+
+    In evaluation mode what a column has in common, its style under BSS, would count as similarity even of untrained
+    outputs.
+    """
+    was_training = method.training
+    method.eval()
+    with batch_statistics(method):
+        z_VND = torch.stack(method.outputs(method.online, views_NCHW))
+    method.train(was_training)
+    return z_VND
 
 
 @contextmanager
@@ -80,9 +95,3 @@ def batch_statistics(method: Method) -> Iterator[None]:
     finally:
         for norm, (mean, variance) in zip(norms, kept, strict=True):
             norm.running_mean, norm.running_var = mean, variance
-
-
-def geometric(views: schema.Views) -> schema.Views:
-    """Two views of the recipe's geometry and normalisation alone."""
-    off = {"small": None, "jitter": None, "greyscale": 0.0, "blur": None, "solarize": None}
-    return views.model_copy(update={"count": 2, "style": NoStyle(kind="none"), **off})

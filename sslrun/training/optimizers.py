@@ -18,6 +18,7 @@ from sslrun.errors import RunFailed
 from sslrun.methods import Method
 from sslrun.recipe.schema import Optimizer, Optimizers
 from sslrun.training.lars import Lars
+from sslrun.training.schedules import weight_decays
 
 NEVER = torch.iinfo(torch.int64).max
 
@@ -36,7 +37,8 @@ class Updates:
         if method.predictor is not None:
             pairs.append((section.predictor or section.network, list(method.predictor.parameters())))
         self.optimizers = [_build(options, parameters) for options, parameters in pairs if parameters]
-        self.peaks = [options.lr for options, parameters in pairs if parameters]
+        self.options = [options for options, parameters in pairs if parameters]
+        self.decays = [weight_decays(options, len(rates)) for options in self.options]
         self.spoilt = torch.zeros((), device=device)
         self.first_bad = torch.full((), NEVER, dtype=torch.int64, device=device)
         for optimizer in self.optimizers:
@@ -55,9 +57,13 @@ class Updates:
         bad = ~torch.isfinite(size)
         torch.minimum(self.first_bad, torch.where(bad, iteration, NEVER), out=self.first_bad)
         self.spoilt.copy_(torch.maximum(self.spoilt, bad.to(self.spoilt)))
-        for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = peak * float(self.rates[iteration])
+        for optimizer, options, decays in zip(self.optimizers, self.options, self.decays, strict=True):
+            decayed, *_ = groups = optimizer.param_groups  # vectors come second where they are not decayed
+            for group in groups:
+                group["lr"] = options.lr * float(self.rates[iteration])
+            decayed["weight_decay"] = float(decays[iteration])
+            if options.clip is not None:
+                nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], options.clip)
             optimizer.step()
 
     def raise_if_not_finite(self) -> None:

@@ -31,8 +31,10 @@ def encoder_metadata(recipe: Recipe, images: ImageSet) -> dict[str, Any]:
         "size": recipe.views.size or images.side,
         "mean": list(normalize.mean) if normalize else None,
         "std": list(normalize.std) if normalize else None,
-        # How batch norm was trained: each view alone, with `style: bss` one style at a time.
-        "batch_norm": "per_view" if backbone.norm == "batch" else None,
+        # How batch norm was trained: each view alone (with `style: bss` one style at a time), or all at once.
+        "batch_norm": {"apart": "per_view", "together": "all_views"}[recipe.method.views]
+        if backbone.batch_norm
+        else None,
     }
     if backbone.norm != "batch":
         about |= {"norm": backbone.norm}

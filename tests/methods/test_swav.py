@@ -26,7 +26,7 @@ from sslrun.recipe import schema
 
 K, A, V = 7, 2, 3
 EPSILON, TEMPERATURE, ITERATIONS = 0.1, 0.2, 3
-FREEZE, QUEUE, QUEUE_FROM = 2, 24, 3  # a queue of one batch and a half
+FREEZE, QUEUE, QUEUE_FROM, QUEUE_FULL = 2, 24, 3, 5  # a queue of one batch and a half
 
 Scope = Literal["view", "joint"]
 
@@ -83,7 +83,7 @@ def test_six_steps_equal_the_computation_by_hand(scope: Scope, queue: int) -> No
         z = [F.normalize(forward(live, x), dim=1) for x in batch]
         fixed = [z[t].detach() for t in range(A)]
         helped = [
-            torch.cat([torch.stack(earlier[t][-queue:]), fixed[t]]) if queue and n >= QUEUE_FROM else fixed[t]
+            torch.cat([torch.stack(earlier[t][-queue:]), fixed[t]]) if queue and n >= QUEUE_FULL else fixed[t]
             for t in range(A)
         ]
         if scope == "view":
@@ -129,8 +129,8 @@ def method_of(asked: schema.Recipe) -> Method:
     return build_method(asked.method, set_up(asked, build_encoder(asked, 1), 1, 7, torch.device("cpu")))
 
 
-@pytest.mark.parametrize(("length", "start_epoch", "expected"), [(25, 0, 3), (20, 0, 2), (25, 2, 14), (90, 1, 9)])
-def test_a_recipes_queue_is_used_from_its_epoch_on_but_not_before_it_is_full(
+@pytest.mark.parametrize(("length", "start_epoch", "expected"), [(25, 0, 3), (20, 0, 2), (25, 2, 17), (90, 1, 16)])
+def test_a_recipes_queue_is_filled_from_its_epoch_on_and_used_once_it_is_full(
     length: int, start_epoch: int, expected: int
 ) -> None:
     asked = recipe(queue=schema.SwavQueue(length=length, start_epoch=start_epoch))

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sslrun.extend import Method, MethodSection, Setup, Updater, build_method, full_precision, option
+from sslrun.extend import Method, MethodSection, Setup, Updater, build_method, option
 
 
 class SigReg(MethodSection):
@@ -50,7 +50,7 @@ class LeJepa(Method):
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         with self.autocast():
-            z_VND = torch.stack([full_precision(self.online(x_NCHW)) for x_NCHW in views_NCHW])
+            z_VND = torch.stack(self.outputs(self.online, views_NCHW))
         loss = self.loss(z_VND, iteration)
         optimizers.zero_grad()
         loss.backward()

@@ -23,8 +23,8 @@ def analysed(name: str, seed: int, untrained: int = 0, hard: bool = True) -> Ana
     metrics |= {f"untrained.{measure}": other.random() for measure in MEASURES}
     history: list[dict[str, Any]] = [{"epoch": epoch, "loss": 1.0} for epoch in range(6)]
     for row in history[:-1] if hard else []:
-        row |= {f"hardness_own.{key}": draw.random() for key in HARDNESS} | {"std_within": draw.random()}
-        row["hardness_own.style_gap"] = None  # as for data without domains
+        row |= {f"hardness_none.{key}": draw.random() for key in HARDNESS} | {"std_within": draw.random()}
+        row["hardness_none.style_gap"] = None  # as for data without domains
     return Analysed(name, metrics, history)
 
 
@@ -64,12 +64,12 @@ def test_what_was_not_asked_has_no_column_and_own_statistics_have_a_table() -> N
     assert rows["chance"] == ["0.200", "0.210", "0.230", "0.230", "0.220"]
 
 
-def test_hardness_is_shown_after_the_first_and_the_last_epoch_where_there_is_any() -> None:
+def test_hardness_is_shown_before_training_and_after_the_last_epoch_where_there_is_any() -> None:
     runs = [analysed("none", 0), analysed("plain", 1, hard=False)]
     _, table = tables(runs)
-    first, last = runs[0].history[1], runs[0].history[4]
+    first, last = runs[0].history[0], runs[0].history[4]
     assert [row[0].text for row in table.rows] == ["none"]
-    name = "hardness_own.own_column"
+    name = "hardness_none.own_column"
     assert table.rows[0][1].text == f"{first[name]:.3f} → {last[name]:.3f}"
     cells = dict(zip(table.header, table.rows[0], strict=True))
     assert cells["style gap"].text == "–"
@@ -81,9 +81,9 @@ def test_json_has_every_epoch() -> None:
     run = analysed("none", 0)
     (told,) = as_json([run], at=3)["runs"]
     assert told["metrics"] == run.metrics
-    assert told["hardness_own.largest"]["epochs"] == [0, 1, 2, 3, 4]
-    assert told["hardness_own.largest"]["values"] == [row["hardness_own.largest"] for row in run.history[:-1]]
-    assert "hardness_plain.largest" not in told
+    assert told["hardness_none.largest"]["epochs"] == [0, 1, 2, 3, 4]
+    assert told["hardness_none.largest"]["values"] == [row["hardness_none.largest"] for row in run.history[:-1]]
+    assert "hardness_bss.largest" not in told
 
 
 def plane(classes: int, seed: int = 0) -> Plane:
@@ -99,7 +99,7 @@ def test_everything_is_drawn_once(tmp_path: Path) -> None:
     bars, *rest = figure.subfigs[0].axes[0].containers, *figure.subfigs[1:]
     assert len(bars) == 4  # three runs and the untrained encoder
     assert [bar.get_height() for bar in bars[1]] == [runs[1].metrics[name] for name in MEASURES]
-    assert len(rest) == 2  # hardness of the method's own views, and the planes
+    assert len(rest) == 2  # hardness of views with their own styles, and the planes
     drawn = [len(collection.get_offsets()) for collection in rest[1].axes[0].collections]
     assert sum(drawn) == 60
     assert len(drawn) == 4

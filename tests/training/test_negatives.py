@@ -1,4 +1,4 @@
-"""Hardness as a run records it: of its own views and of plain ones, disturbing nothing else."""
+"""Hardness as a run records it: of one encoder on both kinds of views, disturbing nothing else."""
 
 import json
 from copy import deepcopy
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 RECORDED = {"own_column", "other_columns", "percentile_95", "largest", "negative_mass", "style_gap"}
 
 
-def recipe(temperature: float = 0.2, **views: Any) -> schema.Recipe:
+def recipe(temperature: float = 0.2, method_views: str = "together", **views: Any) -> schema.Recipe:
     sections = {
         "name": "hard",
         "data": {"kind": "digits"},
@@ -33,7 +33,7 @@ def recipe(temperature: float = 0.2, **views: Any) -> schema.Recipe:
             "backbone": {"kind": "small_resnet", "width": 8},
             "projector": {"hidden": 8, "out": 4},
         },
-        "method": {"kind": "simclr", "temperature": temperature},
+        "method": {"kind": "simclr", "temperature": temperature, "views": method_views},
         "training": {"epochs": 2, "batch_size": 16},
     }
     return schema.Recipe.model_validate_json(json.dumps(sections))
@@ -55,32 +55,39 @@ def method_of(asked: schema.Recipe) -> Method:
     return method
 
 
-def outputs(method: Method, section: schema.Views, seen: ImageSet, seed: int, epoch: int, training: bool) -> Tensor:
+def outputs(method: Method, section: schema.Views, seen: ImageSet, seed: int, epoch: int, together: bool) -> Tensor:
     views = Views(section, channels=3, stored=12)
     made = views(seen.images, views.draw(len(seen), stream_seed(seed, "hardness"), epoch))
-    network = deepcopy(method.online).train(training)
+    network = deepcopy(method.online).train()
     with torch.no_grad():
-        return torch.stack([network(x) for x in made])
+        return (
+            network(torch.cat(made)).view(len(made), len(seen), -1)
+            if together
+            else torch.stack(list(map(network, made)))
+        )
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_own_and_plain_views_of_the_epoch_at_the_methods_temperature(count: int) -> None:
-    asked, seen = recipe(temperature=0.5, count=count), images()
+@pytest.mark.parametrize("method_views", ["apart", "together"])
+@pytest.mark.parametrize("style", ["none", "fa", "bss"])
+def test_both_kinds_of_views_of_the_epoch_at_the_methods_temperature(count: int, method_views: str, style: str) -> None:
+    given = {"kind": style} | ({"ratio": [0.1, 0.3]} if style != "none" else {})
+    asked, seen = recipe(temperature=0.5, method_views=method_views, count=count, style=given), images()
     method = method_of(asked)
     found = Negatives(asked, seen, CPU)(method, 3)
-    plain = schema.Views(
-        crop=asked.views.crop, flip=asked.views.flip, jitter=None, greyscale=0.0, blur=None, solarize=None
-    )
+    bss = asked.views.style if style == "bss" else schema.BatchStyle(kind="bss")
     assert seen.domains is not None
-    for name, section in (("hardness_own", asked.views), ("hardness_plain", plain)):
-        z_VND = outputs(method, section, seen, asked.seed, 3, training=name == "hardness_own")
+    for name, used in (("hardness_none", schema.NoStyle(kind="none")), ("hardness_bss", bss)):
+        section = asked.views.model_copy(update={"style": used})
+        z_VND = outputs(method, section, seen, asked.seed, 3, method_views == "together")
         expected = {key: float(value) for key, value in hardness(z_VND, 0.5)._asdict().items()}
         expected["style_gap"] = float(style_gap(z_VND, seen.domains))
         for key, value in expected.items():
             assert found[f"{name}.{key}"] == pytest.approx(value, abs=1e-5), key
-        if name == "hardness_own":
+        if (name == "hardness_bss") == (style == "bss"):
             within = torch.stack([normalized_std(z_ND) for z_ND in z_VND]).mean()
             assert found["std_within"] == pytest.approx(float(within), abs=1e-5)
+    assert found["hardness_none.own_column"] != found["hardness_bss.own_column"]
     assert len(found) == 2 * len(RECORDED) + 1
 
 
@@ -108,7 +115,7 @@ def test_small_views_are_left_out_and_many_images_are_spread_over_the_set() -> N
     negatives = Negatives(asked, images(1000), CPU)
     assert negatives.images_NCHW.shape == (256, 3, 12, 12)
     assert sorted(torch.bincount(negatives.domains_N).tolist()) == [128, 128]
-    assert set(negatives(method_of(asked), 0)) >= {f"hardness_own.{name}" for name in RECORDED}
+    assert set(negatives(method_of(asked), 0)) >= {f"hardness_none.{name}" for name in RECORDED}
 
 
 def rows(folder: Path, seen: ImageSet) -> list[dict[str, Any]]:
@@ -122,7 +129,7 @@ def rows(folder: Path, seen: ImageSet) -> list[dict[str, Any]]:
 
 
 def test_every_epochs_row_has_them_where_there_are_domains_and_training_is_the_same_without(tmp_path: Path) -> None:
-    asked = {f"{name}.{key}" for name in ("hardness_own", "hardness_plain") for key in RECORDED} | {"std_within"}
+    asked = {f"{name}.{key}" for name in ("hardness_none", "hardness_bss") for key in RECORDED} | {"std_within"}
     with_domains, without = rows(tmp_path / "with", images()), rows(tmp_path / "without", images(domains=False))
     assert len(with_domains) == len(without) == 3
     for row, plain in zip(with_domains, without, strict=True):
@@ -135,4 +142,4 @@ def test_one_domain_has_no_gap(tmp_path: Path) -> None:
     seen = images()
     assert seen.domains is not None
     alone = ImageSet(seen.images, seen.labels, torch.zeros_like(seen.domains), (), ("day",))
-    assert rows(tmp_path / "one", alone)[-1]["hardness_own.style_gap"] is None
+    assert rows(tmp_path / "one", alone)[-1]["hardness_none.style_gap"] is None

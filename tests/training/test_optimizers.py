@@ -15,7 +15,7 @@ from sslrun.errors import RunFailed
 from sslrun.recipe.schema import Optimizer, Optimizers, Schedule
 from sslrun.training.lars import Lars
 from sslrun.training.optimizers import Updates
-from sslrun.training.schedules import learning_rates
+from sslrun.training.schedules import learning_rates, weight_decays
 
 
 def test_lars_against_numpy() -> None:
@@ -157,3 +157,38 @@ def test_nothing_moves_from_the_first_step_that_is_not_finite(kind: Literal["sgd
     assert all(torch.equal(later, kept[1]) for later in kept[2:])
     with pytest.raises(RunFailed, match=r"(?s)at step 2.*Try a lower optimizer\.network\.lr"):
         updates.raise_if_not_finite()
+
+
+def test_the_public_schedule_of_msn() -> None:
+    """Warm-up from `start` to 1, a cosine down to `end`; the decay along half a cosine between its two values."""
+    schedule = Schedule(kind="cosine", warmup_epochs=2, start=0.2, end=0.001)
+    rates = learning_rates(schedule, steps_per_epoch=5, epochs=10)
+    np.testing.assert_allclose(rates[:10], 0.2 + 0.8 * np.arange(1, 11) / 10)
+    for n in range(10, 50):
+        assert rates[n] == pytest.approx(0.001 + 0.999 * (1 + math.cos(math.pi * (n - 10) / 40)) / 2)
+    decays = weight_decays(Optimizer(kind="adamw", weight_decay=0.04, weight_decay_end=0.4), 20)
+    for n, decay in enumerate(decays):
+        assert decay == pytest.approx(0.4 - 0.36 * (1 + math.cos(math.pi * n / 20)) / 2)
+    assert np.array_equal(weight_decays(Optimizer(weight_decay=4e-4), 7), np.full(7, 4e-4))
+
+
+@pytest.mark.parametrize("clip", [0.5, 1e3])
+def test_gradients_are_clipped_together_and_the_decay_of_the_step_is_for_matrices_alone(clip: float) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(3, 2).double()
+    method: Any = SimpleNamespace(network_parameters=layer.parameters, predictor=None)
+    section = Optimizer(
+        lr=0.1, momentum=0, weight_decay=0.2, weight_decay_end=0.6, clip=clip, decay_norm_and_bias=False
+    )
+    updates = Updates(method, Optimizers(network=section), [1.0] * 4, torch.device("cpu"))
+    w, b = (parameter.detach().numpy().copy() for parameter in layer.parameters())
+    for step, decay in enumerate(weight_decays(section, 4)):
+        gradients = [np.full_like(w, step + 1.0), np.full_like(b, -2.0)]
+        for parameter, gradient in zip(layer.parameters(), gradients, strict=True):
+            parameter.grad = torch.from_numpy(gradient.copy())
+        updates.step(step, torch.tensor(1.0))
+        scale = min(1.0, clip / math.sqrt(sum(float((g**2).sum()) for g in gradients)))
+        w = w - 0.1 * (scale * gradients[0] + decay * w)
+        b = b - 0.1 * scale * gradients[1]
+    np.testing.assert_allclose(layer.weight.detach().numpy(), w, atol=1e-6)
+    np.testing.assert_allclose(layer.bias.detach().numpy(), b, atol=1e-6)

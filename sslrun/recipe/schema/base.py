@@ -31,6 +31,8 @@ class Section(BaseModel):
     )
     GONE: ClassVar[Mapping[str, Any]] = {}
     """Options that there were once, with their defaults: kept runs write them out, and readers pass them over."""
+    NUMERICS: ClassVar[int] = 1
+    """Raised by hand when a fix changes what the same options of this section compute."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -145,10 +147,20 @@ class Misfit(ValueError):
         self.options = options
 
 
-def option(default: Any = ..., description: str = "", *, operational: bool = False, **constraints: Any) -> Any:
+def option(
+    default: Any = ...,
+    description: str = "",
+    *,
+    operational: bool = False,
+    before: JsonValue = None,
+    **constraints: Any,
+) -> Any:
     """A recipe field: its default, its entry in the manual, and pydantic's constraints (`ge`, `le`, ...).
 
     `operational` fields say how and where a run is done, not what it computes: they stay out of its identity.
+    `before` is what was done before there was the option, where its default is something else: runs kept from then
+    are read so, and at this value it stays out of the identity.
     """
-    extra: dict[str, JsonValue] | None = {"operational": True} if operational else None
-    return Field(default, description=description, json_schema_extra=extra, **constraints)
+    extra: dict[str, JsonValue] = {"operational": True} if operational else {}
+    extra |= {} if before is None else {"before": before}
+    return Field(default, description=description, json_schema_extra=extra or None, **constraints)

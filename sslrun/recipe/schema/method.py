@@ -2,7 +2,7 @@
 SwAV or MSN. Where an option's value in a paper is not known to us, its description says that the default is ours.
 """
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,13 @@ class CosineEma(Section):
 Ema = Annotated[NoEma | ConstantEma | CosineEma, Field(discriminator="kind")]
 
 
+_VIEWS = (
+    "How views pass through the networks: each on its own, so that batch norm sees one view (and one style, under "
+    "`style: bss`), or together, so that it sees all: in the encoder those of one size, in the projector all. "
+)
+_AS_PUBLISHED: Any = option("together", _VIEWS + "Together as published.", before="apart")
+
+
 class Method(Kind):
     """An objective and its step."""
 
@@ -43,6 +50,8 @@ class Method(Kind):
 
     SMALL_VIEWS: ClassVar[bool] = False
     """Whether it takes `views.small`."""
+
+    views: Literal["apart", "together"] = option("apart", _VIEWS + "The DirectPred code: apart.")
 
     def needs(self, recipe: "Recipe") -> None:
         if recipe.optimizer.predictor is not None and "predictor" not in type(self).model_fields:
@@ -82,6 +91,8 @@ class NonContrastive(Method):
             raise Misfit(what, "optimizer.predictor", "method.predictor")
         if recipe.views.count != 2:
             raise Misfit(f"{self.kind} compares two views, not {recipe.views.count}", "views.count", "method.kind")
+        if self.views == "together" and not self.symmetric:
+            raise Misfit("together needs both views in both networks", "method.views", "method.symmetric")
 
 
 class Byol(NonContrastive):
@@ -110,6 +121,7 @@ class SimClr(Method):
     """SimCLR (arXiv 2002.05709) for V ≥ 2 views: each view against its partners and the other images' views."""
 
     kind: Literal["simclr"] = option(description="The contrastive NT-Xent loss.")
+    views: Literal["apart", "together"] = _AS_PUBLISHED
     temperature: float = option(0.2, "Temperature τ of the similarities. Our choice.", gt=0)
     negatives: Literal["all", "anchor_view", "positive_view"] = option(
         "all",
@@ -124,8 +136,10 @@ class SimClr(Method):
 class SwavQueue(Section):
     """Outputs of earlier batches that take part in the assignment; under `style: bss` they carry old styles."""
 
+    NUMERICS = 2  # 1: it was filled from the first step on
+
     length: int = option(3840, "Outputs kept a view.", ge=1)
-    start_epoch: int = option(15, "Epochs of training before it is used.", ge=0)
+    start_epoch: int = option(15, "Epochs of training before it begins to be filled; it is used once it is full.", ge=0)
 
 
 class Swav(Method):
@@ -134,6 +148,7 @@ class Swav(Method):
     SMALL_VIEWS = True
 
     kind: Literal["swav"] = option(description="Online clustering with swapped predictions.")
+    views: Literal["apart", "together"] = _AS_PUBLISHED
     prototypes: int = option(3000, "Number of prototypes (the authors' code: 3,000).", ge=2)
     temperature: float = option(0.1, "Temperature of the predictions.", gt=0)
     epsilon: float = option(0.05, "Entropy weight of Sinkhorn-Knopp.", gt=0)

@@ -20,6 +20,12 @@ class Optimizer(Section):
     beta2: float = option(0.999, "Second beta (AdamW only).", ge=0, lt=1)
     trust: float = option(1e-3, "Trust coefficient (LARS only).", gt=0)
     weight_decay: float = option(4e-4, "Weight decay.", ge=0)
+    weight_decay_end: float | None = option(
+        None, "Weight decay at the end of training, reached along half a cosine (MSN's code: 0.04 to 0.4).", ge=0
+    )
+    clip: float | None = option(
+        None, "Largest norm of its gradients, all together; larger ones are scaled down (MSN's code: 3).", gt=0
+    )
     decay_norm_and_bias: bool = option(
         True,
         "Whether batch-norm parameters and biases are decayed too (the DirectPred code does; BYOL does not). "
@@ -39,8 +45,18 @@ class Optimizer(Section):
 class Schedule(Section):
     """The learning rate over training, for both optimisers."""
 
-    kind: Literal["constant", "cosine"] = option("constant", "Shape after the warm-up; `cosine` falls to 0.")
-    warmup_epochs: float = option(0, "Epochs of linear rise from 0.", ge=0)
+    kind: Literal["constant", "cosine"] = option("constant", "Shape after the warm-up; `cosine` falls to `end`.")
+    warmup_epochs: float = option(0, "Epochs of linear rise from `start`.", ge=0)
+    start: float = option(0.0, "Where the warm-up begins, as a part of the height (MSN's code: 0.2).", ge=0, le=1)
+    end: float = option(0.0, "Where the cosine ends, as a part of the height (MSN's code: 0.001).", ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ends_that_are_reached(self) -> Self:
+        if self.start and not self.warmup_epochs:
+            raise Misfit("there is no warm-up to begin at start", "start", "warmup_epochs")
+        if self.end and self.kind != "cosine":
+            raise Misfit("only a cosine falls to end", "end", "kind")
+        return self
 
     def needs(self, recipe: "Recipe") -> None:
         warmup, epochs = self.warmup_epochs, recipe.training.epochs
