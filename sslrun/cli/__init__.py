@@ -57,7 +57,9 @@ def _code() -> int:
     except SslrunError as error:
         console.error(str(error))
         return error.exit_code
-    except typer.Abort:
+    except typer.Abort as aborted:
+        if isinstance(aborted.__cause__, EOFError):  # of a link between processes: nobody asked to stop
+            raise aborted.__cause__ from None
         return 130
     except KeyboardInterrupt:
         console.error("stopped")

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from sslrun.data.dataset import Dataset
 from sslrun.data.listing import Labels, Listing, Picture, Pixels
 from sslrun.errors import DataError, InputError
+from sslrun.limits import cores
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 LITTER = ("thumbs.db", "desktop.ini")  # what Windows leaves behind; hidden files are passed over too
@@ -120,7 +121,7 @@ def listed(
     labels = np.array([number[picture.label] for picture in pictures], dtype=np.int64)
 
     def blocks(index: Labels) -> Iterator[Pixels]:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow works outside Python's lock
+        with ThreadPoolExecutor(cores()) as pool:  # Pillow works outside Python's lock
             for at in range(0, len(index), BLOCK):
                 paths = [folder / pictures[i].name for i in index[at : at + BLOCK]]
                 yield np.stack(list(pool.map(lambda path: decode(path, side), paths)))

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
+from sslrun.limits import cpu_quota, free_memory, total_memory
 from sslrun.networks.precision import has_bf16
 from sslrun.runs.environment import environment, nvidia_gpus
 
@@ -33,7 +33,7 @@ def free_bytes(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return int(psutil.virtual_memory().available)
+    return free_memory()
 
 
 def examine(results: Path, data: Path) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def examine(results: Path, data: Path) -> dict[str, Any]:
 
 def _devices(known: dict[str, Any]) -> Iterator[dict[str, Any]]:
     cores = {name: known[name] for name in ("cores", "logical_cores", "usable_cores", "threads")}
-    yield _device("cpu", known["cpu"], psutil.virtual_memory().total) | cores
+    yield _device("cpu", known["cpu"], total_memory()) | cores | {"cpu_quota": cpu_quota()}
     # As `nvidia-smi` has it: torch would first have to start CUDA on each of them, which takes memory itself.
     free_mib = {gpu.uuid: gpu.free_mib for gpu in nvidia_gpus()}
     for number in range(torch.cuda.device_count()):
@@ -97,12 +97,13 @@ def machine_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     cuda = f"built for CUDA {build['cuda_build']}" if build["cuda_build"] else "built without CUDA"
     yield "torch", f"{build['version']}, {cuda}{', MPS' if build['mps'] else ''}"
     for device in found["devices"]:
-        cores = ""
+        counts = ""
         if "cores" in device:
-            counts = f"{device['cores']} cores ({device['logical_cores']} logical, {device['usable_cores']} usable)"
-            cores = f"{counts}, torch takes {device['threads']} threads, "
+            quota = "" if device["cpu_quota"] is None else f", a container's quota of {device['cpu_quota']:g}"
+            counts = f"{device['logical_cores']} logical, {device['usable_cores']} usable{quota}"
+            counts = f"{device['cores']} cores ({counts}), torch takes {device['threads']} threads, "
         memory = f"{device['free_gib']:,} of {device['memory_gib']:,} GiB free"
-        yield device["device"], f"{device['name']}, {cores}{memory}, {_BF16[device['bf16']]}"
+        yield device["device"], f"{device['name']}, {counts}{memory}, {_BF16[device['bf16']]}"
     if found["gpus_seen"] and not build["cuda"]:
         yield "lacking", f"torch can't use {', '.join(found['gpus_seen'])}: install a build of torch for its driver"
     elif not build["cuda"] and not build["mps"]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sslrun
+from sslrun.limits import cores, total_memory
 
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
@@ -33,9 +34,9 @@ def environment(threads: int | None = None) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": psutil.cpu_count(logical=False),
         "logical_cores": os.cpu_count(),
-        "usable_cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else None,
+        "usable_cores": cores(),
         "threads": threads,
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "memory_gib": round(total_memory() / 2**30, 1),
         "gpus": [gpu.name for gpu in gpus],
         "driver": gpus[0].driver if gpus else None,
     }

@@ -22,12 +22,13 @@ from sslrun.sweeps.work import Job
 GRACE_SECONDS = 60.0
 """What a job that is asked to stop has for its checkpoint."""
 
-End = Literal["done", "held", "interrupted", "failed", "memory", "crashed", "hung", "killed", "pruned"]
+End = Literal["done", "held", "interrupted", "failed", "memory", "crashed", "hung", "killed", "orphaned", "pruned"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended, and why. `failed` is a designed error: trying again would change nothing."""
+    """How a job ended, and why. `failed` is a designed error: trying again would change nothing; `orphaned` is no fault
+    of the job's own: what carried it out is gone."""
 
     kind: End
     reason: str = ""

@@ -27,6 +27,11 @@ from sslrun.sweeps.slots import Device, Slots, slots
 from sslrun.sweeps.warming import warm_up
 from sslrun.sweeps.work import Job
 
+_STARTS = 3
+"""How often a job's process is tried to start."""
+_SERVER_GONE = 255
+"""multiprocessing's exit code of a process whose server is gone: nobody can tell how it ended."""
+
 
 @dataclass
 class Process:
@@ -112,18 +117,27 @@ class LocalEngine:
     def _fork(
         self, target: Any, device: Device, task: Any, data: Dataset, log: Path, threads: int
     ) -> tuple[BaseProcess, Connection]:
-        ours, theirs = self._context.Pipe()
         environment = {"CUDA_VISIBLE_DEVICES": device.visible} if device.visible is not None else {}
         log.parent.mkdir(parents=True, exist_ok=True)
-        process = self._context.Process(
-            target=target,
-            args=(theirs, task, Places(self.results, data), log, environment, threads),
-            daemon=True,
-        )
-        self.warm_up()
-        process.start()
-        theirs.close()  # so that the link ends with the process
-        return process, ours
+        failure: Exception | None = None
+        for _ in range(_STARTS):
+            self.warm_up()
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(
+                target=target,
+                args=(theirs, task, Places(self.results, data), log, environment, threads),
+                daemon=True,
+            )
+            try:
+                process.start()
+                return process, ours
+            except (OSError, EOFError) as error:  # the server was killed since it was looked at
+                ours.close()
+                failure = error
+            finally:
+                theirs.close()  # so that the link ends with the process
+        reason = f"the process from which jobs start was gone {_STARTS} times: {failure or 'no answer'}"
+        raise RunFailed(reason, remedy="Was it killed? The same command goes on.")
 
     def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
         wait([one.process.sentinel for one in self.processes.values()], timeout)
@@ -166,6 +180,8 @@ def _outcome(one: Process) -> Outcome:
 
 
 def _by_exit_code(code: int | None) -> Outcome:
+    if code == _SERVER_GONE:
+        return Outcome("orphaned", "the process from which jobs start was killed")
     if code is None or code >= 0:
         return Outcome("crashed", f"exit code {code}")
     name = signal.strsignal(-code) or "unknown"

@@ -6,12 +6,11 @@ must survive this process is in the runs' folders.
 """
 
 import time
-from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from sslrun.console import clock
 from sslrun.errors import RunHeld, SslrunError
@@ -22,46 +21,23 @@ from sslrun.runs.lease import hold
 from sslrun.runs.records import FINISHED, State, utc_now
 from sslrun.runs.verdict import WORDS
 from sslrun.sweeps.engine import GRACE_SECONDS, Engine, Outcome, Running
+from sslrun.sweeps.partners import Feed, Watcher
 from sslrun.sweeps.plan import Entry
 from sslrun.sweeps.work import Job
 
 LOOK_SECONDS = 1.0
 """How often runs that others hold are looked at."""
-_TRIES = 2
+AWAY_SECONDS = 60.0
+"""A scheduler whose own turn comes so late was away, as on a laptop that slept; its jobs then were too."""
+_TRIES, _ORPHANED_TRIES = 2, 5
 _WORDS = {
     "memory": "out of memory",
     "crashed": "crashed",
     "hung": "hung",
     "killed": "killed",
+    "orphaned": "cut off",
     "interrupted": "was stopped from elsewhere",
 }
-
-
-class Watcher(Protocol):
-    """Who is shown what happens; `sslrun.sweeps.progress` draws it."""
-
-    def event(self, text: str) -> None:
-        """Something worth a line."""
-
-    def draw(self, sweep: "Sweep") -> None:
-        """Called about once a second."""
-
-
-class Feed(Protocol):
-    """Where jobs beyond those of a plan come from: a search, whose next ones depend on how the last ones ended."""
-
-    open: bool
-    """Whether it waits for jobs, or may have more."""
-
-    @property
-    def seconds_left(self) -> float:
-        """What its jobs to come will take."""
-
-    def turn(self, sweep: "Sweep") -> None:
-        """Called about once a second, and whenever jobs end: to look at them, to `add` jobs and to `drop` some."""
-
-    def __str__(self) -> str:
-        """Where it stands, in a few words."""
 
 
 @dataclass
@@ -98,12 +74,14 @@ class Sweep:
         self._retrying = {entry.job.identity for entry in entries if entry.ours and entry.state == State.FAILED}
         self._costs = {entry.job.identity: entry.seconds or 0.0 for entry in entries}
         self._worked = self._estimated = 0.0
-        self._tries: dict[str, int] = {}
+        self._tries: Counter[tuple[str, bool]] = Counter()
+        """How often a run died, and whether by no fault of its own."""
         self._alone: set[str] = set()
         """The runs that need a device by themselves."""
         self._cancelled: dict[Running, Outcome] = {}
         """The jobs that were ended one by one, and as what."""
         self._looked = self._deadline = 0.0
+        self._turn = self._awake_since = time.time()
 
     @property
     def room(self) -> int:
@@ -125,7 +103,8 @@ class Sweep:
                 elif time.monotonic() > self._deadline:
                     self._cancel_all(now=True)
                 for one, outcome in self.engine.wait(LOOK_SECONDS):
-                    self._settle(one, outcome)
+                    with self._at_its_cost(one.job):
+                        self._settle(one, outcome)
                 self._end_hung()
                 self._ask_feed()
                 self.watcher.draw(self)
@@ -153,13 +132,25 @@ class Sweep:
                 self._cancelled[one] = Outcome("pruned")
                 self.engine.cancel(one)
 
+    @contextmanager
+    def _at_its_cost(self, job: Job) -> Iterator[None]:
+        """Give a job up where its run's files can't be read or written any more: they may be gone, or moved."""
+        try:
+            yield
+        except (SslrunError, OSError) as error:
+            self._fail(job, str(error))
+
     def _cancel_all(self, *, now: bool) -> None:
         for one in list(self.engine.running):
             self.engine.cancel(one, now=now)
 
     def _end_hung(self) -> None:
+        now = time.time()  # which goes on while a machine sleeps
+        if now - self._turn > AWAY_SECONDS:
+            self._awake_since = now
+        self._turn = now
         for one in self.engine.running:
-            silent = time.time() - one.heartbeat()
+            silent = now - max(one.heartbeat(), self._awake_since)
             if silent > self.hang_after and self._cancelled.get(one, Outcome("pruned")).kind != "hung":
                 self._cancelled[one] = Outcome("hung", f"no heartbeat for {clock(silent)}")
                 self.engine.cancel(one, now=True)
@@ -183,12 +174,10 @@ class Sweep:
     def _begin(self, job: Job) -> None:
         """Start the job, unless another sweep was faster."""
         first = job.recipes[0]
-        try:
+        with self._at_its_cost(job):
             if not self._taken_by_others(job):
                 folder = create(self.results, first.name, job.identity, to_yaml(first))
                 self.engine.start(job, folder, alone=job.identity in self._alone)
-        except (SslrunError, OSError) as error:
-            self._give_up(job, None, str(error))
 
     def _taken_by_others(self, job: Job) -> bool:
         folder = find(self.results, job.identity)
@@ -218,8 +207,9 @@ class Sweep:
         self._looked = time.monotonic()
         watched, self.watched = self.watched, []
         for job in watched:
-            if not self._taken_by_others(job):
-                self.queue.appendleft(job)
+            with self._at_its_cost(job):
+                if not self._taken_by_others(job):
+                    self.queue.appendleft(job)
 
     def _settle(self, one: Running, outcome: Outcome) -> None:
         """What follows from how a job ended."""
@@ -238,9 +228,11 @@ class Sweep:
             self._give_up(job, one.folder, outcome.reason)
         else:
             reason = f"{_WORDS[outcome.kind]}: {outcome.reason}".removesuffix(": ")
-            tries = self._tries[job.identity] = self._tries.get(job.identity, 0) + 1
-            if tries >= _TRIES:
-                self._give_up(job, one.folder, f"{reason} (try {tries} of {_TRIES})")
+            orphaned = outcome.kind == "orphaned"
+            self._tries[job.identity, orphaned] += 1
+            tries, most = self._tries[job.identity, orphaned], _ORPHANED_TRIES if orphaned else _TRIES
+            if tries >= most:
+                self._give_up(job, one.folder, f"{reason} (try {tries} of {most})")
             else:
                 if alone := outcome.kind in ("memory", "killed"):
                     self._alone.add(job.identity)
@@ -258,17 +250,23 @@ class Sweep:
                 status = one.folder.update_status(reason=None)
         self.watcher.event(f"{one.job}   {WORDS.get(status.verdict or '', status.state)}")
 
-    def _give_up(self, job: Job, folder: RunFolder | None, reason: str) -> None:
+    def _give_up(self, job: Job, folder: RunFolder, reason: str) -> None:
         """Record a failure in the run's status, for every later sweep and report, unless another has taken the run."""
-        lines = folder.last_lines(5) if folder is not None else []
-        if folder is not None:
-            try:
-                with hold(folder):
-                    changes = {} if folder.status.finished_well else {"state": State.FAILED, "finished": utc_now()}
-                    folder.update_status(reason=reason, **changes)
-            except RunHeld:
-                self.watched.append(job)
-                return
+        lines = folder.last_lines(5)
+        if not folder.path.is_dir():
+            self._fail(job, f"its folder is gone: {folder.path}")
+            return
+        try:
+            with hold(folder):
+                changes = {} if folder.status.finished_well else {"state": State.FAILED, "finished": utc_now()}
+                folder.update_status(reason=reason, **changes)
+        except RunHeld:
+            self.watched.append(job)
+            return
+        self._fail(job, reason, lines)
+
+    def _fail(self, job: Job, reason: str, lines: Sequence[str] = ()) -> None:
+        """Say that a job is given up, with its last words."""
         self.failures.append(Failure(job, reason))
         self.watcher.event("\n".join([f"{job}   given up: {reason}", *(f"    {line}" for line in lines)]))
         if self.stop_on_failure and not self.stops:

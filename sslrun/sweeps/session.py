@@ -16,9 +16,10 @@ from sslrun.jobs.places import folders
 from sslrun.sweeps import local as local  # engines register when they are imported
 from sslrun.sweeps.costs import Costs
 from sslrun.sweeps.engine import Engine, open_engine
+from sslrun.sweeps.partners import Feed
 from sslrun.sweeps.plan import Entry, Plan, make_plan
 from sslrun.sweeps.progress import Board, counts
-from sslrun.sweeps.scheduler import Feed, Sweep
+from sslrun.sweeps.scheduler import Sweep
 from sslrun.sweeps.work import Job, grid_record, jobs_of
 
 

@@ -1,4 +1,7 @@
-"""Where jobs run on this machine: devices, jobs at once on each, CPU threads a job; never more threads than cores."""
+"""Where jobs run on this machine: devices, jobs at once on each, CPU threads a job.
+
+Never more threads than cores, and never more jobs than memory holds, of what `sslrun.limits` says may be used.
+"""
 
 import os
 from dataclasses import dataclass
@@ -6,6 +9,10 @@ from typing import Any
 
 from sslrun.errors import InputError
 from sslrun.jobs import choose_device
+from sslrun.limits import cores, free_memory
+
+JOB_BYTES = 300_000_000
+"""What a job takes at the least of memory: its libraries' own, and a small network."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +53,25 @@ class Slots:
         return f"{self.jobs} at once{each}, {self.threads} thread{'s' * (self.threads > 1)} a job, {names}"
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def slots(device: str, jobs: int | None = None, threads: int | None = None) -> Slots:
     """The slots on the device of that name: `auto` and `cuda` mean all GPUs there are.
 
-    By default a CPU job has one thread and there are as many jobs as cores; a GPU has one job. Raises `InputError`
-    for a device that can't be used, or more threads than cores.
+    By default a CPU job has one thread and there are as many jobs as cores and memory for them; a GPU has one job.
+    Raises `InputError` for a device that can't be used, more threads than cores, or more jobs than memory holds.
     """
     kind = choose_device(device).type
     devices = _gpus(device) if kind == "cuda" else (Device(kind),)
+    fit = max(1, free_memory() // JOB_BYTES)
+    if jobs is not None and jobs * len(devices) > fit:
+        raise InputError(
+            f"{jobs * len(devices)} jobs at once take {jobs * len(devices) * JOB_BYTES / 1e9:.1f} GB of memory or "
+            f"more; {free_memory() / 1e9:.1f} GB are free",
+            where="--jobs",
+            remedy=f"At most --jobs {max(1, fit // len(devices))}: more would be killed for want of memory.",
+        )
     if kind == "cpu":
         threads = threads or 1
-        jobs = jobs or max(1, cores() // threads)
+        jobs = jobs or max(1, min(cores() // threads, fit))
         if jobs * threads > max(cores(), threads):
             raise InputError(
                 f"{jobs} jobs of {threads} thread{'s' * (threads > 1)} need {jobs * threads} cores; "

@@ -4,9 +4,13 @@ so that the server's imports, which take seconds, begin before the scheduler's o
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
+from warnings import catch_warnings
+
+from sslrun.errors import RunFailed
 
 _PRELOAD = [
     "typer",
@@ -19,11 +23,34 @@ _PRELOAD = [
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+LONGEST_FOLDER = 60
+"""A socket's whole path has at most 107 characters (103 on a Mac), of which the folders within take up to 40."""
+
+
 def warm_up(threads: int) -> None:
-    """Start the server if it does not run, without waiting for it; its libraries use `threads` CPU threads."""
+    """Start the server, again if it was killed, without waiting for it; its libraries use `threads` CPU threads.
+
+    Raises `RunFailed` where it can't be started.
+    """
     forkserver.set_forkserver_preload(_PRELOAD)
-    with environment(dict.fromkeys(THREADS, str(threads))), signals_ignored():
-        forkserver.ensure_running()
+    with environment(dict.fromkeys(THREADS, str(threads))), signals_ignored(), catch_warnings(action="ignore"):
+        _short_folder()
+        try:
+            forkserver.ensure_running()
+        except OSError as error:
+            what = f"the process from which jobs start can't be started: {error}"
+            raise RunFailed(what, remedy="Set TMPDIR to a folder of short name where you may write.") from error
+
+
+def _short_folder() -> None:
+    """Let the server's socket have a folder of short name, whatever TMPDIR is: its path may not be long."""
+    given = tempfile.gettempdir()
+    if len(os.fsencode(given)) > LONGEST_FOLDER and os.access("/tmp", os.W_OK | os.X_OK):
+        tempfile.tempdir = "/tmp"
+        try:
+            util.get_temp_dir()  # made once in a process
+        finally:
+            tempfile.tempdir = given
 
 
 @contextmanager

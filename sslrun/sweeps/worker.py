@@ -20,7 +20,7 @@ import torch
 
 from sslrun.console import streams
 from sslrun.data.images import ImageSet
-from sslrun.errors import Interrupted, RunHeld, SslrunError
+from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.jobs import Places, pretrain_job
 from sslrun.jobs.screen import Screen
 from sslrun.recipe.schema import Recipe
@@ -45,9 +45,9 @@ def run_job(
     threads: int,
 ) -> None:
     """The process of one job: the run of the first recipe, and the evaluations that each recipe asks for."""
-    _settle_in(link, log, environment, threads)
 
     def work() -> None:
+        _settle_in(link, log, environment, threads)
         for recipe in recipes:
             _pretrain(recipe, where)
 
@@ -61,16 +61,23 @@ def run_measurement(
     """The process of a few timed steps: sends what `sslrun.jobs.measuring.measure` gives, or how it failed."""
     from sslrun.jobs.measuring import measure
 
-    _settle_in(link, log, environment, threads)
     measured = []
+
+    def work() -> None:
+        _settle_in(link, log, environment, threads)
+        measured.append(measure(recipe, where))
+
     with streams():
-        outcome = _outcome(lambda: measured.append(measure(recipe, where)))
+        outcome = _outcome(work)
     link.send(measured[0] if measured else outcome)
 
 
 def _settle_in(link: Connection, log: Path, environment: Mapping[str, str], threads: int) -> None:
     os.setsid()  # Ctrl-C is for the scheduler, which then asks its jobs to stop
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunFailed(f"its log can't be written: {error.strerror}", where=str(log)) from None
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(descriptor, stream.fileno())
