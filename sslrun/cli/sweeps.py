@@ -68,7 +68,7 @@ def sweep(
         console.say(todo.text())
         if not plan:
             carry_out(todo, session)
-            console.say(f"next   sslrun report {session.results} --grid {cells.record_name}")
+            console.say(f"next   sslrun report {session.results} --grid {todo.name}")
 
 
 @app.command()

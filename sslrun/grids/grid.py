@@ -59,6 +59,8 @@ class Grid:
     """What a search varies; none for a grid of axes."""
     variant: str = ""
     """What `--small` and `--set` made of it; empty for the whole grid."""
+    source: str = ""
+    """Its file, from the root on: two grids may have one name."""
 
     @property
     def record_name(self) -> str:
@@ -98,10 +100,11 @@ def read_grid(
     base = _base(grid, document, file, imports)
     named = Document({**base.values, "name": name}, base.spots)
     partials = [partial for _, partial in over]
+    source = str(file.resolve())
     if grid.search is None:
-        return Grid(name, grid, tuple(_cells(grid, document, named, partials)), variant=about)
+        return Grid(name, grid, tuple(_cells(grid, document, named, partials)), None, about, source)
     space = read_space(grid.search, grid.seeds, document, named, [*_common(grid, document), *partials])
-    return Grid(name, grid, tuple(Cell({}, one.seed, one) for one in space.recipes(space.first)), space, about)
+    return Grid(name, grid, tuple(Cell({}, one.seed, one) for one in space.recipes(space.first)), space, about, source)
 
 
 def _cells(grid: GridFile, document: Document, base: Document, over: list[Document]) -> Iterator[Cell]:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sslrun.errors import InputError
-from sslrun.files import write_json
+from sslrun.files import locked, write_json
 from sslrun.runs.cells import CellName
 from sslrun.runs.verdict import COLLAPSES, verdict
 
@@ -158,6 +159,11 @@ class CellRecord:
     evaluations: dict[str, str] = field(default_factory=dict)
 
     @property
+    def key(self) -> tuple[frozenset[tuple[str, str]], int]:
+        """What tells it from the grid's other cells."""
+        return frozenset(self.labels.items()), self.seed
+
+    @property
     def asked(self) -> list[tuple[CellName, str]]:
         """Its evaluations: names and identities."""
         return [(CellName.parse(name), identity) for name, identity in self.evaluations.items()]
@@ -171,7 +177,8 @@ class GridRecord(Record):
     """Which cell of a grid is which run, `<results>/sweeps/<grid>.json`; reports join on it.
 
     It holds nothing that the grid's file and the data don't say, and is written anew by each sweep. Under `--small` or
-    `--set` the cells are others, and so is the file: `<grid>+small.json` and the like.
+    `--set` the cells are others, and so is the file: `<grid>+small.json` and the like; and of two grids of one name the
+    second one is `<grid>-2.json`.
     """
 
     what = "a sweep"
@@ -183,6 +190,10 @@ class GridRecord(Record):
     seeds: tuple[int, ...] = ()
     baseline: dict[str, str] | None = None
     cells: tuple[CellRecord, ...]
+    source: str | None = None
+    """The grid's file, from the root on."""
+    base: str | None = None
+    """What that file calls its base."""
 
     def __post_init__(self) -> None:
         for cell in self.cells:
@@ -190,11 +201,34 @@ class GridRecord(Record):
                 raise ValueError(f"a cell has no label of {', '.join(sorted(missing))}")
             _ = cell.asked  # raises for what is no name of an evaluation
 
-    def write(self, results: Path) -> Path:
-        """Keep it; the file."""
-        path = results / "sweeps" / f"{self.grid}.json"
-        write_json(path, asdict(self))
-        return path
+    def apart(self, results: Path) -> "GridRecord":
+        """The same, under the first name that is not another grid's in `results`: its own, or that with a number."""
+        for name in chain([self.grid], (f"{self.grid}-{number}" for number in count(2))):
+            try:
+                if self._continues(read(GridRecord, _record_path(results, name))):
+                    break
+            except InputError:  # not there, or of no use to anybody
+                break
+        return replace(self, grid=name)
+
+    def _continues(self, there: "GridRecord") -> bool:
+        """Whether this is the same grid, perhaps with other labels or seeds by now; or nothing is lost if it goes."""
+        same = self.source is not None and (self.source, self.base) == (there.source, there.base)
+        ours = {cell.key: cell.identity for cell in self.cells}
+        return (same and self.axes.keys() == there.axes.keys()) or all(
+            ours.get(cell.key) == cell.identity for cell in there.cells
+        )
+
+    def write(self, results: Path) -> "GridRecord":
+        """Keep it where it replaces no other grid's; what was written."""
+        with locked(results / ".lock"):
+            kept = self.apart(results)
+            write_json(_record_path(results, kept.grid), asdict(kept))
+        return kept
+
+
+def _record_path(results: Path, name: str) -> Path:
+    return results / "sweeps" / f"{name}.json"
 
 
 def grid_records(results: Path, left_out: LeftOut) -> dict[str, GridRecord]:

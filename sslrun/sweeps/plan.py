@@ -3,6 +3,7 @@
 It looks at the state of each job (`work`) and its cost (`costs`), and chooses what to do now; `scheduler` does it.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -55,6 +56,8 @@ class Plan:
     grid: Grid
     entries: tuple[Entry, ...]
     estimate: list[str]
+    name: str
+    """What reports call it: the grid's name for them, or another where another grid's cells have that."""
 
     @property
     def chosen(self) -> list[Entry]:
@@ -73,16 +76,30 @@ class Plan:
 
     def text(self) -> str:
         """The plan in a few lines."""
-        axes = " × ".join(f"{axis} {len(labels)}" for axis, labels in self.grid.axes.items())
         runs, cells = len(self.entries), sum(self.cells.values())
-        head = f"{self.grid.record_name}   {cells} cells" + (f" ({axes})" if axes else "")
+        head = f"{self.name}   {cells} cells ({_product(self.grid, cells)})"
         head += "" if runs == cells else f" that share {runs} pretrainings"
+        taken = renamed(self.grid.record_name, self.name)
         counts: Counter[str] = Counter()
         for state, count in self.cells.items():
             counts[_WORDS[state]] += count
         states = " · ".join(f"{counts[word]} {word}" for word in dict.fromkeys(_WORDS.values()) if counts[word])
         failed = any(entry.state == State.FAILED and not entry.chosen for entry in self.entries)
-        return "\n".join([head, states + "   (--retry does failed ones again)" * failed, *self.estimate])
+        return "\n".join([head, *taken, states + "   (--retry does failed ones again)" * failed, *self.estimate])
+
+
+def _product(grid: Grid, cells: int) -> str:
+    """How a grid comes to so many cells: `predictor 3 × ema 2 × 3 seeds, 2 excluded; 4 of them asked for`."""
+    seeds = len(grid.file.seeds)
+    factors = [*(f"{axis} {len(labels)}" for axis, labels in grid.axes.items()), f"{seeds} seed{'s' * (seeds > 1)}"]
+    excluded = math.prod(map(len, grid.axes.values())) * seeds - len(grid.cells)
+    text = " × ".join(factors) + (f", {excluded} excluded" if excluded else "")
+    return text if cells == len(grid.cells) else f"of {len(grid.cells)}: {text}"
+
+
+def renamed(wanted: str, name: str) -> list[str]:
+    """The line that says why a grid is not called as it wants to be; none if it is."""
+    return [f"called {name} here: {wanted} is another grid of this results folder"] * (name != wanted)
 
 
 def make_plan(
@@ -115,7 +132,9 @@ def make_plan(
                 count, spent = count + 1, spent + (seconds or 0.0)
             entry = Entry(job, state, chosen, seconds, cost.size if cost else 0)
         entries.append(entry)
-    return Plan(grid, tuple(entries), estimate([entry for entry in entries if entry.ours], engine, costs))
+    return Plan(
+        grid, tuple(entries), estimate([entry for entry in entries if entry.ours], engine, costs), grid.record_name
+    )
 
 
 def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str]:
@@ -125,7 +144,7 @@ def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str
     free = [0.0] * engine.at_once  # jobs go to the first slot that is free
     for entry in entries:
         free[free.index(min(free))] += entry.seconds or 0.0
-    finish = datetime.fromtimestamp(time.time() + max(free)).strftime("%a %H:%M")
+    finish = datetime.fromtimestamp(time.time() + max(free)).strftime("%a %d %b %Y, %H:%M")
     untimed = sum(entry.seconds is None for entry in entries)
     parts = [
         f"{len(entries)} runs now: about {clock(sum(entry.seconds or 0.0 for entry in entries))} of device time"

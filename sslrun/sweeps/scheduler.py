@@ -240,14 +240,14 @@ class Sweep:
                 self.queue.append(job)
 
     def _finish(self, one: Running) -> None:
-        self.done.append(one.job)
-        if planned := self._costs[one.job.identity]:
-            self._worked += time.time() - one.started
-            self._estimated += planned
         status = one.folder.status
         if status.reason:  # of an evaluation that failed before and is there now
             with suppress(RunHeld), hold(one.folder):
                 status = one.folder.update_status(reason=None)
+        self.done.append(one.job)
+        if planned := self._costs[one.job.identity]:
+            self._worked += time.time() - one.started
+            self._estimated += planned
         self.watcher.event(f"{one.job}   {WORDS.get(status.verdict or '', status.state)}")
 
     def _give_up(self, job: Job, folder: RunFolder, reason: str) -> None:

@@ -101,9 +101,9 @@ def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan
             limit=options.limit,
             budget=options.budget,
         )
-        if start:
-            grid_record(grid, jobs).write(session.results)
-        yield plan, session
+        record = grid_record(grid, jobs)
+        record = record.write(session.results) if start else record.apart(session.results)
+        yield replace(plan, name=record.grid), session
 
 
 def _only(jobs: list[Job], wanted: list[Cell]) -> list[Job]:

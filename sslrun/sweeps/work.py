@@ -97,6 +97,8 @@ def grid_record(grid: Grid, jobs: Sequence[Job]) -> GridRecord:
         notes=grid.file.notes,
         axes=grid.axes,
         seeds=grid.file.seeds,
+        source=grid.source,
+        base=grid.file.base,
         baseline=grid.file.baseline,
         cells=tuple(
             CellRecord(

@@ -78,9 +78,9 @@ def _settle_in(link: Connection, log: Path, environment: Mapping[str, str], thre
         descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     except OSError as error:
         raise RunFailed(f"its log can't be written: {error.strerror}", where=str(log)) from None
-    for stream in (sys.stdout, sys.stderr):
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         stream.flush()
-        os.dup2(descriptor, stream.fileno())
+        os.dup2(descriptor, number)
     os.close(descriptor)
     os.environ.update(environment)
     torch.set_num_threads(threads)

@@ -39,7 +39,8 @@ def test_what_is_left_of_a_file_is_told_or_passed_over_and_the_other_run_is_show
         )
         for seed, run in enumerate(runs)
     ]
-    grid = GridRecord(grid="small", axes={"a": ("x",)}, cells=tuple(cells)).write(tmp_path)
+    GridRecord(grid="small", axes={"a": ("x",)}, cells=tuple(cells)).write(tmp_path)
+    grid = tmp_path / "sweeps" / "small.json"
     files = [path for path in runs[0].path.rglob("*") if path.is_file()]
     assert len(files) == 7
     for path in (*files, grid, runs[0].path / "lease.json"):

@@ -78,6 +78,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, grid: Path, start: Sta
     process = start(grid, results)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert "8 cells (predictor 2 × k 2) that share 4 pretrainings" in said
+    assert "8 cells (predictor 2 × k 2 × 2 seeds) that share 4 pretrainings" in said
     assert "8 new" in said and "8 done" in said
     return results

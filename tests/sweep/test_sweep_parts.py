@@ -1,15 +1,16 @@
 """The parts of a sweep by themselves: what it decides, what it costs, where jobs go."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
-from memory_engine import MemoryEngine
+from scripted_sweeps import Silent, evaluate, folder_of, plan_of, scripted, swept
 
 from sslrun.cli.options import seconds
 from sslrun.console import clock
@@ -19,14 +20,12 @@ from sslrun.grids import read_grid
 from sslrun.grids.selection import select
 from sslrun.jobs import places
 from sslrun.jobs.measuring import Cost, measure
-from sslrun.recipe import to_yaml
-from sslrun.runs.folder import RunFolder, create, find
+from sslrun.runs.folder import find
 from sslrun.runs.lease import hold
-from sslrun.runs.records import EvaluationRecord, Status
-from sslrun.sweeps.costs import Costs, earlier, recipe_key
+from sslrun.runs.records import EvaluationRecord
+from sslrun.sweeps.costs import earlier, recipe_key
 from sslrun.sweeps.engine import Outcome, Running
 from sslrun.sweeps.local import LocalEngine, Process
-from sslrun.sweeps.plan import Plan, make_plan
 from sslrun.sweeps.progress import seconds_left
 from sslrun.sweeps.scheduler import Sweep
 from sslrun.sweeps.session import Options, opened, planned
@@ -34,30 +33,11 @@ from sslrun.sweeps.slots import Device, Slots, cores, slots
 from sslrun.sweeps.work import Job, jobs_of
 
 CPU = Device("cpu")
-Script = Callable[[Job, int], Outcome | None]
-"""How a job ends on its first, second, ... try; None while it goes on."""
 
 
 @pytest.fixture
 def jobs(grid: Path, tmp_path: Path) -> list[Job]:
     return jobs_of(read_grid(grid).cells, tmp_path, {"device": "cpu", "threads": 1})
-
-
-def folder_of(job: Job, results: Path, **status: Any) -> RunFolder:
-    folder = create(results, "run", job.identity, to_yaml(job.recipes[0]))
-    folder.write_status(Status(**status))
-    return folder
-
-
-def evaluate(job: Job, folder: RunFolder) -> None:
-    for identity, name in job.evaluations.items():
-        folder.write_evaluation(EvaluationRecord(kind=name.kind, identity=identity, settings={}, metrics={}))
-
-
-def plan_of(jobs: list[Job], grid: Path, results: Path, engine: MemoryEngine | None = None, **options: Any) -> Plan:
-    engine = engine or MemoryEngine(lambda _: None)
-    costs = Costs(results, lambda job: engine.measure(job, results / "log"))
-    return make_plan(read_grid(grid), jobs, results, engine, costs, **options)
 
 
 def test_cells_that_differ_in_evaluation_share_a_job(jobs: list[Job], tmp_path: Path) -> None:
@@ -98,13 +78,24 @@ def test_the_plan_adds_up(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
     assert [entry.seconds for entry in plan.ours] == [10 + 2 * 5, 20 + 2 * 5]
     assert sum(entry.bytes for entry in plan.ours) == 4_000_000
     text = plan.text()
-    assert "8 cells (predictor 2 × k 2) that share 4 pretrainings" in text
+    assert "8 cells (predictor 2 × k 2 × 2 seeds) that share 4 pretrainings" in text
     assert "2 new · 2 to be finished · 2 cached · 2 failed before" in text
     assert "2 runs now: about 0:50 of device time · 4 MB of disk · done in 0:30" in text
     assert "2 at once in memory; measured on a few steps" in text
+    assert re.search(r"done in 0:30, \w{3} \d\d \w{3} \d{4}, \d\d:\d\d", text)
     assert len(plan_of(jobs, grid, tmp_path, retry=True).ours) == 3
     assert [entry.job for entry in plan_of(jobs, grid, tmp_path, limit=1).ours] == [jobs[1]]
     assert [entry.job for entry in plan_of(jobs, grid, tmp_path, budget=49).ours] == [jobs[1]]
+
+
+def test_the_cells_of_a_plan_are_counted_with_seeds_and_exclusions(grid: Path, tmp_path: Path) -> None:
+    path = grid.with_name("counted.yaml")
+    path.write_text(grid.read_text() + 'exclude: [{predictor: linear, k: "5"}]\n')
+    jobs = jobs_of(read_grid(path).cells, tmp_path, {"device": "cpu", "threads": 1})
+    whole = plan_of(jobs, path, tmp_path).text()
+    assert "6 cells (predictor 2 × k 2 × 2 seeds, 2 excluded) that share 4 pretrainings" in whole
+    part = plan_of(jobs[:2], path, tmp_path).text()
+    assert "3 cells (of 6: predictor 2 × k 2 × 2 seeds, 2 excluded) that share 2 pretrainings" in part
 
 
 def test_a_missing_evaluation_costs_what_its_kind_took_with_other_settings(
@@ -243,38 +234,6 @@ def test_lengths_of_time_shown_and_refused() -> None:
     for wrong in ("6", "h", "6 hours", "", "0h", "-1h"):
         with pytest.raises(InputError, match="--budget"):
             seconds(wrong, "--budget")
-
-
-class Silent:
-    def event(self, text: str) -> None:
-        pass
-
-    def draw(self, sweep: Sweep) -> None:
-        pass
-
-
-def scripted(script: Script, **how: Any) -> MemoryEngine:
-    """An engine whose jobs end as the script says, those that are done with their evaluations."""
-
-    def turn(one: Running) -> Outcome | None:
-        outcome = script(one.job, sum(job is one.job for job, _, _ in engine.started))
-        if outcome is not None and outcome.kind == "done":
-            one.folder.write_status(replace(one.folder.status, state="done", verdict="none"))
-            evaluate(one.job, one.folder)
-        return outcome
-
-    engine = MemoryEngine(turn, **how)
-    return engine
-
-
-def swept(
-    jobs: list[Job], grid: Path, results: Path, script: Script, how: dict[str, Any] | None = None, **options: Any
-) -> tuple[Sweep, MemoryEngine]:
-    """The jobs carried out by `script`; `how` is the sweep's, further options are the plan's."""
-    engine = scripted(script)
-    sweep = Sweep(plan_of(jobs, grid, results, **options).entries, engine, Silent(), results, **(how or {}))
-    sweep.run()
-    return sweep, engine
 
 
 def test_out_of_memory_is_tried_again_alone_and_after_the_others(jobs: list[Job], grid: Path, tmp_path: Path) -> None:

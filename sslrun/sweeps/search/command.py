@@ -13,7 +13,7 @@ from sslrun.grids import Grid
 from sslrun.grids.space import Space
 from sslrun.recipe.shipped import shipped
 from sslrun.runs.records import State
-from sslrun.sweeps.plan import Entry, estimate
+from sslrun.sweeps.plan import Entry, estimate, renamed
 from sslrun.sweeps.search.study import REASON
 from sslrun.sweeps.search.trials import Trials, label
 from sslrun.sweeps.session import Options, Session, opened
@@ -58,7 +58,8 @@ def _plan(trials: Trials, session: Session) -> str:
     entry = Entry(job, State.MISSING, True, seconds, cost.size if cost else 0)
     return "\n".join(
         [
-            f"{trials.grid.record_name}   {block.trials} trials: {wanted} {over}",
+            f"{trials.name}   {block.trials} trials: {wanted} {over}",
+            *renamed(trials.grid.record_name, trials.name),
             " · ".join(f"{count} {word}" for word, count in found.items() if count),
             *estimate([entry] * count, session.engine, session.costs),
         ]

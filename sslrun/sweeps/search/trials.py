@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sslrun.errors import RecipeError
 from sslrun.grids import Cell, Grid
-from sslrun.grids.schema import Partial
+from sslrun.grids.schema import GridFile, Partial
 from sslrun.grids.space import Space
 from sslrun.runs.folder import RunFolder, find
 from sslrun.runs.history import Row
@@ -91,6 +91,11 @@ class Trials:
         counts = self.counts
         total = sum(counts.values())
         return f"{total - counts['under way'] - counts['to come']} of {total} trials told"
+
+    @property
+    def name(self) -> str:
+        """What reports call it, which is not another grid's name."""
+        return grid_record(replace(self.grid, file=self._with_axes([]), cells=()), []).apart(self.results).grid
 
     def runs(self, trial: FrozenTrial) -> list[RunFolder]:
         """The folders of a trial's runs, as far as they are there."""
@@ -183,12 +188,15 @@ class Trials:
         trials = [trial for trial in trials if trial.user_attrs.get(RUNS)]
         jobs = {cell.key: job for trial in trials for job in self.jobs(trial) for cell in job.cells}
         cells = [cell for job in jobs.values() for cell in job.cells]
-        points = [self.study.point(trial) for trial in trials]
+        file = self._with_axes([self.study.point(trial) for trial in trials])
+        grid_record(replace(self.grid, file=file, cells=tuple(cells)), list(jobs.values())).write(self.results)
+
+    def _with_axes(self, points: list[Partial]) -> GridFile:
+        """The grid's file with an axis for each field, whose labels are those of the points."""
         axes: dict[str, dict[str, Partial]] = {
             name: {label(value): {} for value in _ordered(name, points, self.space)} for name in self.space.first
         }
-        file = self.grid.file.model_copy(update={"axes": axes})
-        grid_record(replace(self.grid, file=file, cells=tuple(cells)), list(jobs.values())).write(self.results)
+        return self.grid.file.model_copy(update={"axes": axes})
 
 
 def metrics(job: Job, folder: RunFolder) -> dict[str, Any]:
