@@ -58,7 +58,7 @@ def test_each_fault_costs_its_own_cell_and_is_named(tmp_path: Path, grid: Path, 
     overview = subprocess.run(
         [sys.executable, "-m", "sslrun", "status", str(results)], capture_output=True, text=True, check=True
     ).stdout
-    assert "faulty   8 cells: 2 done · 1 collapsed · 5 failed" in overview
+    assert "faulty   8 cells: 2 done · 1 complete collapse · 5 failed" in overview
     for case, (reason, tries) in REASONS.items():
         row = rows[case]
         assert reason in row["reason"], row["reason"]
