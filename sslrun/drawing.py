@@ -107,6 +107,7 @@ def check_suffix(path: Path) -> Path:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the file's suffix, whole or not at all. Equal figures give equal files."""
     kind = check_suffix(path).suffix[1:].lower()
+    path.parent.mkdir(parents=True, exist_ok=True)
     with style(), replacing(path) as part:
         figure.savefig(part, format=kind, metadata=_UNDATED[kind])
 

@@ -37,22 +37,24 @@ def test_a_report_where_nothing_can_be_written(sslrun: Run, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "told", "ends"),
     [
-        (PermissionError(13, "Permission denied", "a.csv"), "a.csv: Permission denied\nName a place where"),
-        (OSError(28, "No space left on device"), "No space left on device\nMake room"),
-        (OSError(5, "Input/output error", 3), "Input/output error\n"),
+        (PermissionError(13, "Permission denied", "/a.csv"), "/a.csv: Permission denied\n/ belongs to root (d", 2),
+        (OSError(30, "Read-only file system", "a.csv"), "a.csv: Read-only file system\nName a place where", 2),
+        (OSError(28, "No space left on device"), "No space left on device\nMake room", 1),
+        (OSError(122, "Disk quota exceeded", "a.csv"), "a.csv: Disk quota exceeded\nMake room", 1),
+        (OSError(5, "Input/output error", 3), "Input/output error\n", 2),
     ],
 )
 def test_what_the_system_says_is_said(
-    error: OSError, told: str, sslrun: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    error: OSError, told: str, ends: int, sslrun: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr("sslrun.runs.status.overview", refuse)
     code, _, err = sslrun("status", tmp_path)
-    assert code == 2 and err.startswith(told) and "Traceback" not in err
+    assert code == ends and err.startswith(told) and "Traceback" not in err
 
 
 @pytest.mark.parametrize("error", [OSError("a bug"), ConnectionRefusedError(111, "Connection refused")])

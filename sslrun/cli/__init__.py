@@ -5,7 +5,6 @@ One file a group of commands; what they share is in `options`.
 
 import errno
 import os
-import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 import typer
 
 from sslrun.cli.options import app
-from sslrun.errors import InputError, SslrunError
+from sslrun.errors import InputError, RunFailed, SslrunError
+from sslrun.files import FULL, REFUSED, whose
 
 __all__ = ["app", "main"]
 
@@ -23,16 +23,12 @@ for group in ("runs", "sweeps", "reports", "recipes", "theory", "machine"):  # i
 _IN_THE_WAY = "A folder is needed there, and a file has its name: choose another."
 _NOT_YOURS = "Name a place where you may read and write."
 _FULL = "Make room, then run the same command."
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-"""The only errors about a file that name none: writing meets them."""
 _REMEDIES = {
     errno.EISDIR: "That is a folder: name a file.",
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), _IN_THE_WAY),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NOT_YOURS),
-    **dict.fromkeys(_FULL_DISK, _FULL),
+    **dict.fromkeys((*REFUSED, errno.EROFS), _NOT_YOURS),
+    **dict.fromkeys(FULL, _FULL),
 }
-_PART = re.compile(r"\.(.+)\.\w{8}\.part")
-"""What `sslrun.files.replacing` writes before it renames it to the file that was asked for."""
 
 
 def main() -> None:
@@ -65,7 +61,7 @@ def _code() -> int:
         console.error("stopped")
         return 130
     except OSError as error:
-        if error.filename is None and error.errno not in _FULL_DISK:
+        if error.filename is None and error.errno not in FULL:
             raise  # no file of the user's: of processes and their links, or a library's own
         refused = _from_system(error)
         console.error(str(refused))
@@ -78,12 +74,14 @@ def _code() -> int:
         return int(getattr(error, "exit_code", 2))
 
 
-def _from_system(error: OSError) -> InputError:
+def _from_system(error: OSError) -> SslrunError:
     """What the system refused, by the name of the file that was meant."""
     name = error.filename if error.filename2 is None else error.filename2
+    remedy = _REMEDIES.get(error.errno or 0)
     where = None
     if name is not None and not isinstance(name, int):  # a file that was open already has a number only
-        path = Path(os.fsdecode(name))
-        part = _PART.fullmatch(path.name)
-        where = str(path.with_name(part[1]) if part else path)
-    return InputError(error.strerror or str(error), where=where, remedy=_REMEDIES.get(error.errno or 0))
+        where = os.fsdecode(name)
+        if error.errno in REFUSED and (owner := whose(Path(where))):
+            remedy = f"{owner}. {remedy}"
+    told = RunFailed if error.errno in FULL else InputError
+    return told(error.strerror or str(error), where=where, remedy=remedy)

@@ -4,7 +4,6 @@ An entry is a folder of `images.u8` (N·C·H·W bytes) and `header.json`, writte
 of another length, it is made again. All of it may be deleted at any time. `dataset` says what is cached.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -18,10 +17,9 @@ import numpy as np
 
 from sslrun.data.listing import Labels, Listing, Pixels, Progress
 from sslrun.errors import DataError
-from sslrun.files import locked, read_json, replacing, write_text
+from sslrun.files import FULL, locked, read_json, replacing, write_text
 
 FORMAT = 1  # raise it when a fix changes decoded pixels
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Decoded(NamedTuple):

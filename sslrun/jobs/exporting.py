@@ -55,6 +55,7 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
             remedy="`--to safetensors` keeps it, with the lines that load it here.",
         )
     target = out or Path(f"{folder.path.name}.safetensors" if to == "safetensors" else f"{folder.path.name}-{to}.pt")
+    target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as part:
         if to == "safetensors":
             shutil.copyfile(folder.encoder, part)

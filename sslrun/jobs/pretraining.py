@@ -1,18 +1,20 @@
 """Pretrain one run: find its folder, hold it, train what is left, judge it, and compute its evaluations."""
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from sslrun.data.images import ImageSet
-from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
+from sslrun.errors import InputError, Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.evaluation.judge import Judge
-from sslrun.files import write_json
+from sslrun.files import REFUSED, unlocked, whose, write_json
 from sslrun.jobs.evaluating import asked_for, evaluation_job
 from sslrun.jobs.places import Places, choose_device, identify
 from sslrun.jobs.stopping import StopSignals
@@ -55,6 +57,8 @@ def pretrain_job(
         with hold(folder):
             say(f"the old run is kept as {folder.set_aside().name}")
         folder = create(where.results, recipe.name, name, to_yaml(recipe))
+    if where.results in unlocked:
+        say(f"{where.results} is on a file system without locks: start one process at a time there, or use a local one")
     if recipe.training.precision == "bf16" and has_bf16(device) is False:
         say(f"bf16 is emulated on this {device.type}, many times slower: try --set training.precision=float32")
     with StopSignals() as signals, hold(folder) as lease:
@@ -112,9 +116,10 @@ def _train(
                 stop_asked=stop_asked,
             )
     finally:
-        last = folder.history.last()
-        seconds = status.seconds + time.perf_counter() - begun
-        folder.update_status(epoch=last["epoch"] if last else 0, seconds=round(seconds, 3))
+        with suppress(OSError, InputError):  # the folder may have gone, or its disk be full: why is told by what rises
+            last = folder.history.last()
+            seconds = status.seconds + time.perf_counter() - begun
+            folder.update_status(epoch=last["epoch"] if last else 0, seconds=round(seconds, 3))
     seen = evidence(folder.history.last() or {}, recipe.training.collapse)
     kind = verdict(seen)
     state = State.COLLAPSED if kind in COLLAPSES else State.DONE
@@ -151,12 +156,14 @@ def _failures_recorded(folder: RunFolder, retried: bool) -> Iterator[None]:
     except (Interrupted, KeyboardInterrupt, RunHeld):
         raise
     except OSError as error:
+        path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else folder.path
         failure = RunFailed(
             f"a file can't be read or written: {error.strerror or error}",
-            where=str(error.filename or folder.path),
-            remedy="Make room or mend it, then run the same command: it goes on from the last checkpoint.",
+            where=str(path),
+            remedy=(f"{whose(path)}. " if error.errno in REFUSED else "")
+            + "Make room or mend it, then run the same command: it goes on from the last checkpoint.",
         )
-        with suppress(OSError):  # the disk that is full may be the one that holds the status
+        with suppress(OSError, InputError):  # the disk that is full may be the one that holds the status
             folder.update_status(state=State.FAILED, finished=utc_now(), reason=str(failure))
         raise failure from error
     except Exception as error:
@@ -164,7 +171,8 @@ def _failures_recorded(folder: RunFolder, retried: bool) -> Iterator[None]:
         if retried and not designed:
             raise
         reason = str(error) if designed else f"{type(error).__name__}: {error}"
-        folder.update_status(state=State.FAILED, finished=utc_now(), reason=reason)
+        with suppress(OSError, InputError):  # what went wrong is the news, not that it can't be kept
+            folder.update_status(state=State.FAILED, finished=utc_now(), reason=reason)
         with suppress(OSError), folder.log.open("a", encoding="utf-8") as log:
             log.write(traceback.format_exc())
         raise

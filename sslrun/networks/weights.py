@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from sslrun.errors import InputError
 from sslrun.files import replacing
-from sslrun.seals import BLANK, check_archive, check_safetensors, seal_safetensors
+from sslrun.seals import BLANK, check_archive, check_safetensors, sealed_safetensors
 
 _HEADS = ("fc.", "classifier.", "heads.")
 UNREADABLE = (
@@ -42,9 +42,9 @@ def save_encoder(path: Path, encoder: nn.Module, metadata: dict[str, Any]) -> No
     tensors: dict[str, Tensor] = {
         name: value.detach().to("cpu", copy=True).contiguous() for name, value in encoder.state_dict().items()
     }
-    with replacing(path) as part:
-        save_file(tensors, part, {"sslrun": json.dumps(metadata | {"sealed": BLANK})})
-        seal_safetensors(part)
+    whole = save(tensors, {"sslrun": json.dumps(metadata | {"sealed": BLANK})})
+    with replacing(path) as part:  # safetensors' own writing leaves a file of another name behind if it is killed
+        part.write_bytes(sealed_safetensors(whole))
 
 
 def encoder_metadata(path: Path) -> dict[str, Any]:

@@ -30,7 +30,6 @@ class History:
         if not isinstance(row["epoch"], int):
             raise TypeError(f"epoch must be an int, not {row['epoch']!r}")
         line = _line(row).encode()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab+") as file:
             file.truncate(self._whole_bytes())
             file.write(line)

@@ -6,7 +6,6 @@ has been silent for `timeout`. `lease.lock` guards the moment of taking; where a
 it between hosts, the next `beat` of the holder that lost tells it so.
 """
 
-import errno
 import json
 import os
 import shlex
@@ -14,22 +13,22 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from sslrun.errors import RunHeld
-from sslrun.files import locked, write_json
+from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
+from sslrun.files import locked, remove_parts, write_json
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import utc_now
 
 TIMEOUT_SECONDS = 30 * 60.0
 BEAT_SECONDS = 1.0
 """`beat` may be called every step; it touches the disk at most this often."""
-
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+_WRITTEN_SECONDS = 60.0
+"""Evaluations may be written by processes without the lease; none takes so long for one."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,13 @@ class Lease:
         self._path, self._token, self._beaten = path, token, time.monotonic()
 
     def beat(self) -> None:
-        """Say that work goes on. Raises `RunHeld` if another process has taken the run meanwhile."""
+        """Say that work goes on. Raises `RunHeld` if another process has taken the run, `RunFailed` if it has gone."""
         if time.monotonic() - self._beaten < BEAT_SECONDS:
             return
         self._beaten = time.monotonic()
         holder = _read(self._path)
+        if holder is None and not (self._path.parent / "identity.json").exists():
+            raise _gone(self._path.parent)
         if holder is None or holder.token != self._token:
             raise RunHeld(f"lost to {holder or 'a removed lease'}", where=str(self._path.parent))
         os.utime(self._path)
@@ -83,7 +84,8 @@ class Lease:
 def hold(folder: RunFolder, command: str | None = None, timeout: float = TIMEOUT_SECONDS) -> Iterator[Lease]:
     """Hold the lease of a run. Raises `RunHeld`, saying who, since when and by what command, if a live one has it.
 
-    `command` is shown to others; this process's command line if none is given.
+    What killed holders left half-written is removed. Raises `RunFailed` if the run's folder goes meanwhile. `command`
+    is shown to others; this process's command line if none is given.
     """
     path = folder.path / "lease.json"
     token = os.urandom(16).hex()
@@ -100,10 +102,16 @@ def hold(folder: RunFolder, command: str | None = None, timeout: float = TIMEOUT
         host = socket.gethostname()
         ours = Holder(os.getpid(), _born(os.getpid()), boot, machine, namespace, host, shown, utc_now(), token)
         write_json(path, {key: value for key, value in asdict(ours).items() if key != "beaten"})
+        remove_parts(folder.path)
+        remove_parts(folder.path / "evaluations", older_than=_WRITTEN_SECONDS)
     try:
         yield Lease(path, token)
+    except (OSError, SslrunError) as error:
+        if isinstance(error, Interrupted) or (folder.path / "identity.json").exists():
+            raise
+        raise _gone(folder.path) from error
     finally:
-        with suppress(FileNotFoundError), _alone(folder.path):
+        with suppress(OSError, RunFailed), _alone(folder.path):
             now = _read(path)
             if now is not None and now.token == token:
                 path.unlink()
@@ -117,16 +125,19 @@ def holder(folder: RunFolder, timeout: float = TIMEOUT_SECONDS) -> Holder | None
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out for a moment; without locks, where the file system has none."""
-    with ExitStack() as stack:
-        if not folder.is_dir():
-            raise FileNotFoundError(folder)
-        try:
-            stack.enter_context(locked(folder / "lease.lock"))
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+    """Keep other processes out for a moment. Raises `RunFailed` if the folder has gone."""
+    if not folder.is_dir():
+        raise _gone(folder)
+    with locked(folder / "lease.lock"):
         yield
+
+
+def _gone(folder: Path) -> RunFailed:
+    return RunFailed(
+        "the folder of this run has gone: it was removed or moved while somebody worked on it",
+        where=str(folder),
+        remedy="Bring it back, then run the same command: it goes on from the last checkpoint. Else it starts anew.",
+    )
 
 
 def _read(path: Path) -> Holder | None:

@@ -75,7 +75,7 @@ def run_measurement(
 def _settle_in(link: Connection, log: Path, environment: Mapping[str, str], threads: int) -> None:
     os.setsid()  # Ctrl-C is for the scheduler, which then asks its jobs to stop
     try:
-        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:
         raise RunFailed(f"its log can't be written: {error.strerror}", where=str(log)) from None
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):

@@ -57,6 +57,7 @@ def write_sheet(path: Path, groups: Mapping[str, Mapping[str, Column]]) -> None:
                     _note(pen, corner, cell, column.notes[row])
             left += cell + GAP
         left += GROUP_GAP - GAP
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         sheet.save(part, format="PNG")
 
