@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslrun.errors import InputError
-from sslrun.recipe.introspect import as_kept
-from sslrun.recipe.schema import Recipe
 from sslrun.runs.cells import SECONDS, Number
 from sslrun.runs.folder import RunFolder, split_name
 from sslrun.runs.lease import holder
@@ -68,6 +66,9 @@ def _folders(results: Path) -> list[Path]:
 def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Columns, Columns, Columns, Columns] | None:
     """(state, recipe, signals, evaluations) of one run, or none if it has to be left out; `numbers` takes up what the
     columns of evaluations are."""
+    from sslrun.recipe.introspect import as_kept  # here, since the recipe's models take a while to import
+    from sslrun.recipe.schema import Recipe
+
     folder = RunFolder(path)
     try:
         if "-old-" in path.name and not split_name(path.name)[1]:
