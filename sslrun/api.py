@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from sslrun.jobs import choose_device, evaluate_run, places, pretrain_job
 from sslrun.jobs.exporting import load_encoder as _load_encoder
+from sslrun.paths import user_path
 from sslrun.recipe import Recipe, read_recipe
 from sslrun.runs import load_runs
-from sslrun.runs.folder import RunFolder
+from sslrun.runs.folder import RunFolder, results_folder
 from sslrun.runs.records import EvaluationRecord
 from sslrun.runs.resolving import resolve
 from sslrun.runs.table import evaluation_numbers
@@ -105,12 +106,13 @@ def load_encoder(run: str | Path | Run, *, results: str | Path = "results", devi
 
     It takes images (N, C, H, W), normalised as its recipe says, and gives features (N, D).
     """
-    file = Path(run) if isinstance(run, str | Path) and Path(run).is_file() else _folder(run, results).encoder
+    file = None if isinstance(run, Run) else user_path(run, "run")
+    file = file if file is not None and file.is_file() else _folder(run, results).encoder
     return _load_encoder(file).to(choose_device(device)).eval()
 
 
 def _folder(run: str | Path | Run, results: str | Path) -> RunFolder:
-    return RunFolder(run.path) if isinstance(run, Run) else resolve(Path(results), str(run))
+    return RunFolder(run.path) if isinstance(run, Run) else resolve(results_folder(results), str(run))
 
 
 def _run(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> Run:

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from sslrun.cli.options import DataOption, DeviceOption, JsonOption, ResultsOption, SetOption, app, echo_json
+from sslrun.cli.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ResultsOption,
+    SetOption,
+    app,
+    echo_json,
+    path_option,
+)
 from sslrun.errors import InputError
 
 RecipeArgument = Annotated[
@@ -25,7 +34,7 @@ def bench(
     data: DataOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the report here too, as JSON.")] = None,
+    out: Annotated[Path | None, path_option("--out", "Write the report here too, as JSON.")] = None,
 ) -> None:
     """Measure the speed of step, views, style and predictor rule against plain references, in alternated rounds.
 

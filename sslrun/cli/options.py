@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sslrun.paths import user_path
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -26,6 +28,16 @@ app = typer.Typer(
     help="Self-supervised learning experiments: why does this not collapse, and which part makes it work?",
 )
 
+
+def path_option(name: str, text: str) -> Any:
+    """An option that is a path."""
+
+    def meant(value: Path | None) -> Path | None:
+        return None if value is None else user_path(value, name)
+
+    return typer.Option(name, help=text, callback=meant)
+
+
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.")]
 SetOption = Annotated[
@@ -34,10 +46,10 @@ SetOption = Annotated[
 ImportOption = Annotated[
     list[str], typer.Option("--import", metavar="PLUGIN", help="Load this module, or this .py file, with its kinds.")
 ]
-ResultsOption = Annotated[Path | None, typer.Option("--results", help="Results folder [SSLRUN_RESULTS, or results].")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder [SSLRUN_DATA, or data].")]
+ResultsOption = Annotated[Path | None, path_option("--results", "Results folder [SSLRUN_RESULTS, or results].")]
+DataOption = Annotated[Path | None, path_option("--data", "Data folder [SSLRUN_DATA, or data].")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps or auto.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="The figure to draw: a png, svg or pdf file.")]
+OutOption = Annotated[Path | None, path_option("--out", "The figure to draw: a png, svg or pdf file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

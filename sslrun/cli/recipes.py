@@ -14,10 +14,12 @@ from sslrun.cli.options import (
     SetOption,
     app,
     echo_json,
+    path_option,
     read,
     run_folder,
 )
 from sslrun.errors import InputError
+from sslrun.paths import user_path
 
 if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
@@ -89,7 +91,7 @@ def _recipe_or_run(text: str, results: Path | None) -> "Recipe":
     from sslrun.recipe import read_recipe
     from sslrun.recipe.shipped import shipped
 
-    if Path(text).is_file() or text in shipped():
+    if user_path(text, "RUN or RECIPE").is_file() or text in shipped():
         return read_recipe(text)
     return read_recipe(run_folder(text, results).recipe)
 
@@ -127,7 +129,7 @@ def recipes(
 @app.command()
 def preview(
     recipe: RecipeArgument,
-    out: Annotated[Path, typer.Option("--out", help="The PNG to write.")] = Path("preview.png"),
+    out: Annotated[Path, path_option("--out", "The PNG to write.")] = Path("preview.png"),
     changes: SetOption = [],  # noqa: B006
     imports: ImportOption = [],  # noqa: B006
     data: DataOption = None,

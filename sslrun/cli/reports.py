@@ -14,6 +14,7 @@ from sslrun.cli.options import (
     app,
     draw,
     echo_json,
+    path_option,
     results_folder,
     run_folder,
 )
@@ -39,7 +40,7 @@ def report(
         str | None, typer.Option("--slope", metavar="AXIS", help="Change per doubling of it: batch_size, say.")
     ] = None,
     format_: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}; else --out's suffix.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write it here.")] = None,
+    out: Annotated[Path | None, path_option("--out", "Write it here.")] = None,
     without_collapsed: Annotated[
         bool, typer.Option("--without-collapsed", help="Leave collapsed runs out of the means.")
     ] = False,
@@ -123,7 +124,7 @@ def compare(
 def export(
     run: RunArgument,
     to: Annotated[str, typer.Option("--to", help="safetensors, torchvision or timm.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The file to write.")] = None,
+    out: Annotated[Path | None, path_option("--out", "The file to write.")] = None,
     results: ResultsOption = None,
 ) -> None:
     """Write a run's encoder for other programs, and print the three lines of Python that load it.

@@ -17,6 +17,7 @@ from sslrun.data.dataset import Dataset
 from sslrun.data.listing import Labels, Listing, Picture, Pixels
 from sslrun.errors import DataError, InputError
 from sslrun.limits import cores
+from sslrun.paths import user_path
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 LITTER = ("thumbs.db", "desktop.ini")  # what Windows leaves behind; hidden files are passed over too
@@ -32,7 +33,7 @@ class PictureSet(Dataset):
     @property
     def folder(self) -> Path:
         """The section's `path`, below the data folder unless it is absolute."""
-        return self.root / Path(self.section.path).expanduser()
+        return self.root / user_path(self.section.path, "data.path")
 
     @property
     def shape(self) -> tuple[int, ...]:

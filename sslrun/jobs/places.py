@@ -8,6 +8,7 @@ import torch
 
 from sslrun.data import Dataset, open_dataset
 from sslrun.errors import InputError
+from sslrun.paths import user_path
 from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe, Run
 from sslrun.runs.folder import results_folder
@@ -40,7 +41,7 @@ def folders(recipe: Recipe | None, results: Path | None = None, data: Path | Non
     run = Run() if recipe is None else recipe.run
     return (
         results_folder(results or run.results),
-        Path(data or run.data or os.environ.get("SSLRUN_DATA") or "data"),
+        user_path(data or run.data or os.environ.get("SSLRUN_DATA") or "data", "the data folder"),
     )
 
 

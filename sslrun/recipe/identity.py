@@ -9,7 +9,6 @@ compares two recipes in these terms.
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sslrun.errors import InputError
@@ -55,10 +54,10 @@ def identity(recipe: Recipe, data_fingerprint: str, weights: str | None = None) 
 
 def weights_digest(recipe: Recipe) -> str | None:
     """The digest of the file of weights that the recipe starts from, if any. Raises `InputError` if it is missing."""
-    weights = recipe.network.weights
-    if weights is not None and not Path(weights).is_file():
+    weights = recipe.network.weights_file
+    if weights is not None and not weights.is_file():
         raise InputError("no such file", where=f"network.weights: {weights}")
-    return hashlib.sha256(Path(weights).read_bytes()).hexdigest() if weights is not None else None
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights is not None else None
 
 
 def evaluation_identity(run_identity: str, kind: str, section: Mapping[str, Any], numerics: int = 1) -> str:

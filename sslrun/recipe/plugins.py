@@ -20,6 +20,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sslrun.errors import InputError
+from sslrun.paths import user_path
 from sslrun.recipe.schema.base import Kind, Section, defined, definitions, kinds
 
 GROUP = "sslrun"
@@ -89,7 +90,7 @@ def load_all(names: Iterable[str | Path], folders: Sequence[Path] = ()) -> list[
     """Load plug-ins by their names or their files (`rules/mine.py`); gives the names by which recipes know them."""
     loaded = []
     for given in map(str, names):
-        path = Path(given)
+        path = user_path(given, "--import")
         is_file = path.suffix == ".py" or "/" in given
         loaded.append(load(path.stem if is_file else given, [path.parent, *folders] if is_file else folders).name)
     return loaded

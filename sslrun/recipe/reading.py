@@ -13,6 +13,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sslrun.errors import RecipeError
+from sslrun.paths import user_path
 from sslrun.recipe.combining import combine, override
 from sslrun.recipe.document import Document, parse
 from sslrun.recipe.introspect import as_kept, current
@@ -79,7 +80,7 @@ def locate(path: str | PathLike[str], names: Mapping[str, Path] | None = None, n
 
     Raises `RecipeError`, naming the nearest file, if there is none.
     """
-    file, names = Path(path), shipped() if names is None else names
+    file, names = user_path(path, noun), shipped() if names is None else names
     try:
         if file.is_file():
             return file

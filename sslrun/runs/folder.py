@@ -17,6 +17,7 @@ from typing import Any
 
 from sslrun.errors import InputError
 from sslrun.files import locked, write_json, write_text
+from sslrun.paths import user_path
 from sslrun.runs.cells import CellName
 from sslrun.runs.history import History
 from sslrun.runs.records import EvaluationRecord, LeftOut, RunRecord, Status, read, read_all, utc_now
@@ -173,7 +174,7 @@ def split_name(folder_name: str) -> tuple[str, str]:
 
 def results_folder(given: Path | str | None = None) -> Path:
     """The results folder: the one that is given, else SSLRUN_RESULTS, else `results`."""
-    return Path(given or os.environ.get("SSLRUN_RESULTS") or "results")
+    return user_path(given or os.environ.get("SSLRUN_RESULTS") or "results", "the results folder")
 
 
 def run_folders(results: Path) -> list[RunFolder]:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from sslrun.errors import InputError
+from sslrun.paths import user_path
 from sslrun.runs.folder import RunFolder, run_folders, split_name
 
 _SHOWN = 5
@@ -17,10 +18,11 @@ def resolve(results: Path, text: str) -> RunFolder:
 
     Raises `InputError` with the nearest candidates where there is no such run or more than one.
     """
-    for path in (Path(text), results / text):
+    given = user_path(text, "RUN")
+    for path in (given, results / text):
         if text and (path / "identity.json").exists():
             return RunFolder(path)
-    if "/" in text and Path(text).is_dir():
+    if "/" in text and given.is_dir():
         raise InputError("not a run: this folder has no identity.json", where=text, remedy=_listing(results))
     names = [folder.path.name for folder in run_folders(results)]
     for matches in (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslrun.errors import InputError
+from sslrun.paths import user_path
 from sslrun.runs.cells import SECONDS, Number
 from sslrun.runs.folder import RunFolder, split_name
 from sslrun.runs.lease import holder
@@ -39,7 +40,7 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
     """
     import pandas
 
-    results = Path(folder)
+    results = user_path(folder, "the results folder")
     if not results.is_dir():
         raise InputError("no such results folder", where=str(results), remedy="Name one: sslrun report DIR")
     left_out: LeftOut = []

@@ -1,6 +1,5 @@
 """The encoder as training finds it, and what must be said of it wherever it is kept."""
 
-from pathlib import Path
 from typing import Any
 
 from sslrun import __version__
@@ -14,8 +13,8 @@ from sslrun.recipe.schema import Recipe
 def starting_encoder(recipe: Recipe, channels: int) -> Encoder:
     """The recipe's untrained encoder: drawn from the seed, then filled from `network.weights` if given."""
     encoder = build_encoder(recipe, channels)
-    if recipe.network.weights is not None:
-        load_weights(encoder, Path(recipe.network.weights))
+    if recipe.network.weights_file is not None:
+        load_weights(encoder, recipe.network.weights_file)
     return encoder
 
 

@@ -1,9 +1,11 @@
 """The encoder and its projector."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
+from sslrun.paths import user_path
 from sslrun.recipe.schema.base import Misfit, Section, option
 
 if TYPE_CHECKING:
@@ -115,3 +117,8 @@ class Network(Section):
         "is part of the identity, its place is not.",
         operational=True,
     )
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file that `weights` means."""
+        return None if self.weights is None else user_path(self.weights, "network.weights")
