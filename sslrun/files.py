@@ -25,6 +25,20 @@ unlocked: set[Path] = set()
 """Folders of file systems that turned out to have no locks, whose processes can't wait for each other."""
 _WAIT_SECONDS = 0.2
 _PROBE_BYTES = 1 << 16
+_LITTER = frozenset(
+    (
+        *("thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "autorun.inf"),
+        *("$recycle.bin", "recycler", "recycled", "system volume information"),  # Windows
+        *("__macosx", "icon\r", "network trash folder", "temporary items", "thevolumesettingsfolder"),  # macOS
+        *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "~snapshot"),  # network drives
+        *("lost+found", "aquota.user", "aquota.group"),
+    )
+)
+
+
+def litter(name: str) -> bool:
+    """Whether a file or folder of that name is what systems and network drives leave behind, or hidden: never ours."""
+    return name.startswith(".") or name.lower() in _LITTER
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,10 +39,13 @@ def decoded(listing: Listing, index: Labels) -> Decoded:
     return Decoded(images, listing.labels[index], listing.class_names, domains, listing.domain_names)
 
 
-def places(root: Path) -> tuple[Path, Path]:
-    """Where entries may lie: in the data folder, or in the user's cache where that can't be written."""
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return root / ".sslrun-cache", Path(user) / "sslrun"
+def places(root: Path) -> list[Path]:
+    """Where entries may lie: in the data folder, or in the user's cache where that can't be written. Not everybody
+    has one: containers know no home."""
+    places = [root / ".sslrun-cache"]
+    with suppress(RuntimeError):
+        places.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sslrun")
+    return places
 
 
 def place(root: Path) -> Path:

@@ -61,5 +61,9 @@ def in_split(whole: Listing, held_out: tuple[str, ...], split: Split) -> Listing
         wanted = ~target & ~whole.validation
     index = np.flatnonzero(wanted)
     return replace(
-        whole, labels=whole.labels[index], domains=domains[index], blocks=lambda part: whole.blocks(index[part])
+        whole,
+        labels=whole.labels[index],
+        domains=domains[index],
+        blocks=lambda part: whole.blocks(index[part]),
+        pictures=[whole.pictures[at] for at in index.tolist()] if whole.pictures else (),
     )

@@ -3,10 +3,11 @@
 Each kind of `dataset` makes them; `cache.decoded` and `cache.make` read the pixels.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +20,26 @@ Labels = NDArray[np.int64]
 Pixels = NDArray[np.uint8 | np.float32]
 
 
+class FileState(NamedTuple):
+    """What tells, without reading a file, whether it may have changed: its size in bytes, and when its content and its
+    entry were last changed, in nanoseconds."""
+
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Self:
+        """As the file system has it."""
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
 class Picture(NamedTuple):
-    """One file: its path below the data set's folder with forward slashes, its class, its size in bytes."""
+    """One file: its path below the data set's folder with forward slashes, its class (empty if it has none)."""
 
     name: str
     label: str
-    size: int
-
-    @property
-    def fact(self) -> str:
-        """Its line of a fingerprint."""
-        return f"{self.name}\0{self.size}"
+    state: FileState
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,10 @@ import numpy as np
 
 from sslrun.data import pictures
 from sslrun.data.domains import DomainSet
-from sslrun.data.listing import Listing, Picture
+from sslrun.data.listing import FileState, Listing, Picture
 from sslrun.data.pictures import PictureSet
 from sslrun.errors import DataError
+from sslrun.files import litter
 
 
 class Line(NamedTuple):
@@ -46,22 +47,29 @@ class ListedSet(DomainSet, PictureSet):
         """The training list and the held-out list of each domain."""
 
     @property
+    def below(self) -> str:
+        """The sub-folder that has the domains' folders; none if empty."""
+        return ""
+
+    @property
     def files(self) -> list[Path]:
         return [path for both in self.lists for path in both]
 
     def facts(self) -> Iterator[str]:
-        """Each picture with its size, its number in the lists, and whether it is held out from learning."""
+        """Each picture with its content's digest, its number in the lists, and whether it is held out from learning."""
         whole = self.whole
-        for picture, label, held_out in zip(whole.pictures, whole.labels.tolist(), whole.validation, strict=True):
-            yield f"{'validation' if held_out else 'train'} {label} {picture.fact}"
+        facts = self.picture_facts(whole.pictures, self.below)
+        for fact, label, held_out in zip(facts, whole.labels.tolist(), whole.validation, strict=True):
+            yield f"{'validation' if held_out else 'train'} {label} {fact}"
 
-    def listed(self, images: Path, wanted: Callable[[Line], bool]) -> list[Listed]:
-        """The wanted pictures below `images`, by domain and name.
+    def listed(self, wanted: Callable[[Line], bool]) -> list[Listed]:
+        """The wanted pictures, by domain and name.
 
         Raises `DataError` for a list that is not there, a wrong line, one that names no file, and a picture that is
         listed twice.
         """
         self.require_files()
+        images = self.folder / self.below
         found: list[Listed] = []
         for number, (domain, both) in enumerate(zip(self.section.DOMAINS, self.lists, strict=True)):
             seen: dict[str, str] = {}
@@ -73,10 +81,10 @@ class ListedSet(DomainSet, PictureSet):
                     found.append(Listed(number, _picture(images, line), bool(validation)))
         return sorted(found)
 
-    def as_listing(self, found: Sequence[Listed], images: Path, class_names: tuple[str, ...]) -> Listing:
+    def as_listing(self, found: Sequence[Listed], class_names: tuple[str, ...]) -> Listing:
         """What was found, with each picture's label as its class's place in `class_names`."""
         return pictures.listed(
-            images,
+            self.folder / self.below,
             [one.picture for one in found],
             class_names,
             self.section.store,
@@ -89,7 +97,7 @@ class ListedSet(DomainSet, PictureSet):
 def read_list(path: Path, domain: str) -> Iterator[Line]:
     """The lines of one list. Raises `DataError` naming list and line for what is no such line, or of another domain."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark in front
     except UnicodeDecodeError as error:
         raise DataError("not a text file", where=str(path), remedy="Fetch the published list again.") from error
     for count, line in enumerate(text.splitlines(), 1):
@@ -99,6 +107,8 @@ def read_list(path: Path, domain: str) -> Iterator[Line]:
             if not line.strip():
                 continue
             raise DataError(f"expected 'domain/class/file number', not '{line[:80]}'", where=f"{path}:{count}")
+        if any(map(litter, parts)):
+            continue  # lists made from folders name what systems leave there too
         if parts[0] != domain:
             raise DataError(f"'{name}' is not of the domain {domain}", where=f"{path}:{count}")
         yield Line(name, parts[1], int(number), f"{path}:{count}")
@@ -106,7 +116,7 @@ def read_list(path: Path, domain: str) -> Iterator[Line]:
 
 def _picture(images: Path, line: Line) -> Picture:
     try:
-        return Picture(line.name, line.label, (images / line.name).stat().st_size)
+        return Picture(line.name, line.label, FileState.of((images / line.name).stat()))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
             f"names no file: {images / line.name}",

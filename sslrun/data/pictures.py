@@ -1,27 +1,24 @@
-"""Pictures in files: found in class folders, and decoded to squares of one side.
+"""Pictures in files: found in class folders, known by their content, decoded to squares of one side.
 
-Squares are as torchvision's Resize and CenterCrop make them. Decoding is slow, so `cache` keeps the result. `domains`
-and `picture_lists` go on from here.
+`decoding` and `digests` read them. `domains` and `picture_lists` go on from here.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from sslrun.data import decoding, digests
 from sslrun.data.dataset import Dataset
-from sslrun.data.listing import Labels, Listing, Picture, Pixels
+from sslrun.data.listing import FileState, Labels, Listing, Picture, Split
 from sslrun.errors import DataError, InputError
-from sslrun.limits import cores
+from sslrun.files import litter
 from sslrun.paths import user_path
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
-LITTER = ("thumbs.db", "desktop.ini")  # what Windows leaves behind; hidden files are passed over too
-BLOCK = 256  # pictures decoded between two writes
 
 
 class PictureSet(Dataset):
@@ -43,6 +40,27 @@ class PictureSet(Dataset):
     def place(self) -> str:
         return str(self.folder)
 
+    def picture_facts(self, pictures: Sequence[Picture], below: str = "") -> Iterator[str]:
+        """Each picture with the digest of its content; their names are below `folder/below`."""
+        return digests.facts(self.folder / below, [(one.name, one.state) for one in pictures], self.root)
+
+    def chosen(self, split: Split) -> tuple[Listing, Labels]:
+        """Raises `DataError` for pictures that are empty, before any is decoded; and for those that are to judge, where
+        none has a label."""
+        listing, index = super().chosen(split)
+        pictures = [listing.pictures[at] for at in index.tolist()]
+        empty = [one for one in pictures if one.state.size == 0]
+        errors = [DataError("an empty file", where=str(self.folder / one.name)) for one in empty]
+        decoding.refuse(errors, len(index))
+        if split != "pretrain" and not any(one.label for one in pictures):
+            raise DataError(
+                "no class folders, so these pictures have no labels",
+                where=str((self.folder / pictures[0].name).parent),
+                remedy="Evaluations compare labels: sort the pictures into one folder for each class. Pretraining "
+                "alone needs none: set the evaluations to null.",
+            )
+        return listing, index
+
     def download(self) -> None:
         """Raise `InputError`: pictures in files come from their publishers, or are one's own."""
         raise InputError(
@@ -54,16 +72,23 @@ class PictureSet(Dataset):
 
 
 def in_class_folders(folder: Path, below: str) -> list[Picture]:
-    """The pictures under `folder/below/CLASS/`, by class and name.
+    """The pictures under `folder/below/CLASS/`, by class and name; without class folders, those of `folder/below`
+    itself, which have no label.
 
-    Raises `DataError` for a folder without class folders, an empty class, or a file that is no picture.
+    Raises `DataError` for a folder without pictures, an empty class, or a file that is no picture.
     """
     classes = subfolders(folder / below)
     if not classes:
-        raise DataError("no class folders", where=str(folder / below), remedy="Expected one folder for each class.")
+        if unlabelled := sorted(_walk(folder, below, "")):
+            return unlabelled
+        raise DataError(
+            "no class folders, and no pictures",
+            where=str(folder / below),
+            remedy="Expected one folder for each class; or pictures without classes, for pretraining alone.",
+        )
     found: list[Picture] = []
     for label in classes:
-        inside = [Picture(path, label, size) for path, size in _walk(folder, f"{below}/{label}")]
+        inside = list(_walk(folder, f"{below}/{label}", label))
         if not inside:
             raise DataError(
                 "no pictures in this class", where=str(folder / below / label), remedy=f"Expected {_endings()}."
@@ -74,7 +99,8 @@ def in_class_folders(folder: Path, below: str) -> list[Picture]:
 
 def common_classes(found: Mapping[str, Sequence[Picture]], folder: Path) -> tuple[str, ...]:
     """The classes that the pictures of each sub-folder have, sorted. Raises `DataError` if these differ."""
-    first, *others = ((name, {picture.label for picture in pictures}) for name, pictures in found.items())
+    labels = {name: {picture.label for picture in pictures} - {""} for name, pictures in found.items()}
+    first, *others = labels.items()
     for name, classes in others:
         if classes != first[1]:
             lone = sorted(classes ^ first[1])[0]
@@ -88,25 +114,26 @@ def common_classes(found: Mapping[str, Sequence[Picture]], folder: Path) -> tupl
 
 
 def subfolders(folder: Path) -> list[str]:
-    """The names of the folders in `folder`, sorted, without hidden ones."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+    """The names of the folders in `folder`, sorted, without hidden ones and what systems leave behind."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not litter(entry.name))
 
 
-def _walk(folder: Path, below: str) -> Iterator[tuple[str, int]]:
-    """All pictures under `folder/below`, at any depth: path relative to `folder`, and size."""
+def _walk(folder: Path, below: str, label: str) -> Iterator[Picture]:
+    """All pictures under `folder/below`, at any depth, with `label`; their paths are relative to `folder`."""
     for entry in os.scandir(folder / below):
         name = f"{below}/{entry.name}"
-        if entry.name.startswith(".") or entry.name.lower() in LITTER:
+        if litter(entry.name):
             continue
         if entry.is_dir():
-            yield from _walk(folder, name)
+            yield from _walk(folder, name, label)
         elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
-            yield name, entry.stat().st_size
+            yield Picture(name, label, FileState.of(entry.stat()))
         else:
+            place = "inside a class folder" if label else "where pictures or class folders belong"
             raise DataError(
-                "not a picture, but inside a class folder",
+                f"not a picture, but {place}",
                 where=str(folder / name),
-                remedy=f"Pictures end in {_endings()}. Move other files out of the class folders.",
+                remedy=f"Pictures end in {_endings()}. Move other files elsewhere.",
             )
 
 
@@ -118,41 +145,7 @@ def listed(
     folder: Path, pictures: Sequence[Picture], class_names: tuple[str, ...], side: int, **domains: Any
 ) -> Listing:
     """The listing of pictures below `folder`, decoded to squares of `side`; `domains` are its fields about these."""
-    number = {name: at for at, name in enumerate(class_names)}
+    number = {"": -1} | {name: at for at, name in enumerate(class_names)}
     labels = np.array([number[picture.label] for picture in pictures], dtype=np.int64)
-
-    def blocks(index: Labels) -> Iterator[Pixels]:
-        with ThreadPoolExecutor(cores()) as pool:  # Pillow works outside Python's lock
-            for at in range(0, len(index), BLOCK):
-                paths = [folder / pictures[i].name for i in index[at : at + BLOCK]]
-                yield np.stack(list(pool.map(lambda path: decode(path, side), paths)))
-
+    blocks = partial(decoding.blocks, folder, pictures, side)
     return Listing(labels, class_names, blocks, pictures=pictures, **domains)
-
-
-def decode(path: Path, side: int) -> Pixels:
-    """One picture as RGB (3, side, side): turned upright as its EXIF says, short side scaled to `side` (bilinear,
-    antialiased), centre cut out. Raises `DataError` naming the file if it can't be read or has 16 or 32 bits a value.
-    """
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode[0] in "IF":
-                raise DataError(
-                    f"{image.mode} picture: more than 8 bits a value", where=str(path), remedy="Convert it to 8 bits."
-                )
-            # Through RGBA, or Pillow warns of palettes with transparency; the colours are the same.
-            image = (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
-    except DataError:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-        raise DataError(
-            f"not readable as a picture: {error or type(error).__name__}",
-            where=str(path),
-            remedy="It is cut off, damaged or not a picture. Put a good copy in its place, or delete it.",
-        ) from error
-    width, height = (edge * side // min(image.size) for edge in image.size)
-    left, top = round((width - side) / 2), round((height - side) / 2)
-    if (width, height) != image.size:
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image.crop((left, top, left + side, top + side))).transpose(2, 0, 1)

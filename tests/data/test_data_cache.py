@@ -12,6 +12,7 @@ import torch
 from tiny_data import Written, write_pictures
 
 from sslrun.data import cache
+from sslrun.data.check import check
 from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Folder, Stl10
@@ -22,6 +23,7 @@ MAKER = """
 import os, sys, time
 from pathlib import Path
 from sslrun.data import cache
+from sslrun.data.check import check
 from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Folder
@@ -138,6 +140,21 @@ def test_a_data_folder_that_cant_be_written_uses_the_users_cache(root: Path, tmp
     assert key is not None and cache.find(root, key) is not None
     assert cache.place(tmp_path / "absent") == tmp_path / "user/sslrun"
     assert not (tmp_path / "absent").exists()
+
+
+def test_without_a_home_there_is_only_the_data_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nobody)
+    data = open_dataset(DATA, root)
+    assert check(data).ok
+    assert len(data.images("train")) == 15
+    (root / ".sslrun-cache").rename(root / "away")
+    (root / ".sslrun-cache").write_text("in the way")
+    with pytest.raises(DataError, match=r"\.sslrun-cache: no cache folder can be written"):
+        open_dataset(DATA, root).images("train")
 
 
 def test_the_map_of_stl10_is_the_images(stl10: Written) -> None:

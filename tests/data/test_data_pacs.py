@@ -32,9 +32,10 @@ def test_the_lists_are_the_splits_sorted_by_name(tmp_path: Path) -> None:
         assert [tuple(pixel) for pixel in found.images[:, :, 8, 8].tolist()] == [shade for _, _, shade in expected]
 
 
-def test_the_published_folder_kfold_is_read_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("below", ["kfold", "images"])  # as published, and as Dassl has it
+def test_domains_in_a_folder_of_their_own_are_the_same_data(tmp_path: Path, below: str) -> None:
     write_pacs(tmp_path / "a")
-    write_pacs(tmp_path / "b", images="PACS/kfold")
+    write_pacs(tmp_path / "b", images=f"PACS/{below}")
     for split in ("train", "test"):
         images = [open_dataset(PACS, tmp_path / name).images(split).images for name in "ab"]
         assert torch.equal(*images)

@@ -1,10 +1,12 @@
 """Tiny data sets of random pixels in the standard layouts, written as their publishers (or cameras) write them."""
 
 import pickle
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -62,3 +64,9 @@ def write_pictures(root: Path, per_class: int = 5, classes: tuple[str, ...] = ("
                 pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{i}.png")
     return root
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float = 10.0) -> None:
+    """Let the clock go on: what was written until now may be vouched for."""
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + seconds)

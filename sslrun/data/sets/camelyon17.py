@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from sslrun.data.dataset import open_dataset
+from sslrun.data.digests import facts
 from sslrun.data.domains import DomainSet
-from sslrun.data.listing import Listing, Picture
+from sslrun.data.listing import FileState, Listing, Picture
 from sslrun.data.pictures import PictureSet, listed
-from sslrun.data.published import file_fact
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Camelyon17
 
@@ -39,15 +39,17 @@ class Camelyon17Set(DomainSet, PictureSet):
         return [self.folder / "metadata.csv"]
 
     def facts(self) -> Iterator[str]:
-        """The table, which names every patch; half a million sizes would take their time."""
+        """The table, and every patch that it names."""
         self.require_files()
-        yield file_fact(self.files[0], self.root)
+        [path] = self.files
+        yield from facts(path.parent, [(path.name, FileState.of(path.stat()))], self.root)
+        yield from self.picture_facts(self.whole.pictures)
 
     def find(self) -> Listing:
         """Raises `DataError` naming a wrong line, or a patch that is not there."""
         self.require_files()
         [path] = self.files
-        patches: list[Picture] = []
+        patches: list[tuple[str, str]] = []  # path and class
         of_domain: list[tuple[int, bool]] = []
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             rows = csv.reader(file)
@@ -67,12 +69,12 @@ class Camelyon17Set(DomainSet, PictureSet):
                         remedy="It is cut off or another file. Fetch it again.",
                     ) from error
                 slide = f"patient_{patient}_node_{node}"
-                patches.append(Picture(f"patches/{slide}/patch_{slide}_x_{x}_y_{y}.png", label, 0))
-        _require_patches(path, patches)
+                patches.append((f"patches/{slide}/patch_{slide}_x_{x}_y_{y}.png", label))
+        pictures = _as_they_are(path, patches)
         domains, validation = np.array(of_domain, dtype=np.int64).reshape(-1, 2).T
         return listed(
             self.folder,
-            patches,
+            pictures,
             CLASSES,
             SIDE,
             domains=domains,
@@ -81,17 +83,21 @@ class Camelyon17Set(DomainSet, PictureSet):
         )
 
 
-def _require_patches(path: Path, patches: list[Picture]) -> None:
-    """Raise `DataError` for the first patch that is not there. Folders are listed: faster than asking for each file."""
-    there: dict[str, set[str]] = {}
-    for count, (name, *_) in enumerate(patches):
+def _as_they_are(path: Path, patches: list[tuple[str, str]]) -> list[Picture]:
+    """The patches, by path and class, as they lie beside the table at `path`. Raises `DataError` for the first that is
+    not there."""
+    there: dict[str, dict[str, os.DirEntry[str]]] = {}
+    found = []
+    for count, (name, label) in enumerate(patches):
         folder, _, patch = name.rpartition("/")
         if folder not in there:
             place = path.parent / folder
-            there[folder] = {entry.name for entry in os.scandir(place)} if place.is_dir() else set()
+            there[folder] = {entry.name: entry for entry in os.scandir(place)} if place.is_dir() else {}
         if patch not in there[folder]:
             raise DataError(
                 f"names no file: {path.parent / name}",
                 where=f"{path}:{count + 2}",
                 remedy="Unpack all patches there; all that the table lists are needed.",
             )
+        found.append(Picture(name, label, FileState.of(there[folder][patch].stat())))
+    return found

@@ -31,8 +31,8 @@ class DomainFoldersSet(DomainSet, PictureSet):
         return super().decoding() | {"validation": self.section.validation}
 
     def facts(self) -> Iterator[str]:
-        """Each picture with its size."""
-        yield from (picture.fact for picture in self.whole.pictures)
+        """Each picture with the digest of its content."""
+        return self.picture_facts(self.whole.pictures)
 
     def find(self) -> Listing:
         """Raises `DataError` for a missing folder, an empty class, a file that is no picture, domains whose classes

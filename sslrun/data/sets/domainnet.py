@@ -44,13 +44,13 @@ class DomainNetSet(ListedSet):
                 )
             return not udg20 or line.label in UDG20
 
-        found = self.listed(self.folder, wanted)
+        found = self.listed(wanted)
         names = UDG20 if udg20 else tuple(numbers[number].label for number in sorted(numbers))
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise DataError(f"the lists give '{twice}' several numbers", where=self.place)
         _complete(found, names, self.lists)
-        return self.as_listing(found, self.folder, names)
+        return self.as_listing(found, names)
 
 
 def _complete(found: list[Listed], names: tuple[str, ...], lists: list[tuple[Path, Path]]) -> None:

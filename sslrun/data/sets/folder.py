@@ -1,16 +1,20 @@
 """Class folders with pictures of any size: `<path>/<train>/<class>/*.jpg` and `<path>/<test>/<class>/*.jpg`.
 
+Pretraining alone needs no `test`, and no classes: `<path>/<train>/*.jpg`.
 `data.pictures` finds and decodes them; sets of several domains are in `domain_folders`.
 """
 
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 
 from sslrun.data.dataset import open_dataset
 from sslrun.data.listing import Listing, Picture, Split
 from sslrun.data.pictures import PictureSet, common_classes, in_class_folders, listed, subfolders
 from sslrun.errors import DataError, InputError
 from sslrun.recipe.schema import Folder
+
+TINY_IMAGENET = "val_annotations.txt"  # beside the pictures of all classes in one folder
 
 
 @open_dataset.register(Folder)
@@ -28,20 +32,17 @@ class FolderSet(PictureSet):
         )
 
     @cached_property
-    def listings(self) -> dict[str, Listing]:
-        """The pictures under `train` and `test`, sorted by name.
+    def found(self) -> dict[str, list[Picture]]:
+        """The pictures of the sub-folders that are there: `train`, and `test` if there is one.
 
-        Raises `DataError` for a missing folder, an empty class, a file that is no picture, or classes that differ.
+        Raises `DataError` for a missing `train`, an empty class, or a file that is no picture.
         """
         data = self.section
-        found = {name: self._found(name) for name in (data.train, data.test)}
-        classes = common_classes(found, self.folder)
-        return {
-            role: listed(self.folder, found[name], classes, data.store)
-            for role, name in (("train", data.train), ("test", data.test))
-        }
+        names = [data.train, *([data.test] if (self.folder / data.test).is_dir() else [])]
+        return {name: in_class_folders(self._sub_folder(name).parent, name) for name in names}
 
-    def _found(self, name: str) -> list[Picture]:
+    def _sub_folder(self, name: str) -> Path:
+        """Raises `DataError` if it is not there, or as tiny-imagenet-200 comes."""
         folder, data = self.folder, self.section
         if not (folder / name).is_dir():
             there = ", ".join(subfolders(folder)[:12]) if folder.is_dir() else ""
@@ -51,13 +52,30 @@ class FolderSet(PictureSet):
                 remedy=f"Expected {folder}/{data.train}/CLASS/*.jpg and {folder}/{data.test}/CLASS/*.jpg.\n"
                 + (f"There are: {there}. Name two of them as data.train and data.test." if there else ""),
             )
-        return in_class_folders(folder, name)
+        if (folder / data.test / TINY_IMAGENET).is_file():
+            raise DataError(
+                f"{data.test}/{TINY_IMAGENET}: this is tiny-imagenet-200 as it is downloaded, not class folders",
+                where=str(folder),
+                remedy=f"Move each {data.test}/images/*.JPEG to {data.test}/CLASS/ as that file says. Then remove it, "
+                f"and {data.train}/*/*_boxes.txt.",
+            )
+        return folder / name
 
     def facts(self) -> Iterator[str]:
-        """How many pictures each role has, and each with its size: that fixes the classes too."""
-        for role, listing in self.listings.items():
-            yield f"{role} {len(listing.pictures)}"
-            yield from (picture.fact for picture in listing.pictures)
+        """How many pictures each role has, and each with the digest of its content: that fixes the classes too."""
+        data = self.section
+        for role, name in (("train", data.train), ("test", data.test)):
+            if name in self.found:
+                yield f"{role} {len(self.found[name])}"
+                yield from self.picture_facts(self.found[name])
 
     def listing(self, split: Split) -> Listing:
-        return self.listings["test" if split == "test" else "train"]
+        """The pictures of a split by class and name. Raises `DataError` as `found` does, and, where labels are to be
+        compared, for a missing `test` and for classes that differ; pretraining looks at `train` alone."""
+        data, found = self.section, self.found
+        if split == "pretrain":
+            found = {data.train: found[data.train]}
+        else:
+            self._sub_folder(data.test)
+        pictures = found[data.test if split == "test" else data.train]
+        return listed(self.folder, pictures, common_classes(found, self.folder), data.store)

@@ -1,7 +1,8 @@
 """PACS with its official split lists: `<path>/<domain>/<class>/*` and `<path>/splits/<domain>_*_kfold.txt`.
 
 One learns from the `train` lists and chooses by the `crossval` lists; the two together are the whole domain, which is
-the test of a domain that is held out. As published the domains may also lie in `<path>/kfold/`.
+the test of a domain that is held out. The domains may also lie in `<path>/kfold/`, as published, or in
+`<path>/images/`, as Dassl has them; its code leaves out sketch/dog/n02103406_4068-1.png, which counts here.
 """
 
 from pathlib import Path
@@ -28,10 +29,13 @@ class PacsSet(ListedSet):
         folder = self.folder / "splits"
         return [(folder / f"{name}_train_kfold.txt", folder / f"{name}_crossval_kfold.txt") for name in Pacs.DOMAINS]
 
+    @property
+    def below(self) -> str:
+        return next((name for name in ("kfold", "images") if (self.folder / name).is_dir()), "")
+
     def find(self) -> Listing:
         """Raises `DataError` for a foreign list, and as `listed` does."""
-        images = self.folder / "kfold" if (self.folder / "kfold").is_dir() else self.folder
-        return self.as_listing(self.listed(images, _known), images, CLASSES)
+        return self.as_listing(self.listed(_known), CLASSES)
 
 
 def _known(line: Line) -> bool:

@@ -173,7 +173,7 @@ class DigitsStyles(DomainSection):
 
 
 class Pacs(DomainSection):
-    """PACS: `<path>/<domain>/<class>/*` (or below `<path>/kfold/`, as published) with the official split lists as
+    """PACS: `<path>/<domain>/<class>/*` (or below `<path>/kfold/` or `<path>/images/`) with the official split lists as
     `<path>/splits/<domain>_{train,crossval}_kfold.txt`."""
 
     WORDS = "PACS"
