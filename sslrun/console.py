@@ -8,6 +8,7 @@ import errno
 import io
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,9 @@ PLAIN_SECONDS = 5.0
 
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
 """What writing meets where nobody reads any longer: a pipe or a terminal that was closed."""
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that steer: those of control, and those that turn the direction of writing or end a line."""
 
 _logs: "list[Stream]" = []
 
@@ -106,26 +110,35 @@ def on_terminal(stream: TextIO | None = None) -> bool:
     return stream is not None and stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
-def say(text: str = "", style: str = "") -> None:
-    """Print `text` as it is, in `style` (rich's words: "bold", "green", ...) on a terminal."""
+def visible(text: str) -> str:
+    """`text` with control characters written out (`\\u001b`), all but tabs and ends of lines: what a file, a label or a
+    name holds must not steer a terminal, nor turn the order of letters in a page.
+    """
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(text: str = "", style: str = "", end: str = "\n") -> None:
+    """Print `text`, `visible`, in `style` (rich's words: "bold", "green", ...) on a terminal."""
+    text = visible(text)
     _log(text)
     if style and on_terminal():
         from rich.console import Console
 
         Console(highlight=False).print(text, style=style, markup=False, soft_wrap=True)
     else:
-        print(text, flush=True)
+        print(text, end=end, flush=True)
 
 
 def error(text: str) -> None:
     """Print `text` to stderr, plain everywhere so that it can be copied and searched for."""
+    text = visible(text)
     _log(text)
     print(text, file=sys.stderr, flush=True)
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
     """Print rows of text as columns: the first to the left, the others to the right; the header in bold."""
-    every = [*([header] if header else []), *rows]
+    every = [[" ".join(visible(cell).split("\n")) for cell in row] for row in [*([header] if header else []), *rows]]
     widths = [max(_width(row[column]) for row in every) for column in range(len(every[0]))] if every else []
     for number, row in enumerate(every):
         cells = [

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sslrun.console import visible
 from sslrun.errors import InputError
 from sslrun.files import replacing
 
@@ -58,8 +59,8 @@ _STYLE: Any = {
 
 
 def plain(text: str) -> str:
-    """A user's text for a figure: no sign in it is taken for mathematics."""
-    return text.replace("$", r"\$")
+    """A user's text for a figure: no sign in it is taken for mathematics, and none steers."""
+    return visible(text).replace("$", r"\$")
 
 
 @contextmanager

@@ -9,6 +9,10 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 GROUPS = Path("/sys/fs/cgroup")
 OURS = Path("/proc/self/cgroup")
@@ -47,6 +51,17 @@ def free_memory() -> int:
 
     left = (limit - used for limit, used in _memory_limits())
     return max(0, min([int(psutil.virtual_memory().available), *left]))
+
+
+def free_bytes(device: "torch.device") -> int:
+    """Bytes of a device's memory that this process can still take."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return free_memory()
 
 
 def _memory_limits() -> Iterator[tuple[int, int]]:

@@ -124,3 +124,18 @@ def test_rich_is_not_imported_before_it_is_needed() -> None:
     code = "import sys; from sslrun import console; console.say('a'); print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "a\nFalse\n"
+
+
+STEERING = "\x1b[31mred\x1b]0;title\x07\u202edesrever\x9b2J\r\x00\u2028"
+
+
+def test_what_steers_a_terminal_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    console.say(STEERING)
+    console.error(STEERING)
+    console.table([[STEERING, "a\nb"], ["x", "|"]], header=["h\x1b", ""])
+    shown = r"\u001b[31mred\u001b]0;title\u0007\u202edesrever\u009b2J\u000d\u0000\u2028"
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == shown and err == f"{shown}\n"
+    assert out.splitlines()[2].split() == [shown, "a", "b"]
+    assert not set(out + err) & set(STEERING) - set(shown)
+    assert console.visible("tabs\tand\nlines, é – 😀 stay") == "tabs\tand\nlines, é – 😀 stay"

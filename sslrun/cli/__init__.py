@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from sslrun import console
 from sslrun.cli.options import app
 from sslrun.errors import InputError, RunFailed, SslrunError
 from sslrun.files import FULL, REFUSED, whose
@@ -33,7 +34,6 @@ _REMEDIES = {
 
 def main() -> None:
     """Run a command; a designed error, or one of the system's, becomes its text and exit code without a stack trace."""
-    from sslrun import console
 
     with console.streams() as (out, _):
         code = _code()
@@ -46,7 +46,6 @@ def main() -> None:
 
 def _code() -> int:
     """Run the command; its exit code."""
-    from sslrun import console
 
     try:
         return int(app(standalone_mode=False) or 0)  # what a command gave to typer.Exit

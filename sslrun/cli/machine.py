@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sslrun import console
 from sslrun.cli.options import (
     DataOption,
     DeviceOption,
@@ -43,7 +44,6 @@ def bench(
     Example: sslrun bench --only views,style
     """
     from sslrun import bench as benching
-    from sslrun import console
     from sslrun.files import write_json
     from sslrun.jobs import choose_device, places
     from sslrun.recipe import read_recipe
@@ -105,6 +105,6 @@ def doctor(
         echo_json(report)
     else:
         for label, text in [*machine_lines(found), *(fit_lines(fitted) if fitted else [])]:
-            typer.echo(f"{label:<16} {text}")
+            console.say(f"{label:<16} {text}")
     if fitted is not None and not fitted["data"]["ready"]:
         raise typer.Exit(2)

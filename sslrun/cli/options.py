@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sslrun import console
 from sslrun.paths import user_path
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def run_folder(run: str, results: Path | None) -> "RunFolder":
 def echo_json(value: Any) -> None:
     """Print a result for programs."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=not unicode))
+    console.say(json.dumps(value, indent=2, ensure_ascii=not unicode))
 
 
 def draw(figure: "Figure", out: Path, *, err: bool = False) -> None:
@@ -99,4 +100,4 @@ def draw(figure: "Figure", out: Path, *, err: bool = False) -> None:
     from sslrun.drawing import save
 
     save(figure, out)
-    typer.echo(f"drawn to {out}", err=err)
+    (console.error if err else console.say)(f"drawn to {out}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sslrun import console
 from sslrun.cli.options import (
     DataOption,
     ImportOption,
@@ -43,13 +44,13 @@ def show(
     from sslrun.recipe import to_yaml
 
     plan = read(recipe, changes, imports=imports)
-    typer.echo(to_yaml(plan), nl=False)
+    console.say(to_yaml(plan), end="")
     from sslrun.jobs import identify, places
 
     try:
-        typer.echo(f"# identity: {identify(plan, places(plan, None, data).data)}")
+        console.say(f"# identity: {identify(plan, places(plan, None, data).data)}")
     except DataError as error:
-        typer.echo(f"# identity: not known without the data ({error.what})")
+        console.say(f"# identity: not known without the data ({error.what})")
 
 
 @app.command()
@@ -83,7 +84,7 @@ def explain(
         rows = [vars(difference) for difference in comparison.differences]
         echo_json({"same_science": comparison.same_science, "differences": rows})
     else:
-        typer.echo(comparison.text())
+        console.say(comparison.text())
 
 
 def _recipe_or_run(text: str, results: Path | None) -> "Recipe":
@@ -112,18 +113,18 @@ def recipes(
     if name is None:
         for known, path in every.items():
             about = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-            typer.echo(f"{known:28} {about}".rstrip("."))
+            console.say(f"{known:28} {about}".rstrip("."))
         return
     path = locate(name, every)
     text = path.read_text(encoding="utf-8")
     if not copy:
-        typer.echo(text, nl=False)
+        console.say(text, end="")
         return
     target = Path(path.name)
     if target.exists():
         raise InputError("is here already", where=str(target), remedy="Remove or rename it first.")
     target.write_text(text, encoding="utf-8")
-    typer.echo(f"copied to {target}")
+    console.say(f"copied to {target}")
 
 
 @app.command()
@@ -143,7 +144,7 @@ def preview(
     from sslrun.views.preview import preview_sheet
 
     preview_sheet(plan, places(plan, None, data).data.images("pretrain"), out)
-    typer.echo(f"drawn to {out}")
+    console.say(f"drawn to {out}")
 
 
 @data_app.command("check")
@@ -166,6 +167,6 @@ def data_check(
     if download:
         opened.download()
     report = check(opened)
-    typer.echo(report.text())
+    console.say(report.text())
     if not report.ok:
         raise typer.Exit(2)

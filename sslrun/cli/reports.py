@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sslrun import console
 from sslrun.cli.options import (
     ImportOption,
     JsonOption,
@@ -72,11 +73,11 @@ def report(
     )
     if out is not None:
         write_text(out, FORMATS[chosen].write(document))
-        typer.echo(f"written to {out}")
+        console.say(f"written to {out}")
     elif chosen == TERMINAL:
         show(document)
     else:
-        typer.echo(FORMATS[chosen].write(document), nl=False)
+        console.say(FORMATS[chosen].write(document), end="")
 
 
 @app.command()
@@ -134,4 +135,4 @@ def export(
     from sslrun.jobs.exporting import export as export_encoder
 
     path, lines = export_encoder(run_folder(run, results), to, out)
-    typer.echo(f"written to {path}\n\n{lines}")
+    console.say(f"written to {path}\n\n{lines}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from sslrun import console
 from sslrun.cli.options import (
     DataOption,
     DeviceOption,
@@ -163,7 +164,6 @@ def analyse(
 
 def _show_run(folder: "RunFolder", recipe: "Recipe", cells: "list[EvaluationRecord]", as_json: bool) -> None:
     """The end of a run: one table, the verdict with its evidence, the folder, the next command."""
-    from sslrun import console
     from sslrun.report import summary
 
     if as_json:

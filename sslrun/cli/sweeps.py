@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sslrun import console
 from sslrun.cli.options import (
     DataOption,
     DeviceOption,
@@ -47,7 +48,6 @@ def sweep(
 
     Example: sslrun sweep --grid ablations_digits --plan
     """
-    from sslrun import console
     from sslrun.grids import read_grid
 
     longest, most = seconds(hang_after, "--hang-after"), seconds(budget, "--budget") if budget else None
@@ -83,7 +83,7 @@ def status(
     from sslrun.runs.status import overview
 
     found = overview(results_folder(results))
-    echo_json(found.as_json()) if as_json else typer.echo("\n".join(found.lines()))
+    echo_json(found.as_json()) if as_json else console.say("\n".join(found.lines()))
 
 
 @app.command()
@@ -100,10 +100,10 @@ def logs(
 
     folder = run_folder(run, results)
     for line in folder.last_lines(lines):
-        typer.echo(line)
+        console.say(line)
     if follow:
         for text in folder.follow_log():
-            typer.echo(text, nl=False)
+            console.say(text, end="")
             if getattr(sys.stdout, "unread", False):
                 return
 
@@ -123,9 +123,9 @@ def clean(
 
     listed = removals(results_folder(results), failed=failed, checkpoints=checkpoints)
     for one in listed:
-        typer.echo(f"{one.size / 1e6:10,.1f} MB   {one.path}   {one.why}")
+        console.say(f"{one.size / 1e6:10,.1f} MB   {one.path}   {one.why}")
     if not listed:
-        typer.echo("nothing to remove")
+        console.say("nothing to remove")
     elif yes or typer.confirm(f"Remove these {len(listed)}?"):
         for path in remove(listed):
-            typer.echo(f"left: {path} is in use again")
+            console.say(f"left: {path} is in use again")

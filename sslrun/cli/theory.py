@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sslrun import console
 from sslrun.cli.options import JsonOption, OutOption, ResultsOption, SetOption, app, draw, echo_json, run_folder
 from sslrun.errors import InputError
 
@@ -57,7 +58,7 @@ def theory(
     else:
         setting = flags_setting(alpha_p, eta, beta)
     found = forecast(setting, p0=P0 if p0 is None else p0, s0=s0, tau0=tau0, sigma2=sigma2)
-    echo_json(found.numbers) if as_json else typer.echo("\n".join(found.lines))
+    echo_json(found.numbers) if as_json else console.say("\n".join(found.lines))
     if phase is not None:
         from sslrun.theory.figures import phase_figure
 
@@ -67,7 +68,6 @@ def theory(
 
 
 def _overlay(run: str, results: Path | None, out: Path | None, as_json: bool) -> None:
-    from sslrun import console
     from sslrun.theory import overlay_text
     from sslrun.theory.overlay import overlay
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
-from sslrun.limits import free_memory
+from sslrun.limits import free_bytes
 from sslrun.seeds import stream_seed
 
 AHEAD = 3  # batches that wait while one is used
@@ -105,5 +105,4 @@ def choose_stream(wish: Literal["auto", "always", "never"], images: ImageSet, de
     """Whether to stream: as the recipe wishes; `auto` if the images would take over half of the free memory."""
     if wish != "auto":
         return wish == "always"
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
-    return images.images.nbytes > free / 2
+    return images.images.nbytes > free_bytes(device) / 2

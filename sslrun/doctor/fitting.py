@@ -12,11 +12,13 @@ from torch import Tensor
 
 from sslrun.data import Dataset
 from sslrun.data.check import check
-from sslrun.doctor.machine import free_bytes, gib
+from sslrun.doctor.machine import gib
 from sslrun.jobs import choose_device
+from sslrun.limits import free_bytes
 from sslrun.methods import Method, build_encoder, build_method, set_up
 from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
+from sslrun.training.memory import check_memory
 from sslrun.views.pipeline import Views
 
 _PROBE = (2, 4)  # images in the two steps from which the memory of a whole batch is extrapolated
@@ -39,6 +41,7 @@ def fit(recipe: Recipe, data: Dataset) -> dict[str, Any]:
 
 
 def _memory(recipe: Recipe, shape: tuple[int, ...], count: int, device: torch.device) -> dict[str, Any]:
+    check_memory(recipe, shape, count, device)
     network, activations = training_memory(recipe, shape)
     free, images = free_bytes(device), count * math.prod(shape)
     stream = recipe.data.stream

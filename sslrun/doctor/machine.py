@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sslrun.limits import cpu_quota, free_memory, total_memory
+from sslrun.limits import cpu_quota, free_bytes, total_memory
 from sslrun.networks.precision import has_bf16
 from sslrun.runs.environment import environment, nvidia_gpus
 
@@ -25,15 +25,6 @@ _BF16 = {True: "bf16 in hardware", False: "bf16 only emulated", None: "bf16 not 
 def gib(size: float) -> float:
     """Bytes in GiB, to two digits after the point."""
     return round(size / 2**30, 2)
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory of a device that nothing has taken yet."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    if device.type == "mps":
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return free_memory()
 
 
 def examine(results: Path, data: Path) -> dict[str, Any]:

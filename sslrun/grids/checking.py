@@ -3,6 +3,7 @@
 Each refusal points at its place in the file. `grid.py` asks before it expands a grid into cells.
 """
 
+import math
 from itertools import combinations
 from typing import Any
 
@@ -19,6 +20,9 @@ TABLE_COLUMNS = (
 """What reports have columns of, besides one for each axis."""
 
 
+MOST_CELLS = 100_000
+
+
 def check_axes(grid: GridFile, document: Document) -> None:
     """Whether each axis has labels and a name that tables can use, and each rule names axes and labels that exist."""
     for axis, labels in grid.axes.items():
@@ -29,6 +33,13 @@ def check_axes(grid: GridFile, document: Document) -> None:
             hint = "seeds are given by `seeds: N`" if axis == "seed" else "without =" if "=" in axis else taken
             refuse(document, ("axes", axis), "can't be the name of an axis", hint)
     _check_labels(grid, document)
+    count = math.prod(map(len, grid.axes.values())) * len(grid.seeds)
+    if count > MOST_CELLS:
+        shape = " × ".join(
+            [*(f"{axis} {len(labels)}" for axis, labels in grid.axes.items()), f"{len(grid.seeds)} seeds"]
+        )
+        hint = "fewer labels or seeds; or a search, which looks at some points of a large space"
+        refuse(document, ("axes",), f"{count:,} cells ({' × '.join(factors)}) are more than {MOST_CELLS:,}", hint)
 
 
 def matches(rule: dict[str, Any], labels: dict[str, str]) -> bool:

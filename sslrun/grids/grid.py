@@ -133,13 +133,21 @@ def _common(grid: GridFile, document: Document) -> list[Document]:
 
 def _base(grid: GridFile, document: Document, file: Path, imports: Iterable[str | Path]) -> Document:
     neighbour = file.parent / grid.base
+    near = _is_there(neighbour)
     try:
-        path = neighbour if neighbour.is_file() else locate(grid.base)
+        path = locate(neighbour if near else grid.base)
         return with_plugins(load(path), [path.parent, file.parent], [*grid.imports, *imports])
     except RecipeError as error:
-        if neighbour.is_file():
+        if near:
             raise
         refuse(document, ("base",), f"{shown(grid.base)}: {error.what}", error.remedy or "", key=False)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:  # a name that is too long, say
+        return False
 
 
 def _variant(small: bool, changes: Sequence[Document]) -> str:

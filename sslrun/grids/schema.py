@@ -6,7 +6,7 @@ search; what a partial recipe may hold is the recipe's own schema.
 """
 
 import json
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
@@ -44,8 +44,8 @@ class Varied(Section):
             raise Misfit("with log, low must be above 0", "low", "log")
         if self.log and self.step is not None:
             raise Misfit("log and step don't go together", "step", "log")
-        low, high = Decimal(str(self.low)), Decimal(str(self.high))
-        if self.step is not None and (high - low) % Decimal(str(self.step)):
+        low, high = Fraction(str(self.low)), Fraction(str(self.high))
+        if self.step is not None and (high - low) % Fraction(str(self.step)):
             raise Misfit("high is not low plus a whole number of steps", "high", "step")
         return self
 
@@ -64,7 +64,9 @@ class Pruning(Section):
 class Search(Section):
     """A search in place of the full product of axes. Each trial is a run (one for each of the grid's seeds)."""
 
-    trials: int = option(description="How many trials, whatever becomes of them. More may be asked for later.", ge=1)
+    trials: int = option(
+        description="How many trials, whatever becomes of them. More may be asked for later.", ge=1, le=100_000
+    )
     fields: dict[str, Varied] = option(description="What is varied: options of the recipe, dotted.")
     objectives: dict[str, Direction] = option(
         {"knn": "maximise"}, "What trials are judged by: metrics of the runs' table (means over the grid's seeds)."

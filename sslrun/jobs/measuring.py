@@ -11,6 +11,7 @@ from sslrun.evaluation.features import extract
 from sslrun.jobs.evaluating import asked_for
 from sslrun.jobs.places import Places, choose_device
 from sslrun.recipe.schema import Recipe
+from sslrun.training.memory import check_memory
 from sslrun.training.pretrain import Trainer, assemble
 from sslrun.training.starting import starting_encoder
 
@@ -34,6 +35,7 @@ def measure(recipe: Recipe, where: Places) -> Cost:
     """
     device = choose_device(recipe.run.device)
     count = where.data.count("pretrain")
+    check_memory(recipe, where.data.shape, count, device)
     batch = recipe.training.batch_size
     vectors = len(where.data.shape) == 1
     shape = (batch, *where.data.shape)

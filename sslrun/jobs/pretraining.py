@@ -23,10 +23,11 @@ from sslrun.recipe import to_yaml
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.cells import Number
 from sslrun.runs.environment import environment
-from sslrun.runs.folder import RunFolder, create
+from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord, State, utc_now
 from sslrun.runs.verdict import COLLAPSES, evidence, verdict
+from sslrun.training.memory import check_memory
 from sslrun.training.pretrain import Observer, assemble, pretrain
 from sslrun.training.starting import encoder_metadata, starting_encoder
 
@@ -52,6 +53,9 @@ def pretrain_job(
     """
     device = choose_device(recipe.run.device)
     name = identify(recipe, where.data)
+    there = find(where.results, name)
+    if fresh or there is None or not there.status.finished_well:
+        check_memory(recipe, where.data.shape, where.data.count("pretrain"), device)
     folder = create(where.results, recipe.name, name, to_yaml(recipe))
     if fresh and folder.status.state != State.QUEUED:
         with hold(folder):

@@ -123,9 +123,9 @@ def _unknown(path: KeyPath, model: type[Section], loc: tuple[str | int, ...], do
     parent, owner = follow(model, loc[:-1])
     (section,) = sections(owner.annotation)
     allowed = [option for option in section.model_fields if option != "kind"]
-    kind = at(document.values, parent).get("kind")
+    kind = at(document.values, parent).get("kind") if parent else None  # a recipe itself has none
     if kind is not None:
-        what = f"no such option for {parent[-1]} '{kind}'"
+        what = f"no such option for {parent[-1]} {shown(kind)}"
     else:
         what = f"no such option in {key_path(parent)}" if parent else "no such section"
     listed = f"(allowed: {', '.join(allowed) or 'none'})"

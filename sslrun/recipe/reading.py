@@ -88,7 +88,10 @@ def locate(path: str | PathLike[str], names: Mapping[str, Path] | None = None, n
             inside = file / "recipe.yaml"
             remedy = f"did you mean {inside}?" if inside.is_file() else f"a {noun} is a YAML file"
             if file.as_posix() not in names:
-                raise RecipeError(f"is a folder, not a {noun}", where=str(file), remedy=remedy)
+                raise RecipeError("is a folder, not a plain file", where=str(file), remedy=remedy)
+        elif file.exists():
+            remedy = f"A {noun} is kept in a file: copy it into one."
+            raise RecipeError("is a pipe, a device or the like, not a plain file", where=str(file), remedy=remedy)
         names_here = sorted(other.name for other in file.parent.iterdir()) if file.parent.is_dir() else []
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise RecipeError(f"can't be read: {error}", where=str(file)) from None

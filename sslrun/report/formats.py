@@ -40,7 +40,7 @@ def report_format(name: str, suffix: str) -> Callable[[Write], Write]:
     """Register a function from the document to its text as the format `name`."""
 
     def register(write: Write) -> Write:
-        FORMATS[name] = Format(suffix, write)
+        FORMATS[name] = Format(suffix, lambda document: console.visible(write(document)))
         return write
 
     return register
@@ -97,8 +97,20 @@ def as_text(document: "Document") -> str:
 @report_format("csv", ".csv")
 def as_csv(document: "Document") -> str:
     """Means by condition and metric, one a line, without any column that differs between equal runs."""
-    text: str = document.summary.to_csv(index=False, lineterminator="\n")
+    harmless = document.summary.rename(columns=_harmless)
+    words = harmless.select_dtypes(exclude="number").columns
+    harmless[words] = harmless[words].map(_harmless)
+    text: str = harmless.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def _harmless(text: object) -> object:
+    """Text that a spreadsheet takes for a formula, with the sign that tells it otherwise; numbers stay numbers."""
+    return f"'{text}" if isinstance(text, str) and _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+_FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@]")
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 
 @report_format("json", ".json")

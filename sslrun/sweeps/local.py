@@ -19,11 +19,12 @@ from sslrun.errors import RunFailed
 from sslrun.grids import schema
 from sslrun.jobs import Places
 from sslrun.jobs.measuring import Cost
+from sslrun.limits import free_memory
 from sslrun.recipe.schema import Run
 from sslrun.runs.folder import RunFolder
 from sslrun.sweeps import worker
 from sslrun.sweeps.engine import Outcome, Running, open_engine
-from sslrun.sweeps.slots import Device, Slots, slots
+from sslrun.sweeps.slots import JOB_BYTES, Device, Slots, slots
 from sslrun.sweeps.warming import warm_up
 from sslrun.sweeps.work import Job
 
@@ -81,7 +82,10 @@ class LocalEngine:
         """A device that can take one more job (the emptiest), or one that is empty; none if there is none.
 
         Resumed runs keep the threads that they began with, fewer or more than a slot has: both jobs and threads count.
+        None either as long as those that run leave no memory for another.
         """
+        if self.processes and free_memory() < JOB_BYTES:
+            return None
         on = {device: [one for one in self.processes.values() if one.device == device] for device in self.slots.devices}
         able = [device for device, jobs in on.items() if (not jobs if alone else self._takes_another(jobs))]
         return min(able, key=lambda device: len(on[device]), default=None)

@@ -45,7 +45,7 @@ class Board:
     def event(self, text: str) -> None:
         """A line of its own, above the table."""
         if self._live is not None:
-            self._live.console.print(text, markup=False, soft_wrap=True)
+            self._live.console.print(console.visible(text), markup=False, soft_wrap=True)
         elif not self.quiet:
             console.say(text)
 
@@ -101,10 +101,11 @@ def _snapshot(one: Running) -> Snapshot | None:
 
 def _table(sweep: Sweep) -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*_HEADER, box=None, pad_edge=False, caption=counts(sweep), caption_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     for one in sweep.engine.running:
-        table.add_row(str(one.job), *row(_snapshot(one)))
+        table.add_row(Text(console.visible(str(one.job))), *row(_snapshot(one)))
     return table

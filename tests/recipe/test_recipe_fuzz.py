@@ -1,16 +1,20 @@
 """Whatever stands in a file or after --set: a recipe, or a `RecipeError`; never another error."""
 
+import os
 import string
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import yaml
+from changed_texts import changed, texts, trouble
 from hypothesis import given
 from hypothesis import strategies as st
 from recipe_strategies import BASES, build, few
 
 from sslrun.errors import RecipeError
+from sslrun.grids import read_grid
 from sslrun.recipe import Recipe, read_recipe, to_yaml
 from sslrun.recipe.introspect import dotted
 
@@ -86,3 +90,34 @@ def test_wrong_structures(path: Path, values: dict[str, Any], base: dict[str, An
 @few
 def test_overrides(path: Path, key: str, value: str) -> None:
     read(path, VALID.encode(), f"{key}={value}")
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_changed_recipes_and_grids(tmp_path: Path, block: int) -> None:
+    every = texts()
+    for seed in range(20 * block, 20 * block + 20):
+        draw = Random(seed)
+        text, grid = draw.choice(every)
+        assert not trouble(changed(text, draw), grid, tmp_path), seed
+
+
+@pytest.mark.parametrize(
+    "text", ["kind: x\nfoo: 1\n", "kind: {a: 1}\nfoo: 1\n", "kind: [x]\nkind.x: 1\n", "kind:\nx:\n"]
+)
+@pytest.mark.parametrize("grid", [False, True])
+def test_a_kind_where_there_is_none(tmp_path: Path, text: str, grid: bool) -> None:
+    assert not trouble(text, grid, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+@pytest.mark.parametrize("grid", [False, True])
+def test_what_is_no_plain_file_is_told(tmp_path: Path, kind: str, grid: bool) -> None:
+    place = {"pipe": tmp_path / "pipe", "device": Path("/dev/null"), "folder": tmp_path}[kind]
+    if kind == "pipe":
+        os.mkfifo(place)
+    with pytest.raises(RecipeError, match="not a plain file"):
+        (read_grid if grid else read_recipe)(place)
+    base = tmp_path / "grid.yaml"
+    base.write_text(f"base: {place}\n")
+    with pytest.raises(RecipeError, match="not a plain file"):
+        read_grid(base)

@@ -67,7 +67,7 @@ class NoPredictor(Predictor):
 def linear_layer(inputs: int, outputs: int, bias: bool, generator: torch.Generator) -> nn.Linear:
     """A linear layer initialised as PyTorch's own, U(−1/√inputs, 1/√inputs), but drawn from `generator` (CPU)."""
     layer = nn.Linear(inputs, outputs, bias=bias, device="meta")  # draws nothing from the global generator
-    layer.to_empty(device="cpu")
+    layer.to_empty(device=torch.get_default_device())  # none where a network is only measured
     bound = inputs**-0.5
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -119,7 +119,7 @@ class RandomStream(nn.Module):
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
         self.generator = torch.Generator()
-        self.generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        self.generator.manual_seed(int(torch.randint(2**62, (), generator=generator, device="cpu")))
 
     def get_extra_state(self) -> Tensor:
         """The generator's state."""

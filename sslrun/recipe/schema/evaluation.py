@@ -87,7 +87,7 @@ class LinearProbe(EvaluationSection):
         min_length=1,
     )
     held_out: float = option(0.2, "Part of each class of the training set that chooses the decay.", gt=0, lt=1)
-    iterations: int = option(500, "Most L-BFGS iterations a fit.", ge=1)
+    iterations: int = option(500, "Most L-BFGS iterations a fit.", ge=1, le=1_000_000)
 
 
 class AuthorsProbe(EvaluationSection):
@@ -97,10 +97,10 @@ class AuthorsProbe(EvaluationSection):
     COLUMNS: ClassVar[Mapping[str, str]] = {"last": "authors' probe, last", "best_on_test": "best on test"}
     METRICS = ("last", "best_on_test")
 
-    epochs: int = option(50, "Passes over the training features.", ge=1)
+    epochs: int = option(50, "Passes over the training features.", ge=1, le=1_000_000)
     lr: float = option(3e-4, "Learning rate of Adam.", gt=0)
     weight_decay: float = option(1e-3, "Coupled L2 decay.", ge=0)
-    batch_size: int = option(128, "Features a step.", ge=1)
+    batch_size: int = option(128, "Features a step.", ge=1, le=10_000_000)
 
 
 class Udg(EvaluationSection):
@@ -134,12 +134,14 @@ class Udg(EvaluationSection):
     decays: tuple[Annotated[float, Field(ge=0)], ...] = option(
         (1e-4, 1e-3, 1e-2, 1e-1, 1.0), "Weight decays of the linear probe to choose from.", min_length=1
     )
-    iterations: int = option(500, "Most L-BFGS iterations of a fit of the linear probe.", ge=1)
-    epochs: int = option(20, "Epochs of fine-tuning; the weights of the best one on source images count.", ge=1)
+    iterations: int = option(500, "Most L-BFGS iterations of a fit of the linear probe.", ge=1, le=1_000_000)
+    epochs: int = option(
+        20, "Epochs of fine-tuning; the weights of the best one on source images count.", ge=1, le=1_000_000
+    )
     least_steps: int = option(
         10, "Fewest steps of such an epoch: few labelled images are gone through more than once.", ge=1
     )
-    batch_size: int = option(64, "Labelled images a step; all of them where there are fewer.", ge=2)
+    batch_size: int = option(64, "Labelled images a step; all of them where there are fewer.", ge=2, le=10_000_000)
     lr: float = option(1e-3, "Learning rate of AdamW at its start; falls to 0 as a cosine.", gt=0)
     weight_decay: float = option(0.05, "Decoupled decay of all weights.", ge=0)
     augment: bool = option(True, "Crop and flip the labelled images as the recipe's views do.")

@@ -138,7 +138,7 @@ class SwavQueue(Section):
 
     NUMERICS = 2  # 1: it was filled from the first step on
 
-    length: int = option(3840, "Outputs kept a view.", ge=1)
+    length: int = option(3840, "Outputs kept a view.", ge=1, le=10_000_000)
     start_epoch: int = option(15, "Epochs of training before it begins to be filled; it is used once it is full.", ge=0)
 
 
@@ -149,10 +149,10 @@ class Swav(Method):
 
     kind: Literal["swav"] = option(description="Online clustering with swapped predictions.")
     views: Literal["apart", "together"] = _AS_PUBLISHED
-    prototypes: int = option(3000, "Number of prototypes (the authors' code: 3,000).", ge=2)
+    prototypes: int = option(3000, "Number of prototypes (the authors' code: 3,000).", ge=2, le=1_000_000)
     temperature: float = option(0.1, "Temperature of the predictions.", gt=0)
     epsilon: float = option(0.05, "Entropy weight of Sinkhorn-Knopp.", gt=0)
-    iterations: int = option(3, "Sinkhorn-Knopp iterations.", ge=1)
+    iterations: int = option(3, "Sinkhorn-Knopp iterations.", ge=1, le=10_000)
     assign: Literal["view", "joint"] = option(
         "view",
         "Whether clusters are to be equally used within each view (and so within one style, under `style: bss`) or "
@@ -180,7 +180,7 @@ class Msn(Method):
     SMALL_VIEWS = True
 
     kind: Literal["msn"] = option(description="Masked Siamese networks; for `network.backbone.kind: vit`.")
-    prototypes: int = option(1024, "Number of prototypes.", ge=2)
+    prototypes: int = option(1024, "Number of prototypes.", ge=2, le=1_000_000)
     temperature: float = option(0.1, "Temperature τ of the anchors' predictions.", gt=0)
     sharpening: float = option(0.25, "Temperature T that sharpens the targets.", gt=0, le=1)
     entropy_weight: float = option(1.0, "Weight λ of the mean prediction's entropy.", ge=0)

@@ -29,15 +29,16 @@ class Backbone(Section):
         "Channels of the first stage (torchvision's ResNets have 64), the linear backbone's outputs, or the "
         "transformer's dimension (ViT-S has 384).",
         ge=4,
+        le=65_536,
     )
     norm: Literal["batch", "group"] = option(
         "batch",
         "What normalises in a ResNet: batch norm, or group norm (arXiv 1803.08494; 16 channels a group, or all of a "
         "layer that has fewer), which looks at one image at a time.",
     )
-    patch: int = option(16, "Side of a transformer's patches in pixels.", ge=1)
-    depth: int = option(12, "Layers of a transformer.", ge=1)
-    heads: int = option(6, "Heads of a transformer's attention; they divide the width.", ge=1)
+    patch: int = option(16, "Side of a transformer's patches in pixels.", ge=1, le=1024)
+    depth: int = option(12, "Layers of a transformer.", ge=1, le=1000)
+    heads: int = option(6, "Heads of a transformer's attention; they divide the width.", ge=1, le=1024)
 
     @model_validator(mode="after")
     def _resnet_options(self) -> Self:
@@ -97,8 +98,8 @@ class Projector(Section):
     """Linear, norm, ReLU, Linear: from features to the space of the loss."""
 
     kind: Literal["mlp", "linear", "none"] = option("mlp", "`linear` is one layer without bias; `none` the features.")
-    hidden: int = option(512, "Width of the hidden layer.", ge=1)
-    out: int = option(128, "Dimension d of the projector's output z.", ge=1)
+    hidden: int = option(512, "Width of the hidden layer.", ge=1, le=1_000_000)
+    out: int = option(128, "Dimension d of the projector's output z.", ge=1, le=1_000_000)
     layers: int = option(2, "Linear layers, each but the last followed by a norm and ReLU.", ge=2, le=4)
     norm: Literal["batch", "layer"] = option(
         "batch", "Batch norm, as in the papers' codes, or layer norm, which looks at one image at a time."

@@ -78,7 +78,7 @@ class LinearPredictor(Trained):
 class TwoLayers(Trained):
     """What predictors of two layers share: Linear, batch norm, ReLU, Linear."""
 
-    hidden: int = option(512, "Width of the hidden layer.", ge=1)
+    hidden: int = option(512, "Width of the hidden layer.", ge=1, le=1_000_000)
     affine: bool = option(False, "Whether its batch norm learns a scale and a shift (the DirectPred code: no).")
     restart_layers: Literal["all", "first", "last"] = option("all", "Which linear layers `restart_every` redraws.")
 
@@ -234,7 +234,9 @@ class PartitionPredictor(Predictor):
     """A W_p that depends on its input (arXiv 2102.06810): one DirectPred a side of each random hyperplane."""
 
     kind: Literal["partition"] = option(description="Several DirectPreds, chosen by the sample.")
-    hyperplanes: int = option(6, "Number of random hyperplanes; a sample's W_p is the mean over them.", ge=1)
+    hyperplanes: int = option(
+        6, "Number of random hyperplanes; a sample's W_p is the mean over them.", ge=1, le=1_000_000
+    )
     rho: float | None = _rho(0.3)
     epsilon: float = option(0.1, "Added to every normalised eigenvalue (after the root unless `epsilon_inside`).")
     epsilon_inside: bool = option(False, "Add epsilon before the root instead of after it.")

@@ -23,8 +23,8 @@ class Collapse(Section):
 class Training(Section):
     """The loop."""
 
-    epochs: int = option(100, "Passes over the training images.", ge=1)
-    batch_size: int = option(128, "Images a step (each gives two views).", ge=2)
+    epochs: int = option(100, "Passes over the training images.", ge=1, le=1_000_000)
+    batch_size: int = option(128, "Images a step (each gives two views).", ge=2, le=10_000_000)
     last_batch: Literal["drop", "keep"] = option(
         "drop", "What to do with a smaller last batch. The DirectPred code keeps it."
     )

@@ -53,7 +53,7 @@ class Blur(Section):
     probability: tuple[Probability, Probability] = option(
         (0.5, 0.5), "Probability for the first and for every further view."
     )
-    kernel: int = option(9, "Taps of the kernel, an odd number.", ge=3)
+    kernel: int = option(9, "Taps of the kernel, an odd number.", ge=3, le=1023)
     sigma: tuple[float, float] = option((0.1, 2.0), "Bounds of the standard deviation in pixels, drawn uniformly.")
 
     _bounds = field_validator("sigma")(bounds)
@@ -93,8 +93,8 @@ class Normalize(Section):
 class SmallViews(Section):
     """Further views of a smaller part of the image (multi-crop, arXiv 2006.09882)."""
 
-    count: int = option(description="Small views an image.", ge=1)
-    size: int = option(description="Their side in pixels.", ge=8)
+    count: int = option(description="Small views an image.", ge=1, le=64)
+    size: int = option(description="Their side in pixels.", ge=8, le=4096)
     scale: tuple[float, float] = option(
         (0.05, 0.3), "Bounds of their crop's area relative to the image; its shape is as `crop` says."
     )
@@ -108,7 +108,7 @@ class Views(Section):
 
     count: int = option(2, "Full-size views an image; BYOL and SimSiam take two.", ge=2, le=16)
     small: SmallViews | None = option(None, "Further, small views, for SwAV and MSN; their colours are as the others'.")
-    size: int | None = option(None, "Side of a view in pixels; the stored image's side if null.", ge=8)
+    size: int | None = option(None, "Side of a view in pixels; the stored image's side if null.", ge=8, le=4096)
     crop: Crop | None = option(Crop(), "Random resized crop; null keeps the whole image (resized to `size`).")
     flip: Probability = option(0.5, "Probability of a horizontal flip.")
     style: Style = option(NoStyle(kind="none"), "Fourier styles: each image another's (`fa`), or one a view (`bss`).")
