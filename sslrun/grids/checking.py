@@ -35,9 +35,7 @@ def check_axes(grid: GridFile, document: Document) -> None:
     _check_labels(grid, document)
     count = math.prod(map(len, grid.axes.values())) * len(grid.seeds)
     if count > MOST_CELLS:
-        shape = " × ".join(
-            [*(f"{axis} {len(labels)}" for axis, labels in grid.axes.items()), f"{len(grid.seeds)} seeds"]
-        )
+        factors = [*(f"{axis} {len(labels)}" for axis, labels in grid.axes.items()), f"seeds {len(grid.seeds)}"]
         hint = "fewer labels or seeds; or a search, which looks at some points of a large space"
         refuse(document, ("axes",), f"{count:,} cells ({' × '.join(factors)}) are more than {MOST_CELLS:,}", hint)
 

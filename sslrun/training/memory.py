@@ -53,7 +53,7 @@ def memory_parts(recipe: Recipe, shape: tuple[int, ...], count: int) -> dict[str
     for name, part in method.named_children():
         parts[_WORDS.get(name, name)] = _bytes(part) + (1 + states) * _trained(part)
     parts["rest of the method"] = _bytes(method) + (1 + states) * _trained(method) - sum(parts.values())
-    batch = min(recipe.training.batch_size, count)
+    batch = max(1, min(recipe.training.batch_size, count))
     pixels = recipe.views.count * shape[0] * math.prod([recipe.views.size] * 2 if recipe.views.size else shape[1:])
     parts["batch's views"] = 4 * batch * pixels
     parts["steps' learning rates"] = 8 * recipe.training.epochs * math.ceil(count / batch)
