@@ -45,6 +45,9 @@ def report(
     without_collapsed: Annotated[
         bool, typer.Option("--without-collapsed", help="Leave collapsed runs out of the means.")
     ] = False,
+    other_data: Annotated[
+        bool, typer.Option("--other-data", help="Set papers' numbers on other data beside ours too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     imports: ImportOption = [],  # noqa: B006
 ) -> None:
@@ -70,6 +73,7 @@ def report(
         baseline=baseline,
         slope=slope,
         without_collapsed=without_collapsed,
+        other_data=other_data,
     )
     if out is not None:
         write_text(out, FORMATS[chosen].write(document))

@@ -14,7 +14,8 @@ from sslrun.recipe.document import Document, KeyPath
 from sslrun.recipe.messages import nearest, refuse, shown
 
 TABLE_COLUMNS = (
-    *("metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable", "more_seeds"),
+    *("metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable"),
+    *("could_see", "fresh_from", "fresh_to"),
     *("runs", "dimensional", "complete", "failed", "unfinished", "missing"),
 )
 """What reports have columns of, besides one for each axis."""

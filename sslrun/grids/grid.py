@@ -72,6 +72,14 @@ class Grid:
         """The labels of each axis, in the order of the file."""
         return {axis: tuple(labels) for axis, labels in self.file.axes.items()}
 
+    @property
+    def comparisons(self) -> int:
+        """How many conditions are compared with its baseline: the family that a claim is one of, for each metric."""
+        conditions = {tuple(cell.labels.items()) for cell in self.cells}
+        baseline = self.file.baseline or {}
+        references = {labels: tuple((dict(labels) | baseline).items()) for labels in conditions}
+        return sum(reference != labels and reference in conditions for labels, reference in references.items())
+
 
 def read_grid(
     path: str | PathLike[str],

@@ -13,7 +13,7 @@ import pandas as pd
 from sslrun.errors import InputError
 from sslrun.report import layout
 from sslrun.report.collecting import Results
-from sslrun.report.scorecard import Score, read_claims, scorecard
+from sslrun.report.scorecard import Score, contrasts, read_claims, scorecard
 from sslrun.report.slopes import slopes
 from sslrun.report.table import Table
 from sslrun.report.tables import check_metrics, comparisons, default_metrics, read_baseline, summary
@@ -50,10 +50,12 @@ def build(
     baseline: str | None = None,
     slope: str | None = None,
     without_collapsed: bool = False,
+    other_data: bool = False,
 ) -> Document:
     """The report of `results`. `rows` and `columns` name axes; with `columns` tables are square. Axes that neither
     names give a table for each of their labels, so that no mean is over anything but seeds; but axes in `mean` are
     averaged over within each seed first. `slope` names an axis of numbers: the metrics are laid against its logarithm.
+    `other_data` sets papers' numbers on other data beside ours too.
 
     Raises `InputError` for axes, metrics and labels that are not there.
     """
@@ -67,7 +69,9 @@ def build(
     reference = read_baseline(results, baseline)
     means = summary(results, chosen, without_collapsed)
     paired = comparisons(results, chosen, reference, without_collapsed)
-    scores = tuple(scorecard(results, [] if mean else read_claims()))  # papers' numbers are of one condition
+    scores = tuple(
+        scorecard(results, [] if mean else read_claims(), other_data)
+    )  # papers' numbers are of one condition
     of = "collapsed runs left out" if without_collapsed else "collapsed runs included"
     tables = (
         layout.squares(results, means, along, across, of)
@@ -80,7 +84,7 @@ def build(
     tables += layout.troubles(results)
     matched = [score for score in scores if score.ours is not None]
     if matched:
-        tables.append(layout.scored(matched))
+        tables += [layout.scored(matched), *layout.contrasted(contrasts(matched))]
     count = int(results.runs["folder"].nunique()) if "folder" in results.runs else 0
     notes = [f"{count} run{'s' * (count != 1)} in {results.folder}", *results.notes]
     if results.axes and not reference:

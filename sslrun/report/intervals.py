@@ -5,16 +5,14 @@ applies them to runs.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-CONFIDENCE = 0.95
-MOST_SEEDS = 1000
-"""`seeds_needed` looks no further."""
+from sslrun.grids.power import CONFIDENCE, detectable, fresh_seeds, spread_bounds
+
 NO_SPREAD = 1e-9
 """A standard deviation up to this is rounding."""
 
@@ -49,9 +47,13 @@ class Judged:
     p_holm: float
     """p adjusted after Holm for all comparisons made together."""
     distinguishable: bool
-    more_seeds: int | None
-    """Further pairs after which it would be, if mean and spread stay as they are; none if that is unknown or over
-    `MOST_SEEDS`. 0 where it is distinguishable."""
+    could_see: float
+    """The smallest difference that as many pairs, with the spread that these have, show in 80 % of cases in this
+    family; NaN without a spread."""
+    fresh_from: float
+    fresh_to: float
+    """How many fresh pairs, judged alone, show a difference of the size seen as often: at the 95 % bounds of the
+    spread. Infinite above `MOST_SEEDS`; NaN without a spread or a difference."""
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -109,25 +111,13 @@ def judge(differences: Sequence[Difference]) -> list[Judged]:
     tested = sum(not math.isnan(p) for p in adjusted)
     judged = []
     for difference, p_holm in zip(differences, adjusted, strict=True):
-        clear = p_holm <= alpha
-        # The strictest level that Holm's method could ask of it: more seeds may change the order of the others.
-        needed = seeds_needed(difference.estimate, 1 - alpha / max(tested, 1))
-        more = 0 if clear else None if needed is None else max(needed - difference.estimate.n, 1)
-        judged.append(Judged(difference, p_holm, clear, more))
+        found, could_see, fresh = difference.estimate, math.nan, (math.nan, math.nan)
+        if found.n >= 2 and found.std > NO_SPREAD:
+            could_see = detectable(found.n, max(tested, 1)) * found.std
+            if found.mean:
+                least, most = (
+                    fresh_seeds(found.mean / std, max(tested, 1)) for std in spread_bounds(found.std, found.n)
+                )
+                fresh = float(least or math.inf), float(most or math.inf)
+        judged.append(Judged(difference, p_holm, p_holm <= alpha, could_see, *fresh))
     return judged
-
-
-def seeds_needed(difference: Estimate, confidence: float = CONFIDENCE) -> int | None:
-    """The fewest pairs with which the t interval would leave out zero, were mean and spread to stay as they are.
-
-    None where there is no spread yet to go by, no difference, or `MOST_SEEDS` would not be enough.
-    """
-    if difference.n < 2 or difference.mean == 0:
-        return None
-    if difference.std <= NO_SPREAD:
-        return None
-    scale, level = difference.std / abs(difference.mean), (1 + confidence) / 2
-    counts = range(2, MOST_SEEDS + 1)
-    # The interval narrows with every pair, so the first count that is enough can be bisected.
-    first = bisect_left(counts, True, key=lambda n: float(stdtrit(n - 1, level)) * scale < math.sqrt(n))
-    return counts[first] if first < len(counts) else None

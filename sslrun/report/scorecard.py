@@ -1,21 +1,26 @@
-"""The papers' claims and ours, with every difference in protocol stated: what `claims.yaml` says, matched to runs.
+"""The papers' claims and ours, with every difference stated: what `claims.yaml` says, matched to runs.
 
-A run is compared with a claim if its recipe has the options of the claim's `match`. Claims on the run's own data come
-first; those on other data are shown only where there is none. An absent or partial file shows fewer rows.
+A run is compared with a claim if its recipe has the options of the claim's `match` and is on the claim's data. Whole
+recipes are compared: the run's with the one that does as the paper did. An absent or partial file shows fewer rows.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sslrun.recipe import Recipe, read_recipe
+from sslrun.recipe.explain import explain, value_text
 from sslrun.report.collecting import Results
-from sslrun.report.intervals import Estimate, estimate
+from sslrun.report.intervals import Difference, Estimate, estimate, paired_difference
 from sslrun.report.table import NONE
 from sslrun.report.tables import Labels, conditions, values
+from sslrun.runs.folder import RunFolder
 
 CLAIMS = Path(__file__).with_name("claims.yaml")
 _PROBES = ("authors_probe.best_on_test", "linear", "knn")
@@ -24,7 +29,9 @@ _PROBE_NAMES = {
     "linear": "converged linear probe, nothing of it chosen on the test set",
     "knn": "nearest neighbours",
 }
-_DATA = "data.kind"
+_WEIGHT = ("data", "network", "method", "training", "optimizer", "views")
+"""The parts of a recipe that decide a run's numbers, the weightiest first."""
+_NO_NUMBERS = ("training.collapse", "training.on_collapse", "training.keep_encoder_at")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times faster, where it is built in
 
 
@@ -40,7 +47,13 @@ class Claim:
     verified: bool
     """Read in the paper's own text."""
     match: Mapping[str, Any]
+    """Dotted options that it is about, with their values."""
+    reference: str
+    """The shipped recipe that does as the paper did, if there is one."""
     protocol: Mapping[str, Any]
+    """What of it is otherwise for this claim."""
+    against: str
+    """The setting of the claim that it is contrasted with."""
     probe: str
     probe_is: str
     seeds: int | None
@@ -56,7 +69,19 @@ class Score:
     """In per cent."""
     metric: str | None
     differences: tuple[str, ...]
-    """What our runs do otherwise."""
+    """What our runs do otherwise, the weightiest first."""
+    by_seed: Mapping[int, float] = field(default_factory=dict)
+    """In per cent."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A claim less the one that it is set against, the paper's and ours, whose runs are otherwise alike."""
+
+    score: Score
+    against: Score
+    theirs: float
+    ours: Difference
 
 
 def read_claims(path: Path = CLAIMS) -> list[Claim]:
@@ -86,43 +111,86 @@ def _claim(entry: dict[str, Any], papers: dict[str, Any]) -> Claim | None:
         value=value + (f" (Top-5 {entry['top5']})" if "top5" in entry else ""),
         verified=bool(entry.get("verified", paper.get("verified", False))),
         match=match,
-        protocol={option: wanted for option, wanted in protocol.items() if option not in match},
+        reference=str(entry.get("reference") or paper.get("reference") or ""),
+        protocol=protocol,
+        against=str(entry.get("against") or paper.get("against") or ""),
         probe=str(paper.get("probe", "")),
         probe_is=str(paper.get("probe_is", "")),
         seeds=paper.get("seeds"),
     )
 
 
-def scorecard(results: Results, claims: Sequence[Claim]) -> list[Score]:
-    """Every claim, in the file's order, with each of our conditions that it is compared with, or alone."""
+def scorecard(results: Results, claims: Sequence[Claim], other_data: bool = False) -> list[Score]:
+    """Every claim, in the file's order, with each of our conditions that it is compared with, or alone.
+
+    `other_data` also compares runs with claims that are on other data.
+    """
     matched: dict[int, list[Score]] = {}
     measured = {name: values(results, name) for name in _PROBES if name in results.runs}
-    options = sorted({option for claim in claims for option in (*claim.match, *claim.protocol)})
+    options = sorted({option for claim in claims for option in claim.match})
     columns = [results.runs[name].tolist() if name in results.runs else [None] * len(results.runs) for name in options]
-    known: dict[tuple[Any, ...], list[int]] = {}
     for labels, members in conditions(results).items():
         metric = next((name for name, found in measured.items() if found[labels]), None)
         if metric is None:
             continue
-        recipe = dict(zip(options, (column[members[0]] for column in columns), strict=True))
-        key = tuple(map(str, recipe.values()))
-        if key not in known:
-            known[key] = _nearest(recipe, claims)
-        ours = estimate([100 * value for value in measured[metric][labels].values()])
-        for number in known[key]:
-            differences = _differences(recipe, claims[number], metric, ours.n)
-            matched.setdefault(number, []).append(Score(claims[number], labels, ours, metric, differences))
+        chosen = dict(zip(options, (column[members[0]] for column in columns), strict=True))
+        about = [number for number, claim in enumerate(claims) if claim.match and _matches(chosen, claim.match)]
+        if not about:
+            continue
+        ours = read_recipe(RunFolder(results.folder / str(results.runs["folder"].iloc[members[0]])).recipe)
+        by_seed = {seed: 100 * value for seed, value in measured[metric][labels].items()}
+        for number in about:
+            claim, theirs = claims[number], reference(claims[number], chosen)
+            if theirs is None or other_data or theirs.data.kind == ours.data.kind:
+                differences = _differences(ours, theirs, claim, metric, len(by_seed))
+                score = Score(claim, labels, estimate(list(by_seed.values())), metric, differences, by_seed)
+                matched.setdefault(number, []).append(score)
     scores = []
     for number, claim in enumerate(claims):
         scores += matched.get(number) or [Score(claim, None, None, None, ())]
     return scores
 
 
-def _nearest(recipe: Mapping[str, Any], claims: Sequence[Claim]) -> list[int]:
-    """The claims that a recipe is compared with: those on its own data, or else those on other data."""
-    matched = [number for number, claim in enumerate(claims) if claim.match and _matches(recipe, claim.match)]
-    own = recipe.get(_DATA)
-    return [number for number in matched if _same(claims[number].protocol.get(_DATA, own), own)] or matched
+def contrasts(scores: Sequence[Score]) -> list[Contrast]:
+    """Each claim less the one that it is set against, where we have runs of both that are otherwise alike."""
+    found = []
+    for score in scores:
+        for other in scores:
+            named = (other.claim.paper, other.claim.setting) == (score.claim.paper, score.claim.against)
+            alike = (other.differences, other.metric) == (score.differences, score.metric)
+            if named and alike and score.ours and other.ours and score.claim.value and other.claim.value:
+                theirs = float(score.claim.value.split()[0]) - float(other.claim.value.split()[0])
+                found.append(Contrast(score, other, theirs, paired_difference(score.by_seed, other.by_seed)))
+    return found
+
+
+def reference(claim: Claim, chosen: Mapping[str, Any]) -> Recipe | None:
+    """The recipe that does as the paper did for a claim; None where the claim names none. `chosen` are options of our
+    run: which it is of several that the claim is about.
+    """
+    if not claim.reference:
+        return None
+    plain, told = _read(claim.reference), dict(claim.protocol)
+    for option, wanted in claim.match.items():
+        allowed = wanted if isinstance(wanted, list) else [wanted]
+        if not any(_same(_option(plain, option), one) for one in allowed):
+            told[option] = next(
+                (one for one in allowed if one is not None and _same(one, chosen.get(option))), allowed[0]
+            )
+    changes = (f"{option}={json.dumps(told[option])}" for option in sorted(told, key=lambda name: ".kind" not in name))
+    return _read(claim.reference, *changes)
+
+
+@cache
+def _read(name: str, *changes: str) -> Recipe:
+    return read_recipe(name, changes)
+
+
+def _option(recipe: Recipe, dotted: str) -> Any:
+    value: Any = recipe
+    for part in dotted.split("."):
+        value = getattr(value, part, None)
+    return value
 
 
 def _matches(recipe: Mapping[str, Any], match: Mapping[str, Any]) -> bool:
@@ -144,23 +212,29 @@ def _absent(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _differences(recipe: Mapping[str, Any], claim: Claim, metric: str, seeds: int) -> tuple[str, ...]:
-    found = [
-        f"{_name(option)} {_text(recipe.get(option))}, not {_text(wanted)}"
-        for option, wanted in claim.protocol.items()
-        if not _absent(recipe.get(option)) and not _same(recipe.get(option), wanted)
-    ]
+def _differences(ours: Recipe, theirs: Recipe | None, claim: Claim, metric: str, seeds: int) -> tuple[str, ...]:
+    found = []
+    for each in explain(ours, theirs).differences if theirs is not None else ():
+        part = each.path.partition(".")[0]
+        if each.part == "science" and part in _WEIGHT and not each.path.startswith(_NO_NUMBERS):
+            text = f"{_name(each.path)} {_text(each.a)}, not {_text(each.b)}"
+            found.append((_WEIGHT.index(part), text))
+    texts = [text for _, text in sorted(found, key=lambda pair: pair[0])]
     if metric != claim.probe:
-        found.append(f"{_PROBE_NAMES[metric]}, not {claim.probe_is}")
+        texts.append(f"{_PROBE_NAMES[metric]}, not {claim.probe_is}")
     if claim.seeds is not None and seeds != claim.seeds:
-        found.append(f"{seeds} seed{'s' * (seeds != 1)}, not {claim.seeds}")
-    return tuple(found)
+        texts.append(f"{seeds} seed{'s' * (seeds != 1)}, not {claim.seeds}")
+    return tuple(texts)
 
 
-def _name(option: str) -> str:
-    *above, name = option.removesuffix(".kind").split(".")
-    return (f"{above[-1]} {name}" if above[-1:] in (["ema"], ["projector"]) else name).replace("_", " ")
+def _name(path: str) -> str:
+    """An option by its own name, with that of its section where that says whose it is."""
+    *above, name = path.removesuffix(".kind").split(".")
+    return " ".join([*above[-1:], name] if len(above) > 1 and above[-1] != "network" else [name]).replace("_", " ")
 
 
 def _text(value: Any) -> str:
-    return NONE if _absent(value) else f"{value:g}" if isinstance(value, float) else str(value).lower()
+    """A value in few words; a section by its kind."""
+    if isinstance(value, Mapping):
+        return str(value.get("kind") or "with options of its own")
+    return NONE if value is None else f"{value:g}" if isinstance(value, float) else value_text(value)

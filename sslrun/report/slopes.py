@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from scipy.special import stdtrit
 
 from sslrun.errors import InputError
+from sslrun.grids.power import CONFIDENCE
 from sslrun.report.collecting import Results
-from sslrun.report.intervals import CONFIDENCE
 from sslrun.report.table import Cell, Table, count, interval, number, p_value
 from sslrun.report.tables import Labels, values
 

@@ -136,11 +136,12 @@ def comparisons(
     """Every condition against the one that has `baseline`'s labels and is otherwise alike, paired by seed.
 
     One row a condition and metric: labels, `mean` difference, its 95 % interval, number of pairs `n`, `p`, `p_holm`
-    (over all comparisons of the metric), `distinguishable`, `more_seeds` (see `intervals.Judged`).
+    (over all comparisons of the metric), `distinguishable`, and what else `intervals.Judged` says.
     """
-    columns = [*results.axes, "metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable"]
+    judgement = ["p_holm", "distinguishable", "could_see", "fresh_from", "fresh_to"]
+    columns = [*results.axes, "metric", "n", "mean", "std", "low", "high", "p", *judgement]
     if not baseline:
-        return pd.DataFrame(columns=[*columns, "more_seeds"])
+        return pd.DataFrame(columns=columns)
     rows = []
     for metric in metrics:
         by_labels = values(results, metric, without_collapsed)
@@ -156,9 +157,7 @@ def comparisons(
                     "metric": metric,
                     **vars(difference.estimate),
                     "p": difference.p,
-                    "p_holm": judged.p_holm,
-                    "distinguishable": judged.distinguishable,
-                    "more_seeds": judged.more_seeds,
+                    **{name: getattr(judged, name) for name in judgement},
                 }
             )
-    return pd.DataFrame(rows, columns=[*columns, "more_seeds"])
+    return pd.DataFrame(rows, columns=columns)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sslrun.console import clock
 from sslrun.grids import Grid
+from sslrun.grids.power import foreseen
 from sslrun.runs.folder import by_identity
 from sslrun.runs.records import State
 from sslrun.sweeps.costs import Costs
@@ -85,7 +86,8 @@ class Plan:
             counts[_WORDS[state]] += count
         states = " · ".join(f"{counts[word]} {word}" for word in dict.fromkeys(_WORDS.values()) if counts[word])
         failed = any(entry.state == State.FAILED and not entry.chosen for entry in self.entries)
-        return "\n".join([head, *taken, states + "   (--retry does failed ones again)" * failed, *self.estimate])
+        power = [foreseen(self.grid.comparisons, len(self.grid.file.seeds))] if self.grid.comparisons else []
+        return "\n".join([head, *taken, *power, states + "   (--retry does failed ones again)" * failed, *self.estimate])
 
 
 def _product(grid: Grid, cells: int) -> str:

@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 from synthetic_runs import make_run
 
+from sslrun.recipe import read_recipe
 from sslrun.recipe.introspect import dotted
 from sslrun.recipe.schema import Recipe
 from sslrun.report.collecting import collect
-from sslrun.report.scorecard import read_claims, scorecard
+from sslrun.report.scorecard import Score, _differences, _option, contrasts, read_claims, reference, scorecard
 
 
 def test_every_shipped_claim_is_whole_and_its_options_exist() -> None:
@@ -40,39 +41,104 @@ def test_values_are_as_printed(setting: str, table: str, value: str) -> None:
     assert [(claim.table, claim.value) for claim in read_claims() if claim.setting == setting] == [(table, value)]
 
 
+def beside(folder: Path, other_data: bool = True) -> list[Score]:
+    return [score for score in scorecard(collect(folder), read_claims(), other_data) if score.ours is not None]
+
+
 def test_a_run_stands_beside_its_claim_with_what_it_did_otherwise(tmp_path: Path) -> None:
     for seed in (0, 1):
         make_run(tmp_path, seed, "optimizer.network.lr=0.03", "training.epochs=60", knn=0.95 + seed / 100)
-    scores = [score for score in scorecard(collect(tmp_path), read_claims()) if score.ours is not None]
+    assert beside(tmp_path, other_data=False) == []
+    scores = beside(tmp_path)
     assert [score.claim.table for score in scores] == ["Table 6", "Table 8"]
     assert scores[0].ours is not None
     assert (scores[0].metric, scores[0].ours.n) == ("linear", 2)
     assert scores[0].ours.mean == pytest.approx(96.5)
     told = scores[0].differences
-    assert {"data digits, not stl10", "epochs 60, not 100", "2 seeds, not 5"} <= set(told)
+    assert told[0] == "data digits, not stl10"
+    assert {"epochs 60, not 100", "projector hidden 128, not 512", "2 seeds, not 5"} <= set(told)
     assert any("linear probe" in each and "test set" in each for each in told)
-    assert not any(each.startswith("lr") for each in told)
+    assert not any(" lr " in each or each.startswith("predictor") for each in told)
 
 
-def test_claims_on_the_runs_own_data_come_before_others(tmp_path: Path) -> None:
+PAPER = ["data={kind: stl10, pretrain: train+unlabeled}"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("views.jitter=null", "jitter –, not with options of its own"),
+        ("views.blur=null", "blur –, not with options of its own"),
+        ("views.size=32", "size 32, not 96"),
+        ("network.backbone.width=8", "backbone width 8, not 64"),
+        ("network.backbone.stem=cifar", "backbone stem cifar, not imagenet"),
+        ("network.projector.layers=3", "projector layers 3, not 2"),
+        ("network.projector.affine=true", "projector affine true, not false"),
+        ("method.symmetric=false", "symmetric false, not true"),
+        ("method.loss=squared", "loss squared, not cosine"),
+        ("method.views=together", "views together, not apart"),
+        ("method.predictor.exponent=0.25", "predictor exponent 0.25, not 0.5"),
+        ("method.predictor.epsilon_inside=true", "predictor epsilon inside true, not false"),
+        ("method.ema={kind: cosine, momentum: 0.99}", "ema cosine, not constant"),
+        ("optimizer.network.decay_norm_and_bias=false", "decay norm and bias false, not true"),
+        ("optimizer.network.nesterov=true", "nesterov true, not false"),
+        ("optimizer.schedule.warmup_epochs=5", "schedule warmup epochs 5, not 0"),
+        ("optimizer.predictor={lr: 0.3}", "predictor sgd, not –"),
+    ],
+)
+def test_every_option_that_a_claim_is_not_about_is_a_difference(change: str, said: str) -> None:
+    claim = next(one for one in read_claims() if one.setting == "DirectPred, rho 0.3, epsilon 0.1")
+    paper = reference(claim, {})
+    assert paper is not None and paper.method.predictor.epsilon == 0.1
+    ours = read_recipe("stl10_directpred_paper", ["method.predictor.epsilon=0.1", change])
+    assert _differences(ours, paper, claim, claim.probe, 5) == (said,)
+    same = read_recipe(
+        "stl10_directpred_paper", ["method.predictor.epsilon=0.1", "training.on_collapse=stop", "seed=7"]
+    )
+    assert _differences(same, paper, claim, claim.probe, 5) == ()
+
+
+def test_each_claims_recipe_is_the_papers_in_what_it_is_about() -> None:
+    for claim in read_claims():
+        if claim.match:
+            found = reference(claim, {})
+            assert found is not None, claim.setting
+            for option, wanted in claim.match.items():
+                value = _option(found, option)
+                assert value in (wanted if isinstance(wanted, list) else [wanted]), (claim.setting, option)
+
+
+def test_only_claims_on_the_runs_own_data_unless_asked(tmp_path: Path) -> None:
     make_run(tmp_path, 0, "data={kind: cifar10}", "training.epochs=100")
-    settings = [score.claim.setting for score in scorecard(collect(tmp_path), read_claims()) if score.ours]
-    assert settings == ["CIFAR-10, DirectPred, 100 epochs"]
+    assert [score.claim.setting for score in beside(tmp_path, False)] == ["CIFAR-10, DirectPred, 100 epochs"]
+    assert len(beside(tmp_path)) > 1
+
+
+def test_contrasts_are_of_runs_that_are_otherwise_alike(tmp_path: Path) -> None:
+    decay = "optimizer.network.weight_decay=0.0004"
+    for seed in (0, 1):
+        make_run(tmp_path, seed, decay, knn=0.95 + seed / 100)
+        make_run(tmp_path, seed, decay, "method.predictor={kind: linear, bias: false}", knn=0.9 + seed / 50)
+        make_run(tmp_path, seed, decay, "training.epochs=70", "method.predictor={kind: linear, bias: false}", knn=0.5)
+    found = contrasts(beside(tmp_path))
+    (one,) = [each for each in found if each.score.claim.table == "Table 6"]
+    assert one.against.claim.setting == "1-layer linear predictor, regular, EMA, no bias"
+    assert one.theirs == pytest.approx(77.86 - 74.51)
+    assert (one.ours.estimate.n, one.ours.estimate.mean) == (2, pytest.approx(4.5))
 
 
 def test_styles_and_unseen_domains_fit_no_claim_and_fewer_images_are_told(tmp_path: Path) -> None:
     make_run(tmp_path / "bss", 0, "views.style={kind: bss}")
     make_run(tmp_path / "unseen", 0, "data={kind: digits_styles, held_out: [ink]}")
-    make_run(tmp_path / "few", 0, "data.limit=256")
-    found = {name: scorecard(collect(tmp_path / name), read_claims()) for name in ("bss", "unseen", "few")}
-    beside = {name: [score for score in scores if score.ours is not None] for name, scores in found.items()}
-    assert not beside["bss"] and not beside["unseen"]
-    assert beside["few"] and all("limit 256, not –" in score.differences for score in beside["few"])
+    make_run(tmp_path / "few", 0, "data={kind: cifar10, limit: 256}")
+    assert not beside(tmp_path / "bss") and not beside(tmp_path / "unseen")
+    few = beside(tmp_path / "few", other_data=False)
+    assert few and all("limit 256, not –" in score.differences for score in few)
 
 
 def test_without_a_stop_gradient_no_claim_fits(tmp_path: Path) -> None:
     make_run(tmp_path, 0, "method.stop_gradient=false")
-    assert all(score.ours is None for score in scorecard(collect(tmp_path), read_claims()))
+    assert not beside(tmp_path)
 
 
 def test_an_absent_or_partial_file_has_fewer_rows(tmp_path: Path) -> None:
