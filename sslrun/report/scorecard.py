@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from sslrun.errors import InputError
 from sslrun.recipe import Recipe, read_recipe
 from sslrun.recipe.explain import explain, value_text
 from sslrun.report.collecting import Results
@@ -137,7 +138,10 @@ def scorecard(results: Results, claims: Sequence[Claim], other_data: bool = Fals
         about = [number for number, claim in enumerate(claims) if claim.match and _matches(chosen, claim.match)]
         if not about:
             continue
-        ours = read_recipe(RunFolder(results.folder / str(results.runs["folder"].iloc[members[0]])).recipe)
+        try:
+            ours = read_recipe(RunFolder(results.folder / str(results.runs["folder"].iloc[members[0]])).recipe)
+        except InputError:  # damaged, or of a plug-in that is not here
+            continue
         by_seed = {seed: 100 * value for seed, value in measured[metric][labels].items()}
         for number in about:
             claim, theirs = claims[number], reference(claims[number], chosen)
@@ -157,7 +161,10 @@ def contrasts(scores: Sequence[Score]) -> list[Contrast]:
     for score in scores:
         for other in scores:
             named = (other.claim.paper, other.claim.setting) == (score.claim.paper, score.claim.against)
-            alike = (other.differences, other.metric) == (score.differences, score.metric)
+            alike = (other.differences, other.metric) == (
+                score.differences,
+                score.metric,
+            ) and other.labels != score.labels
             if named and alike and score.ours and other.ours and score.claim.value and other.claim.value:
                 theirs = float(score.claim.value.split()[0]) - float(other.claim.value.split()[0])
                 found.append(Contrast(score, other, theirs, paired_difference(score.by_seed, other.by_seed)))

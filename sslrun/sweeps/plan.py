@@ -87,7 +87,9 @@ class Plan:
         states = " · ".join(f"{counts[word]} {word}" for word in dict.fromkeys(_WORDS.values()) if counts[word])
         failed = any(entry.state == State.FAILED and not entry.chosen for entry in self.entries)
         power = [foreseen(self.grid.comparisons, len(self.grid.file.seeds))] if self.grid.comparisons else []
-        return "\n".join([head, *taken, *power, states + "   (--retry does failed ones again)" * failed, *self.estimate])
+        return "\n".join(
+            [head, *taken, *power, states + "   (--retry does failed ones again)" * failed, *self.estimate]
+        )
 
 
 def _product(grid: Grid, cells: int) -> str:

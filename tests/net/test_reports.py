@@ -91,7 +91,9 @@ def texts(folder: Path) -> dict[str, str]:
         runs = results(Path("results"))
         for suffix in SUFFIXES:
             out = Path(f"report.{suffix}")
-            command("report", runs, "--baseline", "predictor=linear", "--slope", "batch_size", "--out", out)
+            command(
+                "report", runs, "--baseline", "predictor=linear", "--slope", "batch_size", "--other-data", "--out", out
+            )
             found[f"baseline.{suffix}"] = out.read_text(encoding="utf-8")
         found["baseline.json"] = _without_settings(found["baseline.json"])
         by_both = ("--rows", "predictor", "--columns", "batch_size", "--without-collapsed")

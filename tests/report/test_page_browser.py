@@ -30,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     failed = make_run(results, 2, state="failed", reason=EVIL)
     failed.recipe.write_text(f"# {EVIL}\n")
     failed.environment.write_text(json.dumps({"cpu": EVIL, "host": "secret-host"}))
-    return as_html(build(collect(results), baseline="predictor=linear", metrics=["knn"]))
+    return as_html(build(collect(results), baseline="predictor=linear", metrics=["knn"], other_data=True))
 
 
 def in_browser(page: str, script: str, folder: Path) -> Any:
