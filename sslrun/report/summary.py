@@ -9,6 +9,7 @@ from typing import Any
 from sslrun.recipe.schema import NonContrastive, Recipe
 from sslrun.recipe.schema.base import defined
 from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.report.selection import edge_note, edges
 from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import EvaluationRecord, Metric
@@ -145,6 +146,7 @@ def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str |
     """
     history = folder.history.read()
     said = [verdict_line(folder, len(history[-1]["spectrum"])), worth(cells, weights), selected_on_test(history)]
+    said.append(edge_note(list(edges(cells))))
     return [*filter(None, said), f"kept in   {folder.path}        next   sslrun plot {folder.path}"]
 
 
