@@ -18,6 +18,10 @@ from sslrun.files import FULL, REFUSED, whose
 
 __all__ = ["app", "main"]
 
+# Before torch is imported: threads that wait for each other by spinning take the cores from all else on the machine,
+# and from each other where there are fewer cores than threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 for group in ("runs", "sweeps", "reports", "recipes", "theory", "machine"):  # in the order of `--help`
     import_module(f"sslrun.cli.{group}")
 

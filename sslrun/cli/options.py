@@ -49,7 +49,7 @@ ImportOption = Annotated[
 ]
 ResultsOption = Annotated[Path | None, path_option("--results", "Results folder [SSLRUN_RESULTS, or results].")]
 DataOption = Annotated[Path | None, path_option("--data", "Data folder [SSLRUN_DATA, or data].")]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps or auto.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 OutOption = Annotated[Path | None, path_option("--out", "The figure to draw: a png, svg or pdf file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

@@ -50,6 +50,8 @@ def pretrain(
     Example: sslrun pretrain quickstart --set method.stop_gradient=false
     """
     plan = read(recipe, changes, device, imports)
+    import torch
+
     from sslrun.jobs import choose_device, places, pretrain_job
     from sslrun.jobs.screen import Screen
     from sslrun.report.summary import headline
@@ -57,8 +59,9 @@ def pretrain(
     where, kind = places(plan, results, data), choose_device(plan.run.device).type
 
     def first_line(folder: "RunFolder", images: "ImageSet", start: int) -> str:
-        line = headline(plan, folder, len(images), images.side, kind)
-        return f"{line}\ngoing on after epoch {start}" if start else line
+        threads = torch.get_num_threads() if kind == "cpu" else 0
+        line = headline(plan, folder, len(images), images.side, kind, threads)
+        return f"{line}\ngoing on after epoch {start}, with as many threads as it began with" if start else line
 
     with Screen(plan, first_line, quiet=as_json or plan.run.verbosity == "quiet") as screen:
         folder, cells = pretrain_job(plan, where, fresh=fresh, begin=screen.begin, watch=screen.watch, say=screen.say)

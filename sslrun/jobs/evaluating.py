@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from sslrun.data import Dataset
 from sslrun.errors import DataError, InputError
 from sslrun.evaluation.judge import Judge, Subject
 from sslrun.jobs.places import Places, choose_device, identify, places
+from sslrun.jobs.threads import use_threads
 from sslrun.networks.weights import load_weights
 from sslrun.recipe import read_recipe
 from sslrun.recipe.identity import evaluation_identity, evaluation_numerics, science
@@ -144,8 +144,7 @@ def evaluate_by(
             remedy="Give the right folder with --data.",
         )
     sections = recipe.evaluation.asked()
-    # The run's own threads, as after its pretraining: with others the same cell would have other bits.
-    torch.set_num_threads(folder.status.threads or recipe.run.threads or torch.get_num_threads())
+    use_threads(recipe.run.threads, folder.status.threads, choose_device(recipe.run.device).type)
     asked = [(CellName(kind, at), section) for kind, section in sections.items() if not kinds or kind in kinds]
     return evaluation_job(folder, recipe, where, asked)
 

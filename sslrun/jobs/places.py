@@ -1,6 +1,7 @@
 """Where a job works: the folder of results, the data set, the device, and the identity under which results are kept."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from sslrun.paths import user_path
 from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe, Run
 from sslrun.runs.folder import results_folder
+
+DEVICES = "auto, cpu, cuda, cuda:1 (or another number), or mps"
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,4})?|mps")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def identify(recipe: Recipe, data: Dataset) -> str:
 
 def choose_device(name: str) -> torch.device:
     """The device of that name; `auto` is the best one there is. Raises `InputError` if it is not to be had."""
+    if not _DEVICE.fullmatch(name):
+        raise InputError("no device is called so", where=f"device {name!r}", remedy=f"{DEVICES}.")
     if name == "auto":
         best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         return torch.device(best)

@@ -18,6 +18,8 @@ from sslrun.files import REFUSED, unlocked, whose, write_json
 from sslrun.jobs.evaluating import asked_for, evaluation_job
 from sslrun.jobs.places import Places, choose_device, identify
 from sslrun.jobs.stopping import StopSignals
+from sslrun.jobs.threads import check_threads, use_threads
+from sslrun.networks.encoder import Encoder
 from sslrun.networks.precision import has_bf16
 from sslrun.recipe import to_yaml
 from sslrun.recipe.schema import Recipe
@@ -52,15 +54,18 @@ def pretrain_job(
     works on the run, `Interrupted`, and `RunFailed`; the run's status then tells why.
     """
     device = choose_device(recipe.run.device)
+    check_threads(recipe.run.threads)
     name = identify(recipe, where.data)
     there = find(where.results, name)
-    if fresh or there is None or not there.status.finished_well:
+    # What the recipe starts from is looked at before anything is made.
+    new = fresh or there is None or not there.status.finished_well
+    if new:
         check_memory(recipe, where.data.shape, where.data.count("pretrain"), device)
+    encoder = starting_encoder(recipe, where.data.shape[0]) if new else None
+    if fresh and there is not None and _begun(there):
+        with hold(there):
+            say(f"the old run is kept as {there.set_aside().name}")
     folder = create(where.results, recipe.name, name, to_yaml(recipe))
-    if fresh and folder.status.state != State.QUEUED:
-        with hold(folder):
-            say(f"the old run is kept as {folder.set_aside().name}")
-        folder = create(where.results, recipe.name, name, to_yaml(recipe))
     if where.results in unlocked:
         say(f"{where.results} is on a file system without locks: start one process at a time there, or use a local one")
     if recipe.training.precision == "bf16" and has_bf16(device) is False:
@@ -71,20 +76,30 @@ def pretrain_job(
             lease.beat()
             watch(row)
 
-        # The threads that a run began with: sums in another order have other bits, in evaluations too.
-        torch.set_num_threads(folder.status.threads or recipe.run.threads or torch.get_num_threads())
-        if folder.status.finished_well:
+        kept = folder.status.threads
+        use_threads(recipe.run.threads, kept, device.type)
+        if encoder is None or folder.status.finished_well:
             begin(folder, None)
         else:
+            if kept is not None and recipe.run.threads not in (None, kept):
+                say(f"it keeps to the {kept} CPU threads that it began with, for the same bits: --fresh changes that")
             with _failures_recorded(folder, retried):
-                _train(recipe, where, folder, device, signals, begin, seen, lease.beat)
+                _train(recipe, where, folder, encoder, device, signals, begin, seen, lease.beat)
         return folder, evaluation_job(folder, recipe, where, asked_for(recipe), lease.beat)
+
+
+def _begun(folder: RunFolder) -> bool:
+    """Whether there is anything in a run's folder to be kept."""
+    with suppress(InputError):
+        return folder.status.state != State.QUEUED
+    return True  # its status is damaged
 
 
 def _train(
     recipe: Recipe,
     where: Places,
     folder: RunFolder,
+    encoder: Encoder,
     device: torch.device,
     signals: StopSignals,
     begin: Begin,
@@ -100,7 +115,7 @@ def _train(
         state=State.RUNNING, started=started, threads=threads, epochs=recipe.training.epochs, reason=None
     )
     write_json(folder.environment, environment(threads))
-    trainer = assemble(recipe, starting_encoder(recipe, images.channels), images, device)
+    trainer = assemble(recipe, encoder, images, device)
     begun = time.perf_counter()
 
     def stop_asked() -> bool:  # asked after every step, so that slow steps show life too

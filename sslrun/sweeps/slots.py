@@ -9,6 +9,7 @@ from typing import Any
 
 from sslrun.errors import InputError
 from sslrun.jobs import choose_device
+from sslrun.jobs.threads import check_threads
 from sslrun.limits import cores, free_memory
 
 JOB_BYTES = 300_000_000
@@ -60,6 +61,7 @@ def slots(device: str, jobs: int | None = None, threads: int | None = None) -> S
     Raises `InputError` for a device that can't be used, more threads than cores, or more jobs than memory holds.
     """
     kind = choose_device(device).type
+    check_threads(threads)
     devices = _gpus(device) if kind == "cuda" else (Device(kind),)
     fit = max(1, free_memory() // JOB_BYTES)
     if jobs is not None and jobs * len(devices) > fit:
