@@ -5,17 +5,17 @@ transformers, which don't go there), so that nothing is renamed: what differs is
 build the same network there.
 """
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import torch
 from torch import nn
 
 from sslrun.errors import InputError
 from sslrun.files import replacing
 from sslrun.networks.backbones import build_backbone
-from sslrun.networks.weights import encoder_metadata, load_weights, read_tensors
+from sslrun.networks.weights import encoder_metadata, load_weights, read_tensors, write_archive
 from sslrun.recipe.schema import Backbone
 from sslrun.runs.folder import RunFolder
 
@@ -57,19 +57,20 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
     target = out or Path(f"{folder.path.name}.safetensors" if to == "safetensors" else f"{folder.path.name}-{to}.pt")
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as part:
-        if to == "safetensors":
+        if to == "safetensors" or target.suffix == ".safetensors":  # which torch.load takes for what it says
             shutil.copyfile(folder.encoder, part)
         else:
-            torch.save(read_tensors(folder.encoder), part)
+            write_archive(part, read_tensors(folder.encoder))
+    return target, _lines(about, to, target) if known else _lines_here(target)
+
+
+def _lines(about: dict[str, Any], to: str, file: Path) -> str:
+    """Build the network in torchvision or timm, fit its first and last layers, load; `file` is as `to` has it."""
     library = "torchvision" if to == "safetensors" else to
-    return target, _lines(about, library, target) if known else _lines_here(target)
-
-
-def _lines(about: dict[str, Any], library: str, file: Path) -> str:
-    """Build the network in torchvision or timm, fit its first and last layers, load."""
+    safetensors = to == "safetensors" or file.suffix == ".safetensors"
     name, channels, width = about["architecture"], about["channels"], about["width"]
     cifar = about["stem"] == "cifar"
-    imports = ["torch", library] if file.suffix != ".safetensors" else ["torch", library, "safetensors.torch"]
+    imports = ["torch", library, *(["safetensors.torch"] if safetensors else [])]
     build = f"{library}.models.{name}()"
     if name == "vit":
         sizes = (about["size"], about["patch"], about["depth"], about["heads"], width, 4 * width)
@@ -88,19 +89,24 @@ def _lines(about: dict[str, Any], library: str, file: Path) -> str:
         layer = "features.conv0" if name == "densenet121" else "conv1"
         changes[layer] = f"torch.nn.Conv2d({channels}, 64, 7, 2, 3, bias=False)"
     change = "; ".join(f"model.{layer} = {module}" for layer, module in changes.items())
-    load = "safetensors.torch.load_file" if file.suffix == ".safetensors" else "torch.load"
+    load = "safetensors.torch.load_file" if safetensors else "torch.load"
     return "\n".join(
         [
             f"import {', '.join(imports)}",
             f"model = {build}" + (f"; {change}" if change else ""),
-            f'model.load_state_dict({load}("{file}"))',
+            f"model.load_state_dict({load}({_quoted(file)}))",
         ]
     )
 
 
 def _lines_here(file: Path) -> str:
     """The same for networks that only sslrun has."""
-    return f'import sslrun\nmodel = sslrun.load_encoder("{file}")'
+    return f"import sslrun\nmodel = sslrun.load_encoder({_quoted(file)})"
+
+
+def _quoted(file: Path) -> str:
+    """The path as Python reads it, whatever signs it has."""
+    return json.dumps(str(file), ensure_ascii=False)
 
 
 def load_encoder(path: Path) -> nn.Module:

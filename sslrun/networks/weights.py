@@ -98,11 +98,11 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors in a file by name, on the CPU. Raises `InputError` for one that is damaged or holds anything else."""
     try:
-        if path.suffix == ".safetensors":
+        if _of_torch(path):
+            state = read_archive(path, torch.device("cpu"))
+        else:
             check_safetensors(path)
             state = load_file(path)
-        else:
-            state = read_archive(path, torch.device("cpu"))
     except FileNotFoundError as error:
         raise InputError("no such file", where=str(path)) from error
     except UNREADABLE as error:
@@ -114,6 +114,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             remedy="Save the encoder alone: torch.save(encoder.state_dict(), file).",
         )
     return state
+
+
+def _of_torch(path: Path) -> bool:
+    """Whether `torch.save` wrote a file, whatever it is called: a zip archive, or a pickle as it was before them."""
+    with path.open("rb") as file:
+        begins = file.read(9)
+    return begins[:2] in (b"PK", b"\x80\x02") or (path.suffix != ".safetensors" and begins[8:] != b"{")
+
+
+def write_archive(path: Path, state: Any) -> None:
+    """Write with `torch.save`, which is given a file since it takes a `\\` in a name for a folder's end."""
+    with path.open("wb") as file:
+        torch.save(state, file)
 
 
 def read_archive(path: Path, device: torch.device) -> Any:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sslrun.errors import RunFailed
 from sslrun.files import replacing
-from sslrun.networks.weights import UNREADABLE, read_archive, reason
+from sslrun.networks.weights import UNREADABLE, read_archive, reason, write_archive
 from sslrun.seals import seal_archive
 
 
@@ -38,7 +38,7 @@ def save_checkpoint(path: Path, identity: str, position: Position, method: nn.Mo
         "optimizers": updates.state_dict(),
     }
     with replacing(path) as part:
-        torch.save(state, part)
+        write_archive(part, state)
         seal_archive(part)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sslrun.errors import RunFailed
 from sslrun.methods import Method
 from sslrun.networks import statistics
 from sslrun.networks.backbones import Linear
@@ -53,8 +54,11 @@ def signals(
     `alignment` (mean over the modes that matter) and, per mode of F, `alignments` and `p`. Of a moving target:
     `proportionality` to the online network. Of a linear network (no projector): its `weights`, for
     `sslrun.theory.overlay`, and `balance`, the residual of the theory's invariant at a predictor rate of `alpha_p`.
+    Raises `RunFailed` where numbers are not finite, naming what was so first.
     """
     z_ND = outputs(method, images_NCHW, plain)
+    if not z_ND.isfinite().all():
+        raise not_finite(_first_not_finite(method, images_NCHW, plain))
     F_DD = statistics.correlation(z_ND)
     spectrum_D = statistics.spectrum(F_DD)
     found: dict[str, Any] = {
@@ -65,6 +69,8 @@ def signals(
     }
     W_DD = method.predictor.matrix_DD if method.predictor is not None else None
     if W_DD is not None:
+        if not W_DD.isfinite().all():
+            raise not_finite("the predictor's matrix")
         modes = statistics.alignment(F_DD, W_DD)
         found |= {
             "asymmetry": float(statistics.asymmetry(W_DD)),
@@ -85,6 +91,24 @@ def signals(
         if method.target is not None:
             found["weights"]["target"] = next(method.target.parameters()).tolist()
     return found | {"spectrum": spectrum_D.tolist()}
+
+
+def not_finite(what: str) -> RunFailed:
+    """The failure of a run in which `what` became infinite or NaN, so that nothing can be said of it."""
+    return RunFailed(
+        f"infinite numbers or NaN in {what}",
+        remedy="Look at views.normalize (mean, std) and the images; else try a lower optimizer.network.lr, a warm-up "
+        "(optimizer.schedule.warmup_epochs), or training.precision: float32.",
+    )
+
+
+def _first_not_finite(method: Method, images_NCHW: Tensor, plain: Callable[[Tensor], Tensor]) -> str:
+    """What comes first on the way to outputs that are not finite: the views, the weights, or what they make of them."""
+    if not all(plain(chunk).isfinite().all() for chunk in images_NCHW.split(_CHUNK)):
+        return "the views of the images"
+    spoilt = (name for name, value in method.online.state_dict().items() if not value.isfinite().all())
+    name = next(spoilt, None)
+    return "the projector's outputs" if name is None else f"the weights of the online network ({name})"
 
 
 def _linear(online: nn.Sequential) -> Tensor | None:

@@ -22,7 +22,7 @@ from sslrun.networks.weights import save_encoder
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint
-from sslrun.training.diagnostics import fixed_images, signals
+from sslrun.training.diagnostics import fixed_images, not_finite, signals
 from sslrun.training.negatives import Negatives
 from sslrun.training.optimizers import Updates
 from sslrun.training.schedules import learning_rates
@@ -60,9 +60,17 @@ class Trainer:
     seed: int
 
     def step(self, images_NCHW: Tensor, iteration: int) -> Tensor:
-        """Draw the views of a batch of uint8 images and train on them. Returns the loss, still on the device."""
+        """Draw the views of a batch of uint8 images and train on them. Returns the loss, still on the device.
+
+        Raises `RunFailed` where a predictor's rule meets numbers that are not finite.
+        """
         draws = self.views.draw(len(images_NCHW), self.seed, iteration)
-        return self.method.step(self.views(images_NCHW, draws), iteration, self.updates)
+        try:
+            return self.method.step(self.views(images_NCHW, draws), iteration, self.updates)
+        # Of a predictor's rule, before the flag of the step is read.
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            self.updates.raise_if_not_finite()
+            raise not_finite(f"the predictor's rule at step {iteration}") from error
 
     def plain(self, images_NCHW: Tensor) -> Tensor:
         """The unaugmented view of uint8 images, on the device, as the encoder wants it."""

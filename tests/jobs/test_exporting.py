@@ -28,19 +28,25 @@ def run_with(folder: Path, channels: int = 3, **backbone: Any) -> tuple[RunFolde
 @pytest.mark.parametrize(
     ("channels", "backbone"),
     [
-        (3, {"kind": "resnet18"}),
         (1, {"kind": "resnet18", "stem": "cifar"}),
         (1, {"kind": "resnet18"}),
         (1, {"kind": "densenet121"}),
     ],
 )
+@pytest.mark.parametrize("out", [None, "encoder.safetensors", 'it\'s/"so" \\.bin'])
 def test_the_lines_that_are_printed_load_the_same_network(
-    tmp_path: Path, to: str, channels: int, backbone: dict[str, Any]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    to: str,
+    channels: int,
+    backbone: dict[str, Any],
+    out: str | None,
 ) -> None:
     if to == "timm":
         pytest.importorskip("timm")
     run, encoder = run_with(tmp_path, channels, **backbone)
-    path, lines = export(run, to, tmp_path / ("encoder.safetensors" if to == "safetensors" else "encoder.pt"))
+    monkeypatch.chdir(tmp_path)
+    path, lines = export(run, to, None if out is None else Path(out))
     assert path.exists()
     assert len(lines.splitlines()) == 3
     names: dict[str, Any] = {}
@@ -57,12 +63,15 @@ def test_the_lines_that_are_printed_load_the_same_network(
         ("no resnet18 of width 64 with group norm", {"kind": "resnet18", "norm": "group"}),
     ],
 )
-def test_networks_of_our_own_are_kept_as_safetensors_only(tmp_path: Path, told: str, backbone: dict[str, Any]) -> None:
+@pytest.mark.parametrize("suffixed", ["x.safetensors", "x.pt", "x"])
+def test_networks_of_our_own_are_kept_as_safetensors_only(
+    tmp_path: Path, told: str, backbone: dict[str, Any], suffixed: str
+) -> None:
     run, encoder = run_with(tmp_path, 1, **backbone)
     for to in ("torchvision", "timm"):
         with pytest.raises(InputError, match=told):
             export(run, to, tmp_path / "x.pt")
-    path, lines = export(run, "safetensors", tmp_path / "x.safetensors")
+    path, lines = export(run, "safetensors", tmp_path / suffixed)
     assert path.read_bytes() == run.encoder.read_bytes()
     names: dict[str, Any] = {}
     exec(lines, names)

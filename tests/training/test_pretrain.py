@@ -188,6 +188,39 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_its_checkpoint(tmp_path: 
     assert all(value.isfinite().all() for value in trainer.method.state_dict().values())
 
 
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda trainer: setattr(trainer.views, "plain", lambda x_NC: x_NC * math.inf), "the views of the images"),
+        (lambda trainer: trainer.method.online[0].weight.data.fill_(math.nan), r"online network \(0\.weight\)"),
+        (lambda trainer: trainer.method.online[0].weight.data.fill_(3e38), "the projector's outputs"),
+        (lambda trainer: trainer.method.predictor.linears[0].weight.data.fill_(math.inf), "the predictor's matrix"),
+    ],
+)
+def test_what_is_not_finite_is_named_before_anything_is_computed_of_it(
+    spoil: Callable[[Trainer], None], told: str, tmp_path: Path
+) -> None:
+    run = Training(tmp_path)
+    trainer = run.trainer()
+    spoil(trainer)
+    with pytest.raises(RunFailed, match=told):
+        run.go(trainer=trainer)
+    assert run.folder.history.read() == []
+
+
+@pytest.mark.parametrize("kind", ["directpred", "directset", "solve", "minimal_space", "symmetric_norm"])
+def test_a_predictors_rule_that_meets_what_is_not_finite_is_told(kind: str, tmp_path: Path) -> None:
+    run = Training(tmp_path, f"method.predictor={{kind: {kind}}}")
+    trainer = run.trainer()
+    images_NC = run.images.images[:16]
+    for step in range(3):
+        trainer.step(images_NC, step)
+    with pytest.raises(RunFailed, match="infinite"):
+        for step in range(3, 8):
+            trainer.step(images_NC * math.inf, step)
+        trainer.updates.raise_if_not_finite()
+
+
 def test_a_row_has_the_signals_of_what_its_method_has(tmp_path: Path) -> None:
     of_all = {"std", "rank", "rank_correlation", "cosine", "spectrum"}
     of_matrix, of_target = {"asymmetry", "commutator", "smallest_eigenvalue", "alignment"}, {"proportionality"}
