@@ -27,6 +27,8 @@ STROKES = [(colour, dashes) for dashes, colour in product(("-", (0, (3, 1.5))), 
 """Colour and dashes of the first, the second, ... of many lines in one panel."""
 LEVEL: Any = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 0.5}
 """A line at a value that others are compared with."""
+_LONGEST = 80
+"""Letters of a user's text in a figure."""
 SUFFIXES = (".png", ".svg", ".pdf")
 
 _STYLE: Any = {
@@ -59,8 +61,9 @@ _STYLE: Any = {
 
 
 def plain(text: str) -> str:
-    """A user's text for a figure: no sign in it is taken for mathematics, and none steers."""
-    return visible(text).replace("$", r"\$")
+    """A user's text for a figure: one line, not too long; no sign is taken for mathematics, and none steers."""
+    line = " ".join(visible(text).split())
+    return (line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…").replace("$", r"\$")
 
 
 @contextmanager

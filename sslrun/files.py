@@ -119,7 +119,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file. Raises `FileNotFoundError`, or `ValueError` naming the file if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not readable as JSON: {error}") from error
 
 

@@ -19,6 +19,7 @@ from sslrun.cli.options import (
     results_folder,
     run_folder,
 )
+from sslrun.errors import InputError
 from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_table
 
 
@@ -30,6 +31,7 @@ def _names(given: list[str]) -> list[str]:
 def report(
     results: Annotated[Path | None, typer.Argument(help="Results folder [SSLRUN_RESULTS, or results].")] = None,
     grid: Annotated[str | None, typer.Option("--grid", help="The grid whose cells to show.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All runs by their recipes, of a grid or not.")] = False,
     rows: Annotated[list[str], typer.Option("--rows", help="Axes down the side.")] = [],  # noqa: B006
     columns: Annotated[list[str], typer.Option("--columns", help="Axes along the top.")] = [],  # noqa: B006
     mean: Annotated[list[str], typer.Option("--mean", help="Axes to average over within each seed.")] = [],  # noqa: B006
@@ -62,10 +64,12 @@ def report(
     from sslrun.report.collecting import collect
     from sslrun.report.document import build
 
+    if every and grid is not None:
+        raise InputError("--all shows all runs, --grid those of one grid: give one of them", where="--all")
     load_all(imports)  # they may bring formats
     chosen = choose("json" if as_json else format_, out)
     document = build(
-        collect(results_folder(results), grid),
+        collect(results_folder(results), grid, every=every),
         rows=_names(rows),
         columns=_names(columns),
         mean=_names(mean),

@@ -13,7 +13,7 @@ from sslrun.errors import SslrunError
 from sslrun.report.collecting import Results
 from sslrun.report.intervals import estimate
 from sslrun.report.plots import Rows, courses, matrix
-from sslrun.report.tables import Labels, conditions, values
+from sslrun.report.tables import Labels, conditions, proportion, values
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED
 
@@ -35,6 +35,7 @@ def bars(results: Results, metric: str, without_collapsed: bool) -> Figure | Non
     for place, (_, by_seed) in enumerate(found):
         numbers = list(by_seed.values())
         mean = estimate(numbers)
+        mean = mean.within(0.0, 1.0) if proportion(results, metric) else mean
         ax.barh(place, mean.mean, height=0.62, color="#C6DBEF", edgecolor="none")
         if mean.n > 1:
             ax.plot([mean.low, mean.high], [place, place], color=COLOURS[0], linewidth=1.6, solid_capstyle="butt")

@@ -87,17 +87,19 @@ class Results:
         return one_of(text, self.order[axis], f"label of {axis}")
 
 
-def collect(folder: Path, grid: str | None = None) -> Results:
-    """Read a results folder. `grid` names the sweep to join; if there is only one, it is taken.
+def collect(folder: Path, grid: str | None = None, *, every: bool = False) -> Results:
+    """Read a results folder. `grid` names the sweep to join; if there is only one, it is taken, unless `every` run is
+    wanted. What `--set` made of a grid is found by the grid's own name, if that is all there is of it.
 
     Half-written and foreign folders are left out and named. Raises `InputError` if there is no such folder or grid.
     """
     runs = load_runs(folder)
     grids = grid_records(folder, runs.attrs["left_out"])
-    if grid is None and len(grids) != 1:
-        notes = [f"several grids were run here ({', '.join(grids)}): --grid chooses one"] if grids else []
+    if every or (grid is None and len(grids) != 1):
+        notes = [f"several grids were run here ({', '.join(grids)}): --grid chooses one"] if grids and not every else []
         return _by_recipe(folder, runs, notes)
-    name = one_of(grid, list(grids), "grid") if grid else next(iter(grids))
+    trials = [name for name in grids if name.startswith(f"{grid}+")]
+    name = one_of(grid, list(grids), "grid", trials) if grid else next(iter(grids))
     return _by_grid(folder, runs, grids[name])
 
 
@@ -123,7 +125,10 @@ def _by_grid(folder: Path, runs: pd.DataFrame, grid: GridRecord) -> Results:
     others = len(rows.keys() - {cell.identity for cell in grid.cells})
     notes = [f"grid {grid.grid}: {len(grid.cells)} cells", *([grid.notes] if grid.notes else [])]
     if others:
-        notes.append(f"{others} run{'s' * (others > 1)} here {'are' if others > 1 else 'is'} not part of this grid")
+        notes.append(
+            f"{others} run{'s' * (others > 1)} here {'are' if others > 1 else 'is'} not part of this grid: "
+            "--all shows every run by its recipe"
+        )
     timing = dict.fromkeys([*runs.attrs["timing"], *(str(number) for number in judged if number.metric == SECONDS)])
     known = runs.attrs["numbers"] | {str(number): asdict(number) for number in judged}
     table.attrs = {**runs.attrs, "timing": list(timing), "numbers": known, "paths": {}}

@@ -13,6 +13,7 @@ import pandas as pd
 from sslrun.errors import InputError
 from sslrun.report import layout
 from sslrun.report.collecting import Results
+from sslrun.report.mixtures import mixtures
 from sslrun.report.scorecard import Score, contrasts, read_claims, scorecard
 from sslrun.report.slopes import slopes
 from sslrun.report.table import Table
@@ -86,7 +87,7 @@ def build(
     if matched:
         tables += [layout.scored(matched), *layout.contrasted(contrasts(matched))]
     count = int(results.runs["folder"].nunique()) if "folder" in results.runs else 0
-    notes = [f"{count} run{'s' * (count != 1)} in {results.folder}", *results.notes]
+    notes = [f"{count} run{'s' * (count != 1)} in {results.folder}", *results.notes, *mixtures(results)]
     if results.axes and not reference:
         notes.append(f"nothing is compared: --baseline {results.axes[0]}={results.order[results.axes[0]][0]} would")
     if matched and len(scores) > len(matched):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,12 @@ def report_format(name: str, suffix: str) -> Callable[[Write], Write]:
     """Register a function from the document to its text as the format `name`."""
 
     def register(write: Write) -> Write:
-        FORMATS[name] = Format(suffix, lambda document: console.visible(write(document)))
-        return write
+        @wraps(write)
+        def shown(document: "Document") -> str:
+            return console.visible(write(document))
+
+        FORMATS[name] = Format(suffix, shown)
+        return shown
 
     return register
 
@@ -137,21 +142,22 @@ def _markdown(table: Table) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    escaped = re.sub(r"([\\|*_`\[\]])", r"\\\1", text).replace("<", "&lt;")
+    escaped = re.sub(r"([\\|*_`\[\]])", r"\\\1", console.visible(text)).replace("<", "&lt;")
     return re.sub(r"\s+", " ", escaped)
 
 
 @report_format("latex", ".tex")
 def as_latex(document: "Document") -> str:
     """All tables for a paper (package booktabs), the closing lines as comments."""
-    lines = ["% needs \\usepackage{booktabs}", *(f"% {line}" for line in closing(document)), ""]
+    said = (line for text in closing(document) for line in console.visible(text).splitlines())
+    lines = ["% needs \\usepackage{booktabs}", *(f"% {line}".rstrip() for line in said), ""]
     return "\n".join([*lines, *map(_latex, document.tables)])
 
 
 def _latex(table: Table) -> str:
     columns = "".join("l" if left else "r" for left in table.words)
     lines = [" & ".join(map(_latex_text, row)) + r" \\" for row in table.texts]
-    caption = ". ".join([_latex_text(table.title), *map(_latex_text, table.notes)])
+    caption = " ".join(f"{_latex_text(text).rstrip('.')}." for text in (table.title, *table.notes))
     return "\n".join(
         [
             r"\begin{table}",
@@ -185,7 +191,7 @@ _NEGATIVE = re.compile(r"(?<![\w.)])-(?=\d)")
 
 
 def _latex_text(text: str) -> str:
-    minus = _NEGATIVE.sub("\0", re.sub(r"\s+", " ", text))
+    minus = _NEGATIVE.sub("\0", re.sub(r"\s+", " ", console.visible(text)))
     return "".join(_LATEX.get(sign, sign) for sign in minus).replace("\0", "$-$")
 
 

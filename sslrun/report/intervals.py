@@ -6,7 +6,7 @@ applies them to runs.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -28,6 +28,10 @@ class Estimate:
     low: float
     high: float
     """Bounds of Student's t interval of the mean."""
+
+    def within(self, least: float, most: float) -> "Estimate":
+        """The same with its bounds cut where values can't be."""
+        return replace(self, low=max(self.low, least), high=min(self.high, most))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def lists(results: Results, means: pd.DataFrame, metrics: Sequence[str], along: 
             least, most = (bound(row["n"] for row in found) for bound in (min, max))
             n = Cell(str(least) if least == most else f"{least} to {most}", most)
             rows.append((*map(_label, labels), *numbers, n, Cell(_outcome(found[0]))))
-        tables.append(Table(_named("Results", results, along, title), header, tuple(rows), (note,)))
+        tables.append(Table(_named("Results", results, along, title), header, tuple(rows), (note + _cut(block),)))
     return tables
 
 
@@ -60,8 +60,14 @@ def squares(results: Results, means: pd.DataFrame, along: Sequence[str], across:
                 rows.append((*map(_label, labels), *cells))
             header = (*along, *(", ".join(head) for head in heads))
             name = _named(f"{metric} by {', '.join(across)}", results, [*along, *across], title)
-            tables.append(Table(name, header, tuple(rows), (note,)))
+            tables.append(Table(name, header, tuple(rows), (note + _cut(block),)))
     return tables
+
+
+def _cut(rows: Sequence[Record]) -> str:
+    """What must be said of intervals that would go beyond what a proportion can be."""
+    cut = any(row["n"] > 1 and row["std"] > 0 and (row["low"] == 0 or row["high"] == 1) for row in rows)
+    return " Intervals of proportions are cut at 0 and 1." * cut
 
 
 def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) -> list[Table]:
@@ -168,7 +174,7 @@ def _score(score: Score, always: set[str]) -> tuple[Cell, ...]:
     ours = score.ours
     mean = Cell(f"{ours.mean:.2f}" + (f" ± {ours.std:.2f}" if ours.n > 1 else ""), ours.mean)
     otherwise = "; ".join(each for each in score.differences if each not in always) or (
-        "see below" if always else "nothing"
+        "nothing more" if always else "nothing"
     )
     condition = Cell(", ".join(score.labels) or "all runs")
     return (*_claim(score), condition, mean, count(ours.n), Cell(otherwise))

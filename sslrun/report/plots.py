@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from sslrun.drawing import COLOURS, GREY, LEVEL, STROKES, panels, plain, style
@@ -52,7 +51,7 @@ def plot_run(folder: RunFolder) -> Figure:
     figure, axes = panels(-(-len(drawn) // columns), columns, 2.75, 2.35, title=plain(_title(folder)))
     for panel, ax in zip(drawn, axes.flat, strict=False):
         panel(figure, ax, rows)
-        if ax.get_xlabel() == "epoch":
+        if ax.get_xlabel().startswith("epoch"):
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for ax in axes.flat[len(drawn) :]:
         ax.set_axis_off()
@@ -82,8 +81,13 @@ def courses(axes: Sequence[Axes], found: Sequence[tuple[str, Sequence[Rows]]]) -
     """Loss, std and effective rank over epochs: of each labelled group of runs the mean."""
     for ax, (name, title) in zip(axes, SIGNALS.items(), strict=False):
         for (label, histories), (colour, dashes) in zip(found, STROKES, strict=False):
-            ax.plot(*mean_course(histories, name), color=colour, linestyle=dashes, label=label)
+            course(ax, *mean_course(histories, name), color=colour, linestyle=dashes, label=label)
         ax.set(title=title, xlabel="epoch")
+
+
+def course(ax: Axes, epochs: Sequence[int], values: Any, **look: Any) -> None:
+    """A line over epochs; a point where there is one alone, of which no line would be seen."""
+    ax.plot(epochs, values, marker="." if len(epochs) == 1 else None, **look)
 
 
 def mean_course(histories: Sequence[Rows], name: str) -> tuple[list[int], list[float]]:
@@ -123,28 +127,17 @@ def _title(folder: RunFolder) -> str:
 
 
 def _signal(figure: Figure, ax: Axes, rows: Rows, name: str, below: float | None = None, verdict: str = "") -> None:
-    ax.plot(*series(rows, name), color=COLOURS[0])
+    course(ax, *series(rows, name), color=COLOURS[0])
+    ax.set(title=SIGNALS[name], xlabel="epoch")
     if below is not None:
         threshold(ax, below, verdict)
-    ax.set(title=SIGNALS[name], xlabel="epoch")
 
 
 def threshold(ax: Axes, value: float, below: str) -> None:
-    """A dashed line, with the verdict on what ends below it; the axis then starts at zero."""
+    """A dashed line; under the axis, where no curve goes, what ends below it. The axis starts at zero."""
     ax.set_ylim(0, max(ax.get_ylim()[1], 1.25 * value))
     ax.axhline(value, **LEVEL)
-    ax.annotate(
-        f"below {value:.2g}: {below}",
-        (1, value),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, 2),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=7,
-        color="#505050",
-        path_effects=[withStroke(linewidth=2, foreground="white")],
-    )
+    ax.set_xlabel(f"{ax.get_xlabel()}\n(dashed: {below} below {value:.2g})")
 
 
 def _probes(row: dict[str, Any]) -> list[Number]:
@@ -224,7 +217,7 @@ def _structure(figure: Figure, ax: Axes, rows: Rows) -> None:
     for (name, label), colour in zip(names.items(), COLOURS, strict=False):
         epochs, values = series(rows, name)
         if values:
-            ax.plot(epochs, values, color=colour, label=label)
+            course(ax, epochs, values, color=colour, label=label)
     ax.axhline(0, color=GREY, linewidth=0.6, zorder=1)
     ax.set(title="Predictor and target", xlabel="epoch")
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.22), fontsize=7, ncols=2, columnspacing=1)

@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 from sslrun.errors import InputError
 from sslrun.grids.power import CONFIDENCE
 from sslrun.report.collecting import Results
+from sslrun.report.intervals import NO_SPREAD
 from sslrun.report.table import Cell, Table, count, interval, number, p_value
 from sslrun.report.tables import Labels, values
 
@@ -32,7 +33,7 @@ class Slope:
 
 def slope(x: Sequence[float], y: Sequence[float]) -> Slope:
     """The least-squares slope of independent values `y` against `x`; NaN where all `x` are one, its interval and p
-    for fewer than three points."""
+    for fewer than three points and for points that lie on a line."""
     from scipy.stats import linregress  # takes a second to import
 
     n = len(x)
@@ -42,6 +43,8 @@ def slope(x: Sequence[float], y: Sequence[float]) -> Slope:
     if n < 3:
         return Slope(n, float(line.slope), *[math.nan] * 3)
     found, half = float(line.slope), float(stdtrit(n - 2, (1 + CONFIDENCE) / 2) * line.stderr)
+    if line.stderr * math.dist(x, [sum(x) / n] * n) <= NO_SPREAD:  # points on a line: no spread to judge by
+        return Slope(n, found, *[math.nan] * 3)
     return Slope(n, found, found - half, found + half, float(line.pvalue))
 
 

@@ -16,7 +16,7 @@ from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
 from sslrun.report.collecting import Results, one_of
 from sslrun.report.intervals import Difference, estimate, judge, paired_difference
-from sslrun.runs.cells import ACCURACY
+from sslrun.runs.cells import ACCURACY, SECONDS
 from sslrun.runs.records import FINISHED, UNFINISHED, State
 from sslrun.runs.verdict import COLLAPSES
 
@@ -89,13 +89,22 @@ def values(results: Results, metric: str, without_collapsed: bool = False) -> di
     return found
 
 
+def proportion(results: Results, metric: str) -> bool:
+    """Whether a metric is a part of one, as accuracies are: an evaluation's number that never leaves 0 to 1."""
+    number = results.numbers.get(metric)
+    column = results.runs[metric].dropna() if number is not None and number.metric != SECONDS else []
+    return len(column) > 0 and all(0 <= value <= 1 for value in column)
+
+
 def summary(results: Results, metrics: Sequence[str], without_collapsed: bool = False) -> pd.DataFrame:
-    """One row a condition and metric: labels, `n`, `mean`, `std`, 95 % interval (`low`, `high`), and of how many
+    """One row a condition and metric: labels, `n`, `mean`, `std`, 95 % interval (`low`, `high`; of proportions cut at 0
+    and 1, where what is beyond can't be), and of how many
     `runs`, how many are a `dimensional` or a `complete` collapse (counted in the mean unless `without_collapsed`),
     `failed`, `unfinished` and `missing`."""
     states = results.runs["status"].tolist() if len(results.runs) else []
     verdicts = results.runs["verdict"].tolist() if "verdict" in results.runs else [None] * len(states)
     by_metric = {metric: values(results, metric, without_collapsed) for metric in metrics}
+    parts_of_one = {metric for metric in metrics if proportion(results, metric)}
     rows = []
     for labels, members in conditions(results).items():
         there = [states[row] for row in members]
@@ -109,6 +118,7 @@ def summary(results: Results, metrics: Sequence[str], without_collapsed: bool = 
         }
         for metric in metrics:
             found = estimate(list(by_metric[metric][labels].values()))
+            found = found.within(0.0, 1.0) if metric in parts_of_one else found
             rows.append({**dict(zip(results.axes, labels, strict=True)), "metric": metric, **vars(found), **outcome})
     outcomes = ["runs", *COLLAPSES, "failed", "unfinished", "missing"]
     return pd.DataFrame(rows, columns=[*results.axes, "metric", "n", "mean", "std", "low", "high", *outcomes])
@@ -144,7 +154,7 @@ def comparisons(
         return pd.DataFrame(columns=columns)
     rows = []
     for metric in metrics:
-        by_labels = values(results, metric, without_collapsed)
+        by_labels, of_one = values(results, metric, without_collapsed), proportion(results, metric)
         found: list[tuple[Labels, Difference]] = []
         for labels, ours in by_labels.items():
             reference = tuple(baseline.get(axis, label) for axis, label in zip(results.axes, labels, strict=True))
@@ -155,7 +165,7 @@ def comparisons(
                 {
                     **dict(zip(results.axes, labels, strict=True)),
                     "metric": metric,
-                    **vars(difference.estimate),
+                    **vars(difference.estimate.within(-1.0, 1.0) if of_one else difference.estimate),
                     "p": difference.p,
                     **{name: getattr(judged, name) for name in judgement},
                 }

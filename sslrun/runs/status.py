@@ -5,7 +5,7 @@ It reads folders only, so it works from anywhere, during a sweep (whose live tab
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,10 @@ class Overview:
             return
         for name, cells in self.grids.items():
             yield f"{name}   {sum(cells.values())} cells: {_in_words(cells)}"
-        ends = _counts((now.state, now.verdict) for now in self.runs.values())
-        yield f"{self.results}   {len(self.runs)} runs: {_in_words(ends)}"
+        alone = [now for name, now in self.runs.items() if name not in self.labels]
+        ends = _in_words(_counts((now.state, now.verdict) for now in alone))
+        said = f", {len(alone)} of no grid: {ends}" if alone else ", all of these grids"
+        yield f"{self.results}   {len(self.runs)} runs{said if self.grids else f': {ends}'}"
         labels = {name: f"   ({text})" for name, text in self.labels.items()}
         for name, now in self.runs.items():
             if now.state == State.RUNNING:
@@ -128,6 +130,7 @@ def overview(results: Path) -> Overview:
             found.left_out.append((error.where or str(folder.path), error.what))
         except OSError as error:
             found.left_out.append((str(folder.path), str(error)))
+    asked: dict[str, list[tuple[CellName, str]]] = {}
     for name, grid in grid_records(results, found.left_out).items():
         ends: list[tuple[State, str | None]] = []
         for cell in grid.cells:
@@ -135,7 +138,11 @@ def overview(results: Path) -> Overview:
             ends.append((state_of(run, cell.asked), found.runs[run.path.name].verdict if run else None))
             if run is not None:
                 found.labels.setdefault(run.path.name, str(cell))
+                asked.setdefault(cell.identity, []).extend(cell.asked)
         found.grids[name] = _counts(ends)
+    for identity, evaluations in asked.items():  # a run is no further than the cells that stand on it
+        run = folders[identity]
+        found.runs[run.path.name] = replace(found.runs[run.path.name], state=state_of(run, evaluations))
     return found
 
 

@@ -93,3 +93,15 @@ def test_a_damaged_file_is_named(tmp_path: Path, file: str) -> None:
     (a.path / file).write_text("{\n")
     with pytest.raises(InputError, match=f"{Path(file).stem}.*damaged|damaged.*{Path(file).stem}"):
         compare(a, a)
+
+
+def test_one_epoch_is_a_point_and_no_text_lies_on_a_curve(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 0, epochs=1)
+    figure = plot_run(folder)
+    loss, std, rank = figure.axes[:3]
+    assert len(loss.lines[0].get_xdata()) == 1 and loss.lines[0].get_marker() == "."
+    assert not [text for ax in (std, rank) for text in ax.texts]
+    shown = std.get_xlabel(), rank.get_xlabel()
+    assert "complete collapse below 0.05" in shown[0] and "dimensional collapse below 2" in shown[1]
+    two = plot_two(folder, folder)
+    assert (two.axes[1].get_xlabel(), two.axes[2].get_xlabel()) == shown

@@ -247,3 +247,65 @@ def test_a_thousand_runs_are_reported_in_time(tmp_path: Path) -> None:
     found = _many(tmp_path, 1000)
     assert found.axes == ("rho",)
     assert len(found.runs) == 1000
+
+
+def test_other_runs_are_to_be_had_and_a_changed_grid_is_found(tmp_path: Path) -> None:
+    run, other = make_run(tmp_path, 0), make_run(tmp_path, 5, NO_EMA)
+    write_sweep(tmp_path, [({"neighbours": "few"}, run, 0, {})])
+    sweeps = tmp_path / "sweeps"
+    text = (sweeps / "small.json").read_text().replace('"small"', '"small+abc123"')
+    (sweeps / "small.json").rename(sweeps / "small+abc123.json").write_text(text)
+    found = collect(tmp_path, "small")
+    assert found.grid == "small+abc123"
+    assert any("--all shows every run" in note for note in found.notes)
+    every = collect(tmp_path, every=True)
+    assert set(every.runs["folder"]) == {run.path.name, other.path.name} and every.grid is None
+    (sweeps / "small+def456.json").write_text(text.replace("abc123", "def456"))
+    with pytest.raises(InputError, match=r"could be any of small\+abc123, small\+def456"):
+        collect(tmp_path, "small")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, None),
+        ({"torch": "1.13.0"}, "of 2 versions of torch (1.13.0, 2.9)"),
+        ({"sslrun": "0.0.1"}, "of 2 versions of sslrun (0.0.1, 1.0)"),
+        ({"cpu": "another"}, "on 2 kinds of processor (a <b>fast</b> one, another)"),
+        ({"gpus": ["H100"], "torch": "1"}, "of 2 versions of torch (1, 2.9), on 2 kinds of processor"),
+    ],
+)
+@pytest.mark.parametrize("mean", [False, True])
+def test_runs_of_other_versions_and_processors_are_named(
+    tmp_path: Path, changes: dict[str, object], said: str | None, mean: bool
+) -> None:
+    runs = [make_run(tmp_path, seed, *change) for change in ((), (NO_EMA,)) for seed in (0, 1)]
+    for number, run in enumerate(runs):
+        about = json.loads(run.environment.read_text()) | {"sslrun": "1.0"} | (changes if number == 3 else {})
+        run.environment.write_text(json.dumps(about))
+    notes = build(collect(tmp_path), mean=["ema"] * mean).notes
+    notes = tuple(note for note in notes if note.startswith(("averaged", "compared")))
+    assert len(notes) == (said is not None)
+    assert said is None or f"averaged together are runs {said}" in notes[0]
+
+
+def test_compared_runs_of_other_versions_are_named_too(tmp_path: Path) -> None:
+    for changes, torch in (((), "2.9"), ((NO_EMA,), "1.13.0")):
+        for seed in (0, 1):
+            run = make_run(tmp_path, seed, *changes)
+            run.environment.write_text(json.dumps({"torch": torch}))
+    assert "compared are runs of 2 versions of torch (1.13.0, 2.9)" in build(collect(tmp_path)).notes
+
+
+def test_intervals_of_proportions_are_cut_at_0_and_1_and_say_so(tmp_path: Path) -> None:
+    for seed, (one, other) in enumerate(((0.1, 0.95), (0.9, 0.99))):
+        make_run(tmp_path, seed, DIRECT, knn=one)
+        make_run(tmp_path, seed, LINEAR, knn=other)
+    results = collect(tmp_path)
+    means = summary(results, ["knn", "std"]).set_index(["predictor", "metric"])
+    assert (means.loc[("directpred", "knn")][["low", "high"]] == [0, 1]).all()
+    assert means.loc[("directpred", "std")]["high"] != 1
+    paired = comparisons(results, ["knn"], {"predictor": "linear"})
+    assert paired["low"].min() == -1 and paired["p"].notna().all()
+    assert "cut at 0 and 1" in build(results, metrics=["knn"]).tables[0].notes[0]
+    assert "cut at 0 and 1" not in build(results, metrics=["std"]).tables[0].notes[0]

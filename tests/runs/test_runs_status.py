@@ -8,7 +8,7 @@ import pytest
 from sslrun.errors import InputError
 from sslrun.runs.folder import RunFolder, create
 from sslrun.runs.lease import hold
-from sslrun.runs.records import State, Status
+from sslrun.runs.records import CellRecord, EvaluationRecord, GridRecord, State, Status
 from sslrun.runs.status import Snapshot, overview, snapshot
 
 
@@ -90,3 +90,22 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> N
         "runs": [{"run": good.path.name, "labels": "", **asdict(snapshot(good))}],
         "left_out": [list(pair) for pair in found.left_out],
     }
+
+
+def test_a_run_is_counted_once(tmp_path: Path) -> None:
+    judged, half = (run(tmp_path, digit, Status(State.DONE)) for digit in "ab")
+    record = EvaluationRecord(kind="knn", identity="e" * 64, settings={}, metrics={})
+    judged.write_evaluation(record)
+    cells = [
+        CellRecord(labels={}, seed=seed, identity=one.identity, evaluations={"knn": "e" * 64})
+        for seed, one in enumerate((judged, half))
+    ]
+    GridRecord(grid="one", axes={}, cells=tuple(cells)).write(tmp_path)
+    found = overview(tmp_path)
+    assert list(found.lines()) == [
+        "one   2 cells: 1 done · 1 interrupted",
+        f"{tmp_path}   2 runs, all of these grids",
+    ]
+    assert found.runs[half.path.name].state == State.INTERRUPTED
+    run(tmp_path, "c", Status(State.DONE))
+    assert list(overview(tmp_path).lines())[1] == f"{tmp_path}   3 runs, 1 of no grid: 1 done"
