@@ -166,7 +166,7 @@ def data_check(
     opened = places(plan, None, data).data
     if download:
         opened.download()
-    report = check(opened)
+    report = check(opened, plan)
     console.say(report.text())
     if not report.ok:
         raise typer.Exit(2)

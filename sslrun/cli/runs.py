@@ -74,7 +74,7 @@ class _Evaluate(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         from sslrun.recipe.schema import Evaluation
         from sslrun.recipe.schema.base import defined
-        from sslrun.recipe.schema.evaluation import EvaluationSection
+        from sslrun.recipe.schema.judging import EvaluationSection
 
         def flag(name: str) -> Any:
             def note(wanted: bool) -> None:

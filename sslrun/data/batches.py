@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sslrun.data.images import ImageSet
-from sslrun.errors import InputError
+from sslrun.data.suiting import steps_per_epoch
 from sslrun.limits import free_bytes
 from sslrun.seeds import stream_seed
 
@@ -20,7 +20,7 @@ AHEAD = 3  # batches that wait while one is used
 
 
 class Batches:
-    """Batches of `images`, epoch by epoch. Raises `InputError` if dropping the last batch would leave none.
+    """Batches of `images`, epoch by epoch. Raises `InputError` as `steps_per_epoch` does.
 
     Resident (`stream=False`): all images move to the device once and are gathered there. Streamed: a thread copies
     the coming batches from the memory map, into pinned memory for CUDA.
@@ -38,13 +38,7 @@ class Batches:
     ) -> None:
         count = len(images)
         self.batch_size, self.seed, self.device, self.stream = batch_size, seed, device, stream
-        self.steps_per_epoch = count // batch_size if last_batch == "drop" else -(-count // batch_size)
-        if self.steps_per_epoch == 0:
-            raise InputError(
-                f"{count:,} images don't fill one batch of {batch_size:,}",
-                where="training.batch_size",
-                remedy="Use smaller batches, more images, or training.last_batch: keep",
-            )
+        self.steps_per_epoch = steps_per_epoch(count, batch_size, last_batch)
         self._count = count
         self._images = images.images if stream else images.images.to(device)
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sslrun.data import cache
+from sslrun.data import cache, suiting
 from sslrun.data.dataset import Dataset
-from sslrun.errors import DataError
+from sslrun.data.listing import Split
+from sslrun.errors import DataError, InputError
+from sslrun.recipe.schema import Recipe
 
 
 @dataclass
@@ -41,7 +43,8 @@ class DataReport:
                 lines.append(f"vectors  {images}; {self.shape[0]} dimensions")
             else:
                 side = "×".join(map(str, self.shape[1:]))
-                lines.append(f"images   {images}; {len(self.class_names)} classes; {self.shape[0]} × {side}")
+                classes = f"{len(self.class_names)} classes" if self.class_names else "no labels"
+                lines.append(f"images   {images}; {classes}; {self.shape[0]} × {side}")
         width = max(map(len, self.domain_counts), default=0)
         lines += [f"  {name:{width}}  {_listed(counts)}" for name, counts in self.domain_counts.items()]
         if self.ok and self.cache_place is not None:
@@ -55,19 +58,27 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {split}" for split, count in counts.items())
 
 
-def check(dataset: Dataset) -> DataReport:
-    """Look at everything that a run would read, short of pixels; problems are noted, not raised."""
+def check(dataset: Dataset, recipe: Recipe | None = None) -> DataReport:
+    """Look at everything that a run would read, short of pixels; problems are noted, not raised.
+
+    With a recipe, splits that it does not need may be missing, and what their counts and names tell of it is said.
+    """
     report = DataReport(dataset.section.kind, dataset.place)
+    needed: set[Split] = set(dataset.splits)
+    if recipe is not None:
+        needed = {"pretrain", *(split for section in recipe.evaluation.asked().values() for split in section.SPLITS)}
+    problems: list[InputError] = []
     for split in dataset.splits:
         if (split, dataset.part(split)) == ("pretrain", "train"):
             continue
+        alone = split == dataset.part("pretrain") and split not in needed  # needed for pretraining, and that only
         try:
-            listing, index = dataset.chosen(split)
+            listing, index = dataset.chosen("pretrain" if alone else split)
             decoded = dataset.decoded(split)
             report.cache_place = str(cache.place(dataset.root)) if dataset.cached else None
         except DataError as error:
-            if str(error) not in report.problems:
-                report.problems.append(str(error))
+            if alone or split in needed:
+                problems.append(error)
             continue
         report.counts[split] = len(index)
         report.class_names, report.shape = listing.class_names, dataset.shape
@@ -81,4 +92,7 @@ def check(dataset: Dataset) -> DataReport:
     missing = [path.name for path in dataset.files if not path.is_file()]
     if len(missing) > 1:
         report.problems.append(f"missing in all: {', '.join(missing)}")
+    if recipe is not None and not problems:
+        problems += suiting.problems(recipe, dataset)
+    report.problems = [*dict.fromkeys(map(str, problems)), *report.problems]
     return report

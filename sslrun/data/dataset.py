@@ -13,11 +13,15 @@ from functools import cached_property, singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sslrun.data import cache
+from sslrun.data.cache import Decoded
 from sslrun.data.listing import Labels, Listing, Progress, Split, evenly, naming_files
 from sslrun.errors import DataError, InputError
 from sslrun.recipe.schema import Data, DomainSection
 from sslrun.recipe.schema.base import concrete, kinds
+from sslrun.recipe.schema.judging import Counts
 
 if TYPE_CHECKING:
     from sslrun.data.images import ImageSet
@@ -43,6 +47,9 @@ class Dataset(ABC):
     def __init__(self, section: Data, root: Path, fingerprint: str | None = None) -> None:
         self.section, self.root, self._handed = section, root, fingerprint
         self._images: dict[str, ImageSet] = {}
+        self._held: dict[str, Decoded] = {}
+        self.counted: dict[str, Counts] = {}
+        """What `counts` has found so far: what one knows, another open set of the same images may be given."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_dataset, (self.section, self.root, vars(self).get("fingerprint"))
@@ -149,7 +156,7 @@ class Dataset(ABC):
 
         key = self.cache_key(split)
         if key is None:
-            found = cache.decoded(*self.chosen(split))
+            found = self._hold(split)
         else:
             made = cache.find(self.root, key)
             found = made or cache.make(self.root, key, self.shape, lambda: self.chosen(split), progress)
@@ -178,9 +185,39 @@ class Dataset(ABC):
         key = self.cache_key(split)
         return key is None or cache.find(self.root, key) is not None
 
-    def count(self, split: Split) -> int:
-        """How many images of a split are used."""
-        return len(self.chosen(split)[1])
+    def counts(self, split: Split) -> Counts:
+        """How many images of a split are used, of each domain and class, without decoding. Raises as `chosen` does."""
+        if split not in self.counted:
+            self.counted[split] = self._count(split)
+        return self.counted[split]
+
+    @naming_files()
+    def _count(self, split: Split) -> Counts:
+        found: Decoded | Listing | None = self._held.get(self.part(split))
+        key = self.cache_key(split)
+        if found is None and key is not None:
+            found = cache.find(self.root, key)
+        elif found is None:
+            found = self._hold(split)
+        index: Labels | slice = slice(None)
+        if found is None:
+            found, index = self.chosen(split)
+        labels = found.labels[index]
+        domains = np.zeros_like(labels) if found.domains is None else found.domains[index]
+        pairs, numbers = np.unique(np.stack([domains, labels])[:, labels >= 0], axis=1, return_counts=True)
+        names = found.domain_names or ("",)
+        labelled = {
+            (names[domain], found.class_names[label]): count
+            for domain, label, count in zip(*pairs.tolist(), numbers.tolist(), strict=True)
+        }
+        return Counts(len(labels), labelled)
+
+    def _hold(self, split: Split) -> Decoded:
+        """The images of a split that are quick to make, kept in memory."""
+        part = self.part(split)
+        if part not in self._held:
+            self._held[part] = cache.decoded(*self.chosen(split))
+        return self._held[part]
 
 
 @singledispatch

@@ -29,7 +29,7 @@ def fit(recipe: Recipe, data: Dataset) -> dict[str, Any]:
 
     `memory` is None for vectors, which take next to none.
     """
-    report = check(data)
+    report = check(data, recipe)
     device = choose_device(recipe.run.device)
     count = report.counts.get("pretrain", report.counts.get("train", 0))
     return {

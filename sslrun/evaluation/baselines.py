@@ -17,7 +17,7 @@ from sslrun.data.dataset import Dataset
 from sslrun.files import read_json, write_json
 from sslrun.recipe.identity import NUMERICS, evaluation_numerics, science, weights_digest
 from sslrun.recipe.schema import Recipe
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 
 Metrics = dict[str, Any]
 """Numbers, and what else JSON takes, by name; accuracies are parts of 1."""

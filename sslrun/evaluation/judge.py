@@ -21,7 +21,7 @@ from sslrun.evaluation.features import Featured, extract, pixels
 from sslrun.evaluation.own_statistics import calibrated
 from sslrun.evaluation.problem import Problem, problem
 from sslrun.recipe.schema import Recipe
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.runs.cells import Number
 from sslrun.training.starting import starting_encoder
 from sslrun.views.pipeline import Views

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import torch
 
-from sslrun.errors import InputError
 from sslrun.evaluation.baselines import Metrics
 from sslrun.evaluation.judge import Subject, evaluate
 from sslrun.evaluation.problem import Problem
@@ -31,12 +30,7 @@ def knn_accuracy(section: Knn, p: Problem, beat: Callable[[], None] = lambda: No
     feature vector of zeros is equally near (0) to all. `beat` is called for every chunk of test images. Raises
     `InputError` where fewer than `k` training images are labelled.
     """
-    if section.k > len(p.train):
-        raise InputError(
-            f"{section.k} neighbours of {len(p.train)} labelled training images",
-            where="evaluation.knn.k",
-            remedy=f"Set evaluation.knn.k to at most {len(p.train)}.",
-        )
+    section.has_neighbours(len(p.train))
     correct = torch.zeros((), dtype=torch.int64, device=p.train.device)
     for rows, s_BN in similarities(p.test, p.train):
         beat()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sslrun.errors import InputError
 from sslrun.evaluation.similarity import nearest, similarities, unit
+from sslrun.recipe.schema import Analyses
 
 _STARTS = 10  # of k-means, of which the best is taken
 
@@ -30,12 +31,7 @@ def neighbours(h_MD: Tensor, k: int, within_M: Tensor | None = None, across_M: T
         fewest, others = int(torch.unique(within_M, return_counts=True)[1].min()) - 1, "of the same class"
     elif across_M is not None:
         fewest, others = len(h_MD) - int(torch.unique(across_M, return_counts=True)[1].max()), "of other domains"
-    if k > fewest:
-        raise InputError(
-            f"{k} neighbours of an image that has {fewest} others {others}",
-            where="evaluation.analyses.neighbours",
-            remedy=f"Set it to at most {fewest}, or analyse more images.",
-        )
+    Analyses.has_neighbours(k, fewest, others)
     chunks = []
     for rows, s_BM in similarities(h_MD, h_MD):
         s_BM.diagonal(rows.start).fill_(-torch.inf)

@@ -24,12 +24,10 @@ from sslrun.evaluation.logistic import accuracy, best_fit, few_threads, in_princ
 from sslrun.evaluation.problem import standardised
 from sslrun.evaluation.similarity import similarities
 from sslrun.recipe.schema import Udg
-from sslrun.recipe.schema.evaluation import fraction_name
+from sslrun.recipe.schema.judging import fraction_name
 
 Tune = Callable[[ImageSet, ImageSet, ImageSet], Tuned]
 """Fine-tune on labelled images, choose by validation images, classify test images."""
-
-_NAMES = ("avg", "overall", "validation", "decay", "epoch", "labelled")
 
 
 @evaluate.register
@@ -92,8 +90,7 @@ def by_domain(predicted_N: Tensor, images: ImageSet) -> dict[str, float]:
     accuracies: dict[str, float] = {}
     for domain in domains_N.unique().tolist():
         name = images.domain_names[domain]
-        if name in _NAMES:
-            raise InputError(f"a domain can't be called {name!r}: a metric is", remedy="Give its folder another name.")
+        Udg.can_name(name)
         accuracies[name] = int(correct_N[domains_N == domain].sum()) / int((domains_N == domain).sum())
     average = sum(accuracies.values()) / len(accuracies)
     return accuracies | {"avg": average, "overall": int(correct_N.sum()) / len(correct_N)}

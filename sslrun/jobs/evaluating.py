@@ -20,7 +20,7 @@ from sslrun.networks.weights import load_weights
 from sslrun.recipe import read_recipe
 from sslrun.recipe.identity import evaluation_identity, evaluation_numerics, science
 from sslrun.recipe.schema import Recipe
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import EvaluationRecord
@@ -48,6 +48,10 @@ def evaluation_job(
     Each cell holds the run's metrics and, as `untrained.*` and `pixels.*`, those of the recipe's baselines. `beat` is
     called all along. Raises `InputError` where an encoder was not kept.
     """
+    asked = list(asked)
+    for name, section in asked:
+        if folder.read_evaluation(name, cell_identity(folder.identity, recipe, name, section)) is None:
+            section.suits(where.data.counts)  # before any is computed
     judge: Judge | None = None
     subjects: dict[int | None, Subject] = {}
     cells = []

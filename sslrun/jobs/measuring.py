@@ -7,6 +7,7 @@ import torch
 
 from sslrun.data.dataset import Dataset
 from sslrun.data.images import ImageSet
+from sslrun.data.suiting import steps_per_epoch
 from sslrun.evaluation.features import extract
 from sslrun.jobs.evaluating import asked_for
 from sslrun.jobs.places import Places, choose_device
@@ -34,7 +35,7 @@ def measure(recipe: Recipe, where: Places) -> Cost:
     features, and not the baselines, which many runs share.
     """
     device = choose_device(recipe.run.device)
-    count = where.data.count("pretrain")
+    count = where.data.counts("pretrain").total
     check_memory(recipe, where.data.shape, count, device)
     batch = recipe.training.batch_size
     vectors = len(where.data.shape) == 1
@@ -50,13 +51,13 @@ def measure(recipe: Recipe, where: Places) -> Cost:
         steps += 1
     float(loss)  # waits for the device
     each = (time.perf_counter() - begun) / steps
-    in_epoch = count // batch if recipe.training.last_batch == "drop" else -(-count // batch)
+    in_epoch = steps_per_epoch(count, batch, recipe.training.last_batch)
     encoder = _bytes(trainer.method.encoder)
     trained = sum(p.numel() * p.element_size() for p in trainer.method.parameters() if p.requires_grad)
     kept = 1 + len(recipe.training.keep_encoder_at)
     passes = _passes(recipe, where.data)  # none of vectors, which have no layout to go forward in
     return Cost(
-        epoch=each * max(1, in_epoch),
+        epoch=each * in_epoch,
         evaluation=passes * _forward_seconds(recipe, trainer, images, device) if passes else 0.0,
         size=_bytes(trainer.method) + trained + encoder * kept,
     )
@@ -66,7 +67,7 @@ def _passes(recipe: Recipe, data: Dataset) -> int:
     """How many images go forward through the encoder in all evaluations; going back counts as two."""
     sections = recipe.evaluation.asked().values()
     splits = dict.fromkeys(split for section in sections for split in section.SPLITS)
-    count = {split: data.count(split) for split in splits}
+    count = {split: data.counts(split).total for split in splits}
     epochs = len({name.epoch for name, _ in asked_for(recipe)})
     return epochs * (sum(count.values()) + sum(section.passes(count) for section in sections))
 

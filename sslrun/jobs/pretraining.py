@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sslrun.data.images import ImageSet
+from sslrun.data.suiting import require
 from sslrun.errors import InputError, Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.evaluation.judge import Judge
 from sslrun.files import REFUSED, unlocked, whose, write_json
@@ -54,13 +55,14 @@ def pretrain_job(
     works on the run, `Interrupted`, and `RunFailed`; the run's status then tells why.
     """
     device = choose_device(recipe.run.device)
+    require(recipe, where.data)
     check_threads(recipe.run.threads)
     name = identify(recipe, where.data)
     there = find(where.results, name)
     # What the recipe starts from is looked at before anything is made.
     new = fresh or there is None or not there.status.finished_well
     if new:
-        check_memory(recipe, where.data.shape, where.data.count("pretrain"), device)
+        check_memory(recipe, where.data.shape, where.data.counts("pretrain").total, device)
     encoder = starting_encoder(recipe, where.data.shape[0]) if new else None
     if fresh and there is not None and _begun(there):
         with hold(there):

@@ -19,7 +19,7 @@ from sslrun.drawing import COLOURS, GREY, LEVEL, STROKES, panels, plain, style
 from sslrun.errors import InputError
 from sslrun.recipe.schema import Collapse
 from sslrun.recipe.schema.base import defined
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.history import series

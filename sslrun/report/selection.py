@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sslrun.recipe.schema.base import defined
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.runs.records import EvaluationRecord
 
 _DECAY, _HELD_OUT = "decay", "held_out"

@@ -8,7 +8,7 @@ from typing import Any
 
 from sslrun.recipe.schema import NonContrastive, Recipe
 from sslrun.recipe.schema.base import defined
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.report.selection import edge_note, edges
 from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder

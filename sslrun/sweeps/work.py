@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sslrun.data import Dataset, open_dataset
+from sslrun.data.suiting import require
+from sslrun.errors import DataError, InputError
 from sslrun.grids import Cell, Grid
 from sslrun.jobs import asked_for, cell_identity
 from sslrun.recipe.identity import identity, weights_digest
@@ -68,11 +70,13 @@ def evaluations(run: str, recipe: Recipe) -> dict[CellName, str]:
 def jobs_of(cells: Iterable[Cell], root: Path, operational: Mapping[str, Any], known: Known | None = None) -> list[Job]:
     """The jobs of a grid's cells, in the order of their first cells; `operational` options go into each `run` section.
 
-    `root` is the data folder; `known` remembers what has been read. Raises `DataError` where data are missing.
+    `root` is the data folder; `known` remembers what has been read. Raises `DataError` where data are missing, and
+    `InputError` naming a cell that can't be trained or judged on them.
     """
     grouped: dict[str, list[Cell]] = {}
     datasets: dict[str, Dataset] = {}
     known = {} if known is None else known
+    opened: dict[tuple[str, str | None], Dataset] = {}
     for cell in cells:
         run = cell.recipe.run.model_copy(update=dict(operational))
         recipe = cell.recipe.model_copy(update={"run": run})
@@ -80,13 +84,26 @@ def jobs_of(cells: Iterable[Cell], root: Path, operational: Mapping[str, Any], k
         read = (recipe.data.model_dump_json(), recipe.network.weights)
         if read not in known:
             # Opened anew with the fingerprint alone: a list of a million files need not stay while the grid runs.
-            fingerprint = open_dataset(recipe.data, root).fingerprint
-            known[read] = open_dataset(recipe.data, root, fingerprint), weights_digest(recipe)
+            opened[read] = open_dataset(recipe.data, root)
+            light = open_dataset(recipe.data, root, opened[read].fingerprint)
+            light.counted = opened[read].counted
+            known[read] = light, weights_digest(recipe)
         data, weights = known[read]
+        _require(cell, opened.get(read, data))
         name = identity(recipe, data.fingerprint, weights)
         grouped.setdefault(name, []).append(Cell(cell.labels, cell.seed, recipe))
         datasets.setdefault(name, data)
     return [Job(name, tuple(group), datasets[name]) for name, group in grouped.items()]
+
+
+def _require(cell: Cell, data: Dataset) -> None:
+    try:
+        require(cell.recipe, data)
+    except DataError:
+        raise
+    except InputError as error:
+        what = f"{error.what}, in the cell {cell}" if cell.labels else error.what
+        raise InputError(what, where=error.where, remedy=error.remedy) from error
 
 
 def grid_record(grid: Grid, jobs: Sequence[Job]) -> GridRecord:

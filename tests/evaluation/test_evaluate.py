@@ -15,7 +15,7 @@ from sslrun.evaluation.linear import linear_probe
 from sslrun.evaluation.problem import Problem, problem
 from sslrun.recipe.schema import AuthorsProbe, Knn, LinearProbe
 from sslrun.recipe.schema.base import defined
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 
 
 def features() -> Problem:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sslrun.errors import InputError
 from sslrun.evaluation.fractions import labelled_subset
-from sslrun.recipe.schema.evaluation import fraction_name
+from sslrun.recipe.schema.judging import fraction_name
 
 FOLDER = os.environ.get("SSLRUN_TEST_DATA")
 PACS = {  # labelled images at 1, 5, 10 % of the official training lists

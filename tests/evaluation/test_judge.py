@@ -20,7 +20,7 @@ from sslrun.evaluation.udg import udg
 from sslrun.files import write_text
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Analyses, AuthorsProbe, Knn, LinearProbe, Udg
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.training.starting import starting_encoder
 
 RECIPE = """

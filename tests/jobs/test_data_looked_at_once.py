@@ -22,6 +22,7 @@ from sslrun.sweeps.work import jobs_of
 
 PICTURES = "data={kind: folder, path: set, store: 16}"
 RECIPE = read_recipe("quickstart", [PICTURES, *SMALL[1:], "training.batch_size=8"])
+FEW = ("--set", "training.batch_size=8")
 _listed: list[Path] = []
 
 
@@ -77,7 +78,7 @@ def test_pretraining_with_evaluations_and_baselines_looks_once(
 
 def test_the_check_looks_once(root: Path, tmp_path: Path, sslrun: Callable[..., tuple[int, str, str]]) -> None:
     with listings(root) as found:
-        code, out, _ = sslrun("data", "check", "quickstart", "--set", PICTURES, "--data", root)
+        code, out, _ = sslrun("data", "check", "quickstart", "--set", PICTURES, *FEW, "--data", root)
     assert code == 0 and "16 train, 6 test" in out
     assert found == ONCE
 

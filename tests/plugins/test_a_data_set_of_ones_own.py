@@ -19,6 +19,7 @@ data: {kind: arrays, path: digits.npz}
 views: {flip: 0, blur: null, greyscale: 0, jitter: null, crop: {scale: [0.4, 1.0]}}
 network: {backbone: {kind: small_resnet}}
 method: {kind: byol}
+training: {batch_size: 16}
 evaluation: {linear: {}}
 """
 Run = Callable[..., tuple[int, str, str]]

@@ -15,7 +15,7 @@ from sslrun.recipe import json_schema, read_recipe, to_yaml
 from sslrun.recipe.identity import identity, science
 from sslrun.recipe.schema import LinearPredictor
 from sslrun.recipe.schema.base import defined
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 
 MIXED = (Path(__file__).parent / "mixed.py").read_text()
 RECIPE = """\

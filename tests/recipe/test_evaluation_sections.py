@@ -4,7 +4,7 @@ import pytest
 
 from sslrun.recipe.schema import Analyses, AuthorsProbe, Knn, LinearProbe, Udg
 from sslrun.recipe.schema.base import defined, definitions
-from sslrun.recipe.schema.evaluation import EvaluationSection
+from sslrun.recipe.schema.judging import EvaluationSection
 
 COUNT = {"train": 100, "validation": 20, "test": 30}
 

@@ -50,7 +50,8 @@ class FolderSet(PictureSet):
                 "no such folder",
                 where=str(folder / name),
                 remedy=f"Expected {folder}/{data.train}/CLASS/*.jpg and {folder}/{data.test}/CLASS/*.jpg.\n"
-                + (f"There are: {there}. Name two of them as data.train and data.test." if there else ""),
+                + (f"There are: {there}. Name two of them as data.train and data.test.\n" if there else "")
+                + (f"Pretraining alone needs no {name}/: set the evaluations to null." if name == data.test else ""),
             )
         if (folder / data.test / TINY_IMAGENET).is_file():
             raise DataError(

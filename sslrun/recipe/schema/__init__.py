@@ -16,6 +16,7 @@ from sslrun.recipe.schema.method import *
 from sslrun.recipe.schema.network import *
 from sslrun.recipe.schema.optimizer import *
 from sslrun.recipe.schema.predictor import *
+from sslrun.recipe.schema.probes import *
 from sslrun.recipe.schema.run import *
 from sslrun.recipe.schema.style import *
 from sslrun.recipe.schema.training import *

@@ -4,103 +4,20 @@ The analyses of arXiv 2303.06088 are known to us by name alone (domain purity); 
 """
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from sslrun.errors import InputError
 from sslrun.recipe.schema.base import Misfit, Section, before_rebuilding, defined, option
+from sslrun.recipe.schema.judging import Counted, EvaluationSection, Split, fraction_name
+from sslrun.recipe.schema.probes import AuthorsProbe, Knn, LinearProbe
 
 if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
-
-
-Split = Literal["train", "validation", "test"]
-
-
-class EvaluationSection(Section):
-    """One way to judge an encoder: the options of `evaluation.<NAME>`. `sslrun.evaluation` has what computes it.
-
-    All that is central asks these for what it must know of a kind; most kinds leave most of them as they are.
-    """
-
-    NAME: ClassVar[str]
-    BUILDER: ClassVar[str] = "sslrun.evaluation.judge:evaluate"
-
-    COLUMNS: ClassVar[Mapping[str, str]]
-    """What stands in a run's closing table: metrics, and their titles there; `accuracy` if a kind does not say."""
-    METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)
-    """What a search may choose by, unless it is of domains that are held out; parts of 1."""
-    SPLITS: ClassVar[tuple[Split, ...]] = ("train", "test")
-    """Whose features it looks at."""
-    FROZEN: ClassVar[bool] = True
-    """Whether it trains nothing but on frozen features: then `evaluation.every` computes it, too."""
-
-    def choosing(self, unseen: bool) -> tuple[str, ...]:
-        """The metrics that a search may choose by; `unseen` if the test images are of domains held out."""
-        return () if unseen else self.METRICS
-
-    def of_baseline(self, baseline: str) -> Self:
-        """What a baseline is asked, by the part of the options that its numbers depend on: more runs share them."""
-        return self
-
-    def views_of_baseline(self, baseline: str) -> tuple[str, ...]:
-        """The options of `views` that a baseline's numbers depend on."""
-        return ("size", "normalize")
-
-    def passes(self, count: Mapping[Split, int]) -> int:
-        """How often an image goes through the encoder beyond one look at all `SPLITS`, which have `count` images; back
-        counts as two."""
-        return 0
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        taken = next((other for other in defined(EvaluationSection) if other.NAME == cls.NAME), None)
-        if taken is not None:
-            raise TypeError(f"the evaluation '{cls.NAME}' is that of {taken.__module__} already")
-        if "COLUMNS" not in cls.__dict__:
-            cls.COLUMNS = {"accuracy": cls.NAME.replace("_", " ")}
-        super().__pydantic_init_subclass__(**kwargs)
-
-
-class Knn(EvaluationSection):
-    """k nearest neighbours by cosine similarity s, votes weighted exp(s / temperature)."""
-
-    NAME = "knn"
-    COLUMNS: ClassVar[Mapping[str, str]] = {"accuracy": "kNN"}
-
-    k: int = option(5, "Neighbours.", ge=1)
-    temperature: float = option(0.07, "Temperature of the votes.", gt=0)
-
-
-class LinearProbe(EvaluationSection):
-    """Logistic regression on standardised features, to convergence; its decay chosen on held-out training images."""
-
-    NAME = "linear"
-    COLUMNS: ClassVar[Mapping[str, str]] = {"accuracy": "linear"}
-    METRICS = ("accuracy", "train_accuracy")
-
-    decays: tuple[Annotated[float, Field(ge=0)], ...] = option(
-        (1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
-        "Weight decays to choose from (L2 on the weights, loss averaged over images).",
-        min_length=1,
-    )
-    held_out: float = option(0.2, "Part of each class of the training set that chooses the decay.", gt=0, lt=1)
-    iterations: int = option(500, "Most L-BFGS iterations a fit.", ge=1, le=1_000_000)
-
-
-class AuthorsProbe(EvaluationSection):
-    """The DirectPred code's probe: Adam on one linear layer. Reports the last and, labelled so, the best on test."""
-
-    NAME = "authors_probe"
-    COLUMNS: ClassVar[Mapping[str, str]] = {"last": "authors' probe, last", "best_on_test": "best on test"}
-    METRICS = ("last", "best_on_test")
-
-    epochs: int = option(50, "Passes over the training features.", ge=1, le=1_000_000)
-    lr: float = option(3e-4, "Learning rate of Adam.", gt=0)
-    weight_decay: float = option(1e-3, "Coupled L2 decay.", ge=0)
-    batch_size: int = option(128, "Features a step.", ge=1, le=10_000_000)
 
 
 class Udg(EvaluationSection):
@@ -116,6 +33,8 @@ class Udg(EvaluationSection):
     METRICS = ()
     SPLITS = ("train", "validation", "test")
     FROZEN = False
+    NAMES: ClassVar = ("avg", "overall", "validation", "decay", "epoch", "labelled", "part")
+    """What its numbers are called, beside those of the target domains."""
 
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = option(
         (0.01, 0.05, 0.1, 1.0),
@@ -151,6 +70,30 @@ class Udg(EvaluationSection):
             what = "no domain is unseen: hold one out (data.held_out)"
             raise Misfit(what, "evaluation.udg", "data.held_out", "data.kind")
 
+    def suits(self, counted: Counted) -> None:
+        """Also of names: those of target domains stand beside other numbers."""
+        super().suits(counted)
+        for domain in counted("test").domains():
+            self.can_name(domain)
+        for part in self.fractions:
+            if part >= self.finetune_from and self.labelled(part, counted("train").labelled.values()) < 2:
+                raise InputError("1 labelled image is too little to fine-tune on", where="evaluation.udg.fractions")
+
+    @classmethod
+    def can_name(cls, domain: str) -> None:
+        """Raise `InputError` if a number of this evaluation is called like a target domain."""
+        if domain in cls.NAMES:
+            raise InputError(
+                f"a domain can't be called {domain!r}: a metric is",
+                where="evaluation.udg",
+                remedy="Give its folder another name.",
+            )
+
+    @staticmethod
+    def labelled(part: float, counts: Iterable[int]) -> int:
+        """How many images a fraction labels, rounded up for each of these counts; it is taken as it is written."""
+        return sum(math.ceil(Fraction(str(part)) * count) for count in counts)
+
     def choosing(self, unseen: bool) -> tuple[str, ...]:
         """The accuracies on held-out images of the source domains."""
         return tuple(f"{fraction_name(fraction)}.validation" for fraction in self.fractions)
@@ -175,17 +118,13 @@ class Udg(EvaluationSection):
         return total
 
 
-def fraction_name(fraction: float) -> str:
-    """A labelled fraction in per cent, as metrics are named by it: `1`, `5`, `100`, `0.5`."""
-    return f"{float(100 * Fraction(str(fraction))):g}"
-
-
 class Analyses(EvaluationSection):
     """Domain purity of an encoder's features on source images held out and on target images, class purity beside it."""
 
     NAME = "analyses"
     COLUMNS: ClassVar[Mapping[str, str]] = {"domain_purity": "domain purity", "class_purity": "class purity"}
     METRICS = ()
+    SPLITS = ("validation", "test")
 
     neighbours: int = option(10, "Nearest neighbours (cosine similarity) whose domain and class are compared.", ge=1)
     clusters: int | None = option(None, "Clusters of k-means; as many as there are classes if null.", ge=2)
@@ -205,6 +144,47 @@ class Analyses(EvaluationSection):
     def needs(self, recipe: "Recipe") -> None:
         if not recipe.data.SEVERAL_DOMAINS:
             raise Misfit(f"{recipe.data.kind} images have no domains to analyse", "evaluation.analyses", "data.kind")
+
+    def suits(self, counted: Counted) -> None:
+        """By how many images of each class are drawn of each domain: as many as of the smallest, classes in turn."""
+        super().suits(counted)
+        found: dict[str, dict[str, int]] = {}
+        for split in self.SPLITS:
+            found |= counted(split).domains()
+        if len(found) < 2:
+            raise InputError("labelled images of fewer than two domains", where="evaluation.analyses")
+        smallest = min(sum(classes.values()) for classes in found.values())
+        each = min(smallest, self.images_per_domain or smallest)
+        drawn: Counter[str] = Counter()
+        for classes in found.values():
+            drawn.update(_in_turn(classes, each))
+        count = each * len(found)
+        self.has_neighbours(self.neighbours, count - 1, "in all")
+        self.has_neighbours(self.neighbours, min(drawn.values()) - 1, "of the same class")
+        if self.across_domains:
+            self.has_neighbours(self.neighbours, count - each, "of other domains")
+        if (self.clusters or 0) > count:
+            raise InputError(f"{self.clusters} clusters of {count} images", where="evaluation.analyses.clusters")
+
+    @staticmethod
+    def has_neighbours(k: int, fewest: int, others: str) -> None:
+        """Raise `InputError` where some image has fewer than `k` others to choose from."""
+        if k > fewest:
+            raise InputError(
+                f"{k} neighbours of an image that has {fewest} others {others}",
+                where="evaluation.analyses.neighbours",
+                remedy=f"Set it to at most {fewest}, or analyse more images.",
+            )
+
+
+def _in_turn(counts: Mapping[str, int], most: int) -> Counter[str]:
+    """How many of each class are taken if the classes take turns until there are `most`."""
+    taken: Counter[str] = Counter()
+    while most > 0 and (left := [name for name, count in counts.items() if taken[name] < count]):
+        rounds = max(1, min(most // len(left), min(counts[name] - taken[name] for name in left)))
+        taken.update(dict.fromkeys(left[:most], rounds))
+        most -= rounds * len(left[:most])
+    return taken
 
 
 class Evaluation(Section):

@@ -17,7 +17,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from sslrun.errors import RecipeError
+from sslrun.errors import DataError, InputError
 from sslrun.grids import Cell, Grid
 from sslrun.grids.schema import GridFile, Partial
 from sslrun.grids.space import Space
@@ -123,7 +123,9 @@ class Trials:
         """End a trial whose runs have ended, or should; whether that is so."""
         try:
             jobs = self.jobs(trial)
-        except RecipeError as error:  # options that can't go together
+        except DataError:
+            raise
+        except InputError as error:  # options that can't go together, or can't be judged by
             return self._end(trial, sweep, TrialState.FAIL, f"can't be: {error}", reason=str(error))
         runs = [job.identity for job in jobs]
         self.study.note(trial, RUNS, runs)
@@ -162,7 +164,7 @@ class Trials:
         return True
 
     def jobs(self, trial: FrozenTrial) -> tuple[Job, ...]:
-        """A trial's runs, one a seed. Raises `RecipeError` where its options can't go together."""
+        """A trial's runs, one a seed. Raises `InputError` where its options can't go together."""
         if trial.number not in self._jobs:
             self._jobs[trial.number] = self._jobs_at(self.study.point(trial))
         return self._jobs[trial.number]
