@@ -48,7 +48,7 @@ class Method(nn.Module):
     def __init__(self, setup: Setup) -> None:
         super().__init__()
         self.online, self.target, self.predictor = nn.Sequential(setup.encoder, setup.projector), None, None
-        self.autocast, self.together = setup.autocast, setup.together
+        self.autocast, self.together, self.group = setup.autocast, setup.together, setup.group
 
     @property
     def encoder(self) -> nn.Module:
@@ -63,6 +63,7 @@ class Method(nn.Module):
     def outputs(self, network: nn.Sequential, views_NCHW: Sequence[Tensor]) -> list[Tensor]:
         """The outputs (N, D) of `network`, encoder and projector, for each view, in full precision.
 
+        Where several processes train, each gives its part of every view and gets the outputs of the whole batch.
         Apart, each view passes on its own: batch norm sees one view at a time (with `views.style: bss`, one style).
         Together, those of one size pass through the encoder at once, as in the published codes of SimCLR and SwAV.
         """
@@ -75,10 +76,12 @@ class Method(nn.Module):
         return self.projections(projector, features)
 
     def projections(self, projector: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
-        """A projector's outputs (N, D) for the features (N, F) of each view, each on its own or all together."""
+        """A projector's outputs (N, D) for the features of each view, each on its own or all together."""
         if not self.together:
-            return [full_precision(projector(h_NF)) for h_NF in features]
-        return list(full_precision(projector(torch.cat(list(features)))).chunk(len(features)))
+            parts = [full_precision(projector(h_NF)) for h_NF in features]
+        else:
+            parts = list(full_precision(projector(torch.cat(list(features)))).chunk(len(features)))
+        return [self.group.gather(z_ND) for z_ND in parts]
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """Train on one batch, given as one tensor a view. Returns the loss, detached and still on the device."""

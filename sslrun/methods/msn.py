@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sslrun.methods.assignment import sinkhorn
-from sslrun.methods.base import Method, Updater, build_method, full_precision
+from sslrun.methods.base import Method, Updater, build_method
 from sslrun.methods.setup import Setup
 from sslrun.networks.ema import copy_of, ema_update
 from sslrun.networks.predictors.base import linear_layer
@@ -95,7 +95,7 @@ class MSN(Method):
             ]
             z_AND = torch.stack(self.projections(self.online[1], features))
             with torch.no_grad():
-                t_ND = full_precision(self.target(first_NCHW))
+                (t_ND,) = self.outputs(self.target, [first_NCHW])
         c_KD = self.prototypes.weight
         log_p_ANK = log_predictions(z_AND, c_KD, options.temperature)
         log_t_NK = log_predictions(t_ND, c_KD, options.temperature)
@@ -115,6 +115,7 @@ class MSN(Method):
         keep_NM = None
         if masked:
             seed = stream_seed(self.seed, "mask", iteration, view)
-            keep_NM = on_device(kept_patches(len(x_NCHW), self.patches, self.section.drop, seed), x_NCHW.device)
+            count, part = (self.group.batch, self.group.part()) if self.group.size > 1 else (len(x_NCHW), slice(None))
+            keep_NM = on_device(kept_patches(count, self.patches, self.section.drop, seed)[part], x_NCHW.device)
         h_NF: Tensor = self.encoder(x_NCHW, keep_NM)
         return h_NF

@@ -14,6 +14,7 @@ from torch import nn
 
 from sslrun.networks.backbones import build_backbone
 from sslrun.networks.encoder import Encoder
+from sslrun.networks.group import ALONE, Group
 from sslrun.networks.heads import Projector, build_projector
 from sslrun.networks.precision import mixed_precision
 from sslrun.recipe.schema import Recipe
@@ -35,6 +36,7 @@ class Setup:
     batch_size: int = 1
     steps_per_epoch: int = 1
     epochs: int = 1
+    group: Group = ALONE
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     """Opens the mixed-precision context that encoder and projector run in; everything else is float32."""
 
@@ -54,10 +56,17 @@ def build_encoder(recipe: Recipe, channels: int, stream: str = "initialisation")
     return build_backbone(recipe.network.backbone, channels, seed, side=recipe.views.size)
 
 
-def set_up(recipe: Recipe, encoder: Encoder, channels: int, steps_per_epoch: int, device: torch.device) -> Setup:
+def set_up(
+    recipe: Recipe,
+    encoder: Encoder,
+    channels: int,
+    steps_per_epoch: int,
+    device: torch.device,
+    group: Group = ALONE,
+) -> Setup:
     """What the recipe's method is made of, around an `encoder` (see `build_encoder`) for `channels`, on the CPU.
 
-    `device` is where it is going to train.
+    `device` is where it is going to train, in a `group` of processes if not alone.
     """
 
     def projector_of(encoder: Encoder, stream: str) -> Projector:
@@ -78,5 +87,6 @@ def set_up(recipe: Recipe, encoder: Encoder, channels: int, steps_per_epoch: int
         batch_size=recipe.training.batch_size,
         steps_per_epoch=steps_per_epoch,
         epochs=recipe.training.epochs,
+        group=group,
         autocast=partial(mixed_precision, recipe.training.precision, device.type),
     )

@@ -32,7 +32,7 @@ class Updates:
     def __init__(
         self, method: Method, section: Optimizers, rates: Sequence[float] | NDArray[np.float64], device: torch.device
     ) -> None:
-        self.rates, self.device = rates, device
+        self.rates, self.device, self.method = rates, device, method
         pairs = [(section.network, list(method.network_parameters()))]
         if method.predictor is not None:
             pairs.append((section.predictor or section.network, list(method.predictor.parameters())))
@@ -51,7 +51,13 @@ class Updates:
 
     @torch.no_grad()
     def step(self, iteration: int, loss: Tensor) -> None:
-        """Step the network's optimiser, then the predictor's, unless this or an earlier step was not finite."""
+        """Step the network's optimiser, then the predictor's, unless this or an earlier step was not finite.
+
+        Where several processes train, the gradients of encoder and projector are of a part of the batch each and are
+        added up; what comes after the outputs have been gathered has the whole gradient everywhere.
+        """
+        if self.method.group.size > 1:
+            self.method.group.add_up(p.grad for p in self.method.online.parameters() if p.grad is not None)
         gradients = [p.grad for o in self.optimizers for g in o.param_groups for p in g["params"] if p.grad is not None]
         size = torch.stack([*torch._foreach_norm(gradients), loss]).sum()
         bad = ~torch.isfinite(size)

@@ -17,6 +17,7 @@ from sslrun.data.images import ImageSet
 from sslrun.errors import Interrupted
 from sslrun.methods import Method, build_method, set_up
 from sslrun.networks.encoder import Encoder
+from sslrun.networks.group import ALONE, Group, over_all
 from sslrun.networks.layout import trained_channels_last
 from sslrun.networks.weights import save_encoder
 from sslrun.recipe.schema import Recipe
@@ -45,6 +46,9 @@ class MakesViews(Protocol):
     def __call__(self, images_NCHW: Tensor, draws: list[Any], /) -> list[Tensor]:
         """The views, one tensor each."""
 
+    def part(self, images_NCHW: Tensor, draws: list[Any], rows: slice, /) -> list[Tensor]:
+        """Those of some rows of the batch."""
+
     def plain(self, images_NCHW: Tensor, /) -> Tensor:
         """The unaugmented view."""
 
@@ -62,11 +66,14 @@ class Trainer:
     def step(self, images_NCHW: Tensor, iteration: int) -> Tensor:
         """Draw the views of a batch of uint8 images and train on them. Returns the loss, still on the device.
 
-        Raises `RunFailed` where a predictor's rule meets numbers that are not finite.
+        Of several processes each makes the views of the rows that are its part, of the whole batch's draws. Raises
+        `RunFailed` where a predictor's rule meets numbers that are not finite.
         """
-        draws = self.views.draw(len(images_NCHW), self.seed, iteration)
+        draws, group = self.views.draw(len(images_NCHW), self.seed, iteration), self.method.group
+        group.batch = len(images_NCHW)
+        views = self.views(images_NCHW, draws) if group.size == 1 else self.views.part(images_NCHW, draws, group.part())
         try:
-            return self.method.step(self.views(images_NCHW, draws), iteration, self.updates)
+            return self.method.step(views, iteration, self.updates)
         # Of a predictor's rule, before the flag of the step is read.
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             self.updates.raise_if_not_finite()
@@ -77,8 +84,9 @@ class Trainer:
         return self.views.plain(images_NCHW.to(self.updates.device))
 
 
-def assemble(recipe: Recipe, encoder: Encoder, images: ImageSet, device: torch.device) -> Trainer:
-    """Everything that `recipe` trains with on `images`, around an `encoder` in its starting state."""
+def assemble(recipe: Recipe, encoder: Encoder, images: ImageSet, device: torch.device, group: Group = ALONE) -> Trainer:
+    """Everything that `recipe` trains with on `images`, around an `encoder` in its starting state; in a `group` of
+    processes if not alone."""
     training, channels = recipe.training, images.channels
     batches = Batches(
         images,
@@ -88,7 +96,9 @@ def assemble(recipe: Recipe, encoder: Encoder, images: ImageSet, device: torch.d
         device=device,
         stream=choose_stream(recipe.data.stream, images, device),
     )
-    method = build_method(recipe.method, set_up(recipe, encoder, channels, batches.steps_per_epoch, device)).to(device)
+    setup = set_up(recipe, encoder, channels, batches.steps_per_epoch, device, group)
+    method = build_method(recipe.method, setup).to(device)
+    over_all(method, group)
     channels_last = trained_channels_last(training.channels_last, method, device)
     method.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     rates = learning_rates(recipe.optimizer.schedule, batches.steps_per_epoch, training.epochs)

@@ -18,7 +18,7 @@ from sslrun.views.colour import greyscale, jitter, normalize, solarize
 from sslrun.views.geometry import crop_filters, resample, resized_crop, whole_images
 from sslrun.views.per_image import cache_sized, on_device
 from sslrun.views.style import StyleDraws, standardize
-from sslrun.views.view_draws import ViewDraws, draw_view
+from sslrun.views.view_draws import ViewDraws, draw_view, part_of
 
 
 class Views:
@@ -44,11 +44,17 @@ class Views:
         return [draw_view(self.recipe, self.stored, n, seed, step, view) for view in range(self.count)]
 
     def __call__(self, images_NCHW: Tensor, draws: list[ViewDraws]) -> list[Tensor]:
-        """Apply `draws` to uint8 images; a float32 (N, C, S, S) tensor a view, S as drawn.
-
-        Where one style is drawn for several processes, all of them must call this together.
-        """
+        """Apply `draws` to uint8 images; a float32 (N, C, S, S) tensor a view, S as drawn."""
         return [self._view(images_NCHW, view_draws) for view_draws in draws]
+
+    def part(self, images_NCHW: Tensor, draws: list[ViewDraws], rows: slice) -> list[Tensor]:
+        """The same for some `rows` of the batch alone; styles are of the whole batch's images all the same."""
+        views = []
+        for whole in draws:
+            kept, own = part_of(whole, rows)
+            view_NCSS = self._view(images_NCHW.index_select(0, on_device(kept, images_NCHW.device)), own)
+            views.append(view_NCSS[: rows.stop - rows.start])
+        return views
 
     def plain(self, images_NCHW: Tensor) -> Tensor:
         """The whole images, unaugmented: resized to S (antialiased) where they differ, and normalised."""

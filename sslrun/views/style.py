@@ -7,7 +7,7 @@ Shapes: N images, C channels, H×W pixels; K = W//2 + 1 columns of the half plan
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import torch
@@ -33,6 +33,25 @@ class StyleDraws(Draws):
     def part(self, rows: slice | Tensor) -> Self:
         """Itself: references point into the whole batch, so that a style is applied to all of it at once."""
         return self
+
+    def of(self, rows_M: Tensor) -> tuple[Tensor, Self]:
+        """These rows of the batch and, after them, the images outside that they take their styles from; and the
+        styles with references into what comes out. An image outside keeps its own style.
+        """
+        if not isinstance(self.reference, Tensor) or not isinstance(self.ratio, Tensor):
+            references = torch.tensor([self.reference])
+        else:
+            references = self.reference[rows_M]
+        outside = references[~torch.isin(references, rows_M)].unique()
+        kept_M = torch.cat([rows_M, outside])
+        place = {int(image): index for index, image in enumerate(kept_M)}
+        if not isinstance(self.reference, Tensor) or not isinstance(self.ratio, Tensor):
+            return kept_M, replace(self, reference=place[int(references)])
+        own = torch.arange(len(rows_M), len(kept_M))
+        reference_M = torch.cat([torch.tensor([place[int(image)] for image in references]).long(), own])
+        return kept_M, replace(
+            self, reference=reference_M, ratio=torch.cat([self.ratio[rows_M], torch.zeros(len(own))])
+        )
 
 
 def draw_style(

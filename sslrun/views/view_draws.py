@@ -4,7 +4,7 @@ So switching one family on, or drawing it once for all images, changes nothing i
 own draws stand in `geometry`, `style`, `colour` and `blur`; `pipeline.py` applies them all to images.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -61,6 +61,17 @@ def draw_view(recipe: schema.Views, stored: int, n: int, seed: int, step: int, v
         blur=draw_blur(n, blur.probability[later], blur.sigma, stream("blur")) if blur else None,
         solarize_N=chosen(colours, solar.probability[later], stream("solarize"))[row_N] if solar else None,
     )
+
+
+def part_of(draws: ViewDraws, rows: slice) -> tuple[Tensor, ViewDraws]:
+    """Which images of a batch are needed for the view of some of its `rows`, and the draws of these images: the rows,
+    in order, then the images outside whose styles they take.
+    """
+    kept_M = torch.arange(rows.start, rows.stop)
+    if draws.style is None:
+        return kept_M, draws.part(kept_M)
+    kept_M, style = draws.style.of(kept_M)
+    return kept_M, replace(draws.part(kept_M), style=style)
 
 
 def _draw_crops(
