@@ -15,6 +15,7 @@ from sslrun.cli.options import (
     app,
     echo_json,
     path_option,
+    read,
 )
 from sslrun.errors import InputError
 
@@ -94,10 +95,8 @@ def doctor(
     from sslrun.doctor import examine, fit, fit_lines, machine_lines
     from sslrun.jobs import places
     from sslrun.jobs.places import folders
-    from sslrun.recipe import read_recipe
 
-    changes = [*changes, *([f"run.device={device}"] if device else [])]
-    plan = None if recipe is None else read_recipe(recipe, changes)
+    plan = None if recipe is None else read(recipe, changes, device)
     found = examine(*folders(plan, results, data))
     fitted = None if plan is None else fit(plan, places(plan, results, data).data)
     if as_json:

@@ -71,8 +71,9 @@ def seconds(text: str, option: str) -> float:
 def read(name: str, changes: list[str], device: str | None = None, imports: Sequence[str] = ()) -> "Recipe":
     """The recipe of that path or name, with its changes and further plug-ins."""
     from sslrun.recipe import read_recipe
+    from sslrun.recipe.combining import on_device
 
-    return read_recipe(name, [*changes, *([f"run.device={device}"] if device else [])], imports=imports)
+    return read_recipe(name, [*changes, *on_device(device)], imports=imports)
 
 
 def results_folder(given: Path | None) -> Path:

@@ -60,7 +60,8 @@ def udg(
     For every fraction, called `1` if it is 1 %, and for the nearest neighbour by cosine similarity among all of
     `train`, called `nn`: `1.<domain>`, the accuracy on a target domain (a part of 1); `1.avg`, the plain mean of
     these; `1.overall`, the accuracy over all target images. Of fractions also `1.validation`, the accuracy by which
-    was chosen, the `1.decay` or `1.epoch` that was chosen, and `1.labelled`, the number of labelled images.
+    was chosen, the `1.decay` or `1.epoch` that was chosen, `1.labelled`, the number of labelled images, and `1.part`,
+    which part of all they are: rounded up for every domain and class, 1 % of few images is more.
 
     Images without label (−1) are left out. Without `tune` (raw pixels can't be tuned) there is `nn` alone. The probes
     call `beat` all along; `tune` must have its own. Raises `InputError` where a split has no domains or no labels.
@@ -79,7 +80,8 @@ def udg(
             tuned = tune(labelled.images, validation.images, test.images)
             predicted_T = tuned.predicted_N
             chosen = {"validation": tuned.validation, "epoch": tuned.epoch}
-        found = by_domain(predicted_T, test.images) | chosen | {"labelled": len(labelled.images)}
+        counts = {"labelled": len(labelled.images), "part": len(labelled.images) / len(train.images)}
+        found = by_domain(predicted_T, test.images) | chosen | counts
         metrics |= {f"{fraction_name(fraction)}.{key}": value for key, value in found.items()}
     return metrics
 

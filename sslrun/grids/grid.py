@@ -96,6 +96,8 @@ def read_grid(
     """
     file = locate(path, shipped_grids(), "grid")
     document = load(file)
+    if "method" in document.values and "base" not in document.values:
+        raise RecipeError("is a recipe, not a grid", where=str(file), remedy=f"sslrun pretrain {file}")
     with_plugins(document, [file.parent], imports)  # whose engines the grid may name
     grid = check(GridFile, document)
     check_axes(grid, document)

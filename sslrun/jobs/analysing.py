@@ -17,7 +17,7 @@ from sslrun.errors import InputError
 from sslrun.evaluation.analyses import analysed, domains_of, plane
 from sslrun.evaluation.judge import Judge
 from sslrun.jobs.evaluating import asking_recipe, evaluate_by, kept_encoder
-from sslrun.jobs.places import choose_device, places
+from sslrun.jobs.places import choose_device, images_folder, places
 from sslrun.recipe.identity import science
 from sslrun.recipe.schema import Analyses, Recipe
 from sslrun.runs.folder import RunFolder
@@ -49,8 +49,8 @@ def analyse_runs(
 
     Raises `InputError` for runs whose data or whose questions differ, and as `evaluate_run` does.
     """
-    recipes = [asking_recipe(folder, _KINDS, changes, device) for folder in folders]
-    opened = places(recipes[0], data=data).data
+    recipes = [asking_recipe(folder, _KINDS, changes, device, typed="sslrun analyse") for folder in folders]
+    opened = places(recipes[0], data=data or images_folder(folders[0], recipes[0])).data
     about = [_asked(recipe, opened) for recipe in recipes]
     for folder, other in zip(folders[1:], about[1:], strict=True):
         for part, ours in about[0].items():
@@ -78,8 +78,8 @@ def planes(
     found: list[Plane] = []
     opened: Dataset | None = None
     for folder in folders:
-        recipe = asking_recipe(folder, _KINDS, changes, device)
-        where = places(recipe, folder.path.parent, opened or data)
+        recipe = asking_recipe(folder, _KINDS, changes, device, typed="sslrun analyse")
+        where = places(recipe, folder.path.parent, opened or data or images_folder(folder, recipe))
         opened = where.data
         judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device))
         found.append(_plane(judge, kept_encoder(folder, judge, at)))

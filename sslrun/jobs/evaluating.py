@@ -14,10 +14,11 @@ from torch import nn
 from sslrun.data import Dataset
 from sslrun.errors import DataError, InputError
 from sslrun.evaluation.judge import Judge, Subject
-from sslrun.jobs.places import Places, choose_device, identify, places
+from sslrun.jobs.places import Places, choose_device, identify, images_folder, places
 from sslrun.jobs.threads import use_threads
 from sslrun.networks.weights import load_weights
 from sslrun.recipe import read_recipe
+from sslrun.recipe.combining import on_device
 from sslrun.recipe.identity import evaluation_identity, evaluation_numerics, science
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.judging import EvaluationSection
@@ -113,10 +114,14 @@ def asking_recipe(
     changes: Sequence[str] = (),
     device: str | None = None,
     imports: Sequence[str | Path] = (),
+    typed: str | None = None,
 ) -> Recipe:
-    """The recipe of a kept run, which asks for `kinds` even if it did not, with `changes` over it."""
-    changes = [*changes, *([f"run.device={device}"] if device else [])]
-    return read_recipe(folder.recipe, [*(f"evaluation.{kind}={{}}" for kind in kinds), *changes], imports=imports)
+    """The recipe of a kept run, which asks for `kinds` even if it did not, with `changes` over it.
+
+    `typed` is what asked for the kinds, for messages; the option of each if none.
+    """
+    asked = [(typed or f"--{kind.replace('_', '-')}", f"evaluation.{kind}={{}}") for kind in kinds]
+    return read_recipe(folder.recipe, [*asked, *changes, *on_device(device)], imports=imports)
 
 
 def evaluate_by(
@@ -132,7 +137,7 @@ def evaluate_by(
     Raises `InputError` if the recipe pretrains something else, and `DataError` if the images or the plug-ins here are
     not those that the run was pretrained with. Plug-ins that it was not pretrained with may judge it.
     """
-    where = places(recipe, folder.path.parent, data)
+    where = places(recipe, folder.path.parent, data or images_folder(folder, recipe))
     pretrained = recipe.model_copy(update={"imports": tuple(folder.record.recipe.get("imports", ()))})
     if identify(pretrained, where.data) != folder.identity:
         if science(pretrained) != science(read_recipe(folder.recipe)):

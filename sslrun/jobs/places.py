@@ -12,7 +12,7 @@ from sslrun.errors import InputError
 from sslrun.paths import user_path
 from sslrun.recipe.identity import identity, weights_digest
 from sslrun.recipe.schema import Recipe, Run
-from sslrun.runs.folder import results_folder
+from sslrun.runs.folder import RunFolder, results_folder
 
 DEVICES = "auto, cpu, cuda, cuda:1 (or another number), or mps"
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,4})?|mps")
@@ -47,6 +47,12 @@ def folders(recipe: Recipe | None, results: Path | None = None, data: Path | Non
         results_folder(results or run.results),
         user_path(data or run.data or os.environ.get("SSLRUN_DATA") or "data", "the data folder"),
     )
+
+
+def images_folder(folder: RunFolder, recipe: Recipe) -> Path | None:
+    """The data folder in which a run found its images, if that is still there and its recipe names no other."""
+    known = folder.status.data
+    return Path(known) if known and recipe.run.data is None and Path(known).is_dir() else None
 
 
 def identify(recipe: Recipe, data: Dataset) -> str:

@@ -114,7 +114,12 @@ def _train(
     begin(folder, images)
     started = status.started or utc_now()
     folder.update_status(
-        state=State.RUNNING, started=started, threads=threads, epochs=recipe.training.epochs, reason=None
+        state=State.RUNNING,
+        started=started,
+        threads=threads,
+        epochs=recipe.training.epochs,
+        data=str(where.data.root.resolve()) if where.data.cached or where.data.files else None,
+        reason=None,
     )
     write_json(folder.environment, environment(threads))
     trainer = assemble(recipe, encoder, images, device)

@@ -51,18 +51,27 @@ def combine(base: Document, *partials: Document, model: type[Section] = Recipe) 
     return Document(values, {path: spot for path, spot in spots.items() if _holds(values, path)})
 
 
-def override(text: str) -> Document:
-    """The partial that `--set key=value` means; the value is read as in a file (`{kind: linear}`, `null`, `1e-4`).
+Override = str | tuple[str, str]
+"""What `--set` takes, `key=value`; or what was typed instead (`--device tpu`), and the `key=value` that it means."""
 
-    Raises `RecipeError` where it is not of that form.
+
+def override(change: Override) -> Document:
+    """The partial that `key=value` means; the value is read as in a file (`{kind: linear}`, `null`, `1e-4`).
+
+    Raises `RecipeError` where it is not of that form. Errors about it name what was typed.
     """
-    source = "--set " + " ".join(text.split())
+    source, text = ("--set " + " ".join(change.split()), change) if isinstance(change, str) else change
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not _KEY.fullmatch(key):
         raise RecipeError("must be key=value", where=source, remedy="for example --set training.epochs=3")
     document = parse(value, source, lines=False)
     return Document({key: document.values}, {(key, *path): spot for path, spot in document.spots.items()})
+
+
+def on_device(device: str | None) -> list[Override]:
+    """What `--device` means, if it is given."""
+    return [(f"--device {device}", f"run.device={device}")] if device else []
 
 
 def options(partial: Any, spot: KeyPath = (), above: tuple[str, ...] = ()) -> Iterator[tuple[KeyPath, tuple[str, ...]]]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from sslrun.errors import RecipeError
 from sslrun.paths import user_path
-from sslrun.recipe.combining import combine, override
+from sslrun.recipe.combining import Override, combine, override
 from sslrun.recipe.document import Document, parse
 from sslrun.recipe.introspect import as_kept, current
 from sslrun.recipe.messages import nearest, recipe_error, refuse
@@ -23,7 +23,7 @@ from sslrun.recipe.plugins import PluginMissing, load_all
 from sslrun.recipe.plugins import load as load_plugin
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
-from sslrun.recipe.shipped import shipped
+from sslrun.recipe.shipped import shipped, shipped_grids
 
 MOST_BYTES = 1_000_000
 
@@ -31,7 +31,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def read_recipe(
-    path: str | PathLike[str], overrides: Iterable[str] = (), *, imports: Iterable[str | Path] = ()
+    path: str | PathLike[str], overrides: Iterable[Override] = (), *, imports: Iterable[str | Path] = ()
 ) -> Recipe:
     """Read a recipe, with `key=value` overrides over it. A bare name (`quickstart`) means a shipped recipe.
 
@@ -42,6 +42,8 @@ def read_recipe(
     """
     file = locate(path)
     document = load(file)
+    if "base" in document.values and "method" not in document.values:
+        raise RecipeError("is a grid, not a recipe", where=str(file), remedy=f"sslrun sweep --grid {file}")
     if file.with_name("identity.json").exists():
         document = Document(as_kept(Recipe, document.values), document.spots)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-")[:64] or "recipe"
@@ -97,6 +99,10 @@ def locate(path: str | PathLike[str], names: Mapping[str, Path] | None = None, n
         raise RecipeError(f"can't be read: {error}", where=str(file)) from None
     if file.as_posix() in names:
         return names[file.as_posix()]
+    others = shipped_grids() if noun == "recipe" else shipped()
+    if file.as_posix() in others:
+        kind, command = ("grid", "sweep --grid") if noun == "recipe" else ("recipe", "pretrain")
+        raise RecipeError(f"is a {kind}, not a {noun}", where=str(file), remedy=f"sslrun {command} {file}")
     if close := nearest(file.name, [name for name in names_here if name.endswith((".yaml", ".yml"))]):
         remedy = f"in {file.parent}: {close}"
     elif close := nearest(file.with_suffix("").name, names):

@@ -81,13 +81,20 @@ def unseen(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[
     domains = [name for name in domains if name not in ("avg", "overall")]
     shown = ("avg", "overall") if len(domains) > 1 else ("avg",)
     title = "unseen: " + ", ".join(domains) + (" (avg / overall)" if len(domains) > 1 else "")
-    rows = [[title, "nearest", *(f"{part} %" for part in parts)]]
+    rows = [[title, "nearest", *(_labelled(part, metrics.get(f"{part}.part")) for part in parts)]]
     tuned = f"ERM ({starting(None)})" if weights is None else f"fine-tuned from {starting(weights)}"
     for prefix, label in (("", "this run"), ("untrained.", tuned), ("pixels.", "raw pixels")):
         columns = [[metrics.get(f"{prefix}{part}.{what}") for what in shown] for part in ("nn", *parts)]
         if columns[0][0] is not None:
             rows.append([label, *(_entry(column) for column in columns)])
     return rows
+
+
+def _labelled(part: str, true: Metric) -> str:
+    """A labelled fraction in per cent, and in brackets what it comes to where it is another when rounded up."""
+    if isinstance(true, float) and float(f"{100 * true:.2g}") != float(f"{float(part):.2g}"):
+        return f"{part} % ({100 * true:.2g} %)"
+    return f"{part} %"
 
 
 def _entry(values: Sequence[Metric]) -> str:

@@ -93,6 +93,8 @@ class Status(Record):
     """Epochs asked for."""
     threads: int | None = None
     """CPU threads it began with; a resumed run uses as many, for the same bits."""
+    data: str | None = None
+    """The data folder in which it found its images, if they are files."""
     reason: str | None = None
     """Why it failed or ended early, in one line."""
     verdict: str | None = None

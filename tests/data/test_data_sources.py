@@ -91,6 +91,28 @@ def test_cifar10_reads_what_was_pickled(tmp_path: Path, protocol: int) -> None:
         assert found.class_names == tuple("abcdefghij")
 
 
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize(
+    "encode", [np.array, list, lambda labels: labels.astype(np.uint8), lambda labels: list(labels.astype(np.int32))]
+)
+def test_labels_of_re_encoded_copies_may_be_numpys(tmp_path: Path, protocol: int, encode: Any) -> None:
+    written = write_cifar10(tmp_path, protocol)
+    path = tmp_path / "cifar-10-batches-py/test_batch"
+    batch = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps(batch | {"labels": encode(np.array(batch["labels"]))}, protocol))
+    found = open_dataset(CIFAR10, tmp_path).images("test").labels
+    assert found.tolist() == written.labels["test"].tolist()
+
+
+@pytest.mark.parametrize("labels", [np.array([1.0] * 6), [np.float64(1)] * 6, np.ones((6, 1), int), [True] * 6])
+def test_labels_that_are_no_whole_numbers_are_refused(tmp_path: Path, labels: Any) -> None:
+    write_cifar10(tmp_path)
+    path = tmp_path / "cifar-10-batches-py/test_batch"
+    path.write_bytes(pickle.dumps(pickle.loads(path.read_bytes()) | {"labels": labels}))
+    with pytest.raises(DataError, match=r"test_batch: (expected 'labels'|refused to read it)"):
+        open_dataset(CIFAR10, tmp_path).images("test")
+
+
 def test_cifar10_reads_pickles_with_numpys_old_names(tmp_path: Path) -> None:
     written = write_cifar10(tmp_path, protocol=2)
     for path in (tmp_path / "cifar-10-batches-py").iterdir():

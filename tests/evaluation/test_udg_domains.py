@@ -51,8 +51,10 @@ def test_probes_below_the_threshold_and_fine_tuning_from_it_on() -> None:
         assert torch.equal(images.labels, TRAIN.images.labels[index])
     of_all = {"fog", "night", "avg", "overall"}
     expected = {f"nn.{key}" for key in of_all}
-    expected |= {f"{part}.{key}" for part in ("1", "5") for key in of_all | {"validation", "labelled", "decay"}}
-    expected |= {f"{part}.{key}" for part in ("10", "100") for key in of_all | {"validation", "labelled", "epoch"}}
+    expected |= {f"{part}.{key}" for part in ("1", "5") for key in of_all | {"validation", "labelled", "part", "decay"}}
+    expected |= {
+        f"{part}.{key}" for part in ("10", "100") for key in of_all | {"validation", "labelled", "part", "epoch"}
+    }
     assert metrics.keys() == expected
     assert [metrics[f"{part}.labelled"] for part in ("1", "5", "10", "100")] == [8, 8, 16, 88]
     assert (metrics["10.validation"], metrics["10.epoch"], metrics["10.avg"]) == (0.75, 3, 0.25)

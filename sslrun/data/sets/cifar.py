@@ -105,10 +105,14 @@ class CifarSet(PublishedSet):
 
 
 def _are_labels(numbers: Any, count: int, classes: int) -> bool:
+    """Whether these are whole numbers as a list or an array, as re-encoded copies have them."""
+    if isinstance(numbers, np.ndarray):
+        numbers = list(numbers) if numbers.ndim == 1 else None
     return (
         isinstance(numbers, list)
         and len(numbers) == count
-        and all(type(number) is int and 0 <= number < classes for number in numbers)
+        and all(type(number) is int or isinstance(number, np.integer) for number in numbers)
+        and all(0 <= number < classes for number in numbers)
     )
 
 
@@ -151,11 +155,19 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _scalar(kind: Any, content: Any = b"") -> Any:
+    """A whole number of NumPy's; of others, which CIFAR has no use for, some hold objects."""
+    if not isinstance(kind, np.dtype) or kind.kind not in "iu":
+        raise _Refused(f"a NumPy value of type {kind}")
+    return np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, kind)[0]
+
+
 _KNOWN = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _latin1,
     # NumPy keeps these two private and moves them; its own pickling names them.
+    ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
     ("numpy.core.numeric", "_frombuffer"): np.zeros(1).__reduce_ex__(5)[0],
 }
