@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,8 +61,9 @@ def facts(folder: Path, files: Sequence[Named], root: Path) -> Iterator[str]:
     found = np.zeros((len(files), 32), np.uint8)
     for part, index in parts.items():  # each sub-folder's are kept apart, so that sets of some of them share
         found[index] = _digests(folder, [files[at] for at in index], cache.places(root), part)
-    for (name, state), digest in zip(files, found, strict=True):
-        yield f"{name}\0{state.size}\0{digest.tobytes().hex()}"
+    digits = found.tobytes().hex()
+    for at, (name, state) in enumerate(files):
+        yield f"{name}\0{state.size}\0{digits[64 * at : 64 * at + 64]}"
 
 
 def _digests(folder: Path, files: Sequence[Named], places: Sequence[Path], part: str) -> NDArray[np.uint8]:
@@ -70,7 +72,7 @@ def _digests(folder: Path, files: Sequence[Named], places: Sequence[Path], part:
     known = next((kept for kept in map(_read, notes) if kept is not None), _NOTHING)
     now = _Known(
         os.fsencode("\0".join(name for name, _ in files)),
-        np.array([state for _, state in files], np.int64).reshape(-1, 3),
+        np.fromiter(chain.from_iterable(state for _, state in files), np.int64).reshape(-1, 3),
         np.zeros((len(files), 32), np.uint8),
     )
     if now.names == known.names and np.array_equal(now.states, known.states):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sslrun.errors import InputError
-from sslrun.files import locked, write_json
+from sslrun.files import litter, locked, write_json
 from sslrun.runs.cells import CellName
 from sslrun.runs.verdict import COLLAPSES, verdict
 
@@ -268,8 +268,11 @@ def read(record: type[R], path: Path) -> R:
 
 
 def read_all(record: type[R], paths: Iterable[Path], left_out: LeftOut | None) -> Iterator[R]:
-    """The records in those files; those that can't be read go to `left_out`, or raise `InputError` if that is none."""
+    """The records in those files but for what systems leave beside them; those that can't be read go to `left_out`, or
+    raise `InputError` if that is none."""
     for path in paths:
+        if litter(path.name):
+            continue
         try:
             yield read(record, path)
         except InputError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslrun.errors import InputError
+from sslrun.files import litter
 from sslrun.paths import user_path
 from sslrun.runs.cells import SECONDS, Number
 from sslrun.runs.folder import RunFolder, split_name
@@ -60,7 +61,7 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
 
 def _folders(results: Path) -> list[Path]:
     return sorted(
-        path for path in results.iterdir() if path.name[0] != "." and path.name not in _NOT_RUNS and path.is_dir()
+        path for path in results.iterdir() if not litter(path.name) and path.name not in _NOT_RUNS and path.is_dir()
     )
 
 

@@ -138,6 +138,19 @@ def test_foreign_and_half_written_folders_are_left_out_and_named(tmp_path: Path)
     assert "set aside by --fresh" in left_out.values()
 
 
+def test_what_systems_leave_beside_runs_and_in_them_is_passed_over(tmp_path: Path) -> None:
+    kept = run(tmp_path, 0)
+    kept.write_evaluation(cell("knn", 1, {"accuracy": 0.9}))
+    for folder in (tmp_path, kept.path, kept.path / "evaluations"):
+        (folder / "@eaDir").mkdir()
+        (folder / "Thumbs.db").write_bytes(b"x")
+    name = next((kept.path / "evaluations").glob("knn*")).name
+    (kept.path / "evaluations" / f"._{name}").write_bytes(b"\0\5\x16\7")  # as macOS leaves on foreign drives
+    table = load_runs(tmp_path)
+    assert list(table["knn"]) == [0.9]
+    assert table.attrs["left_out"] == []
+
+
 def test_a_damaged_history_costs_the_signals_alone(tmp_path: Path) -> None:
     folder = run(tmp_path, 0)
     folder.history.path.write_text('{"epoch": 1, "loss": -3.5}\n[1]\n')

@@ -97,7 +97,8 @@ class Cifar(Data):
 
 
 class Folder(Data):
-    """Class folders with pictures of any size: `<path>/<train>/<class>/*.jpg` and `<path>/<test>/<class>/*.jpg`."""
+    """Class folders with pictures of any size: `<path>/<train>/<class>/*.jpg` and `<path>/<test>/<class>/*.jpg`.
+    Without evaluations `<path>/<train>/*.jpg` will do, whatever the folders in it."""
 
     kind: Literal["folder"] = option(description="One folder a class; jpg, png, webp, bmp, tif, ppm.")
     path: str = option(description="The folder, absolute or below the data folder.", operational=True)
