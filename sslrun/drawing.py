@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -27,6 +28,8 @@ STROKES = [(colour, dashes) for dashes, colour in product(("-", (0, (3, 1.5))), 
 """Colour and dashes of the first, the second, ... of many lines in one panel."""
 LEVEL: Any = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 0.5}
 """A line at a value that others are compared with."""
+_LETTERS_AN_INCH = 19.0
+"""Of a foot's small type, at the least."""
 _LONGEST = 80
 """Letters of a user's text in a figure."""
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -62,7 +65,7 @@ _STYLE: Any = {
 
 def plain(text: str) -> str:
     """A user's text for a figure: one line, not too long; no sign is taken for mathematics, and none steers."""
-    line = " ".join(visible(text).split())
+    line = visible(text).replace("\n", " ").replace("\t", " ")
     return (line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…").replace("$", r"\$")
 
 
@@ -77,7 +80,9 @@ def panels(
     lines: int, columns: int, width: float, height: float, *, title: str = "", foot: str = ""
 ) -> tuple[Figure, Any]:
     """A figure of lines × columns panels (a 2-D array of axes), each about `width` × `height` inches, with a title
-    above and a foot below."""
+    above and a foot below, wrapped where it would be cut off."""
+    letters = round(width * columns * _LETTERS_AN_INCH)
+    foot = "\n".join("\n".join(wrap(line, letters)) for line in foot.splitlines())
     extra = 0.3 * bool(title) + (0.3 + 0.13 * foot.count("\n")) * bool(foot)
     figure = Figure(figsize=(width * columns, height * lines + extra), layout="constrained")
     if title:

@@ -34,8 +34,14 @@ def theory(
 
     Example: sslrun theory --p0 0.03 --eta 0.04
     """
-    if sum(asked is not None for asked in (recipe, run, figure)) > 1 or (figure is not None and phase is not None):
-        raise InputError("ask for one thing: a recipe, --run, or --figure", where="theory")
+    if sum(asked is not None for asked in (recipe or phase, run, figure)) > 1:
+        raise InputError("ask for one thing: a recipe (with --phase or without), --run, or --figure", where="theory")
+    numbers = {"--p0": p0, "--s0": s0, "--alpha-p": alpha_p, "--eta": eta, "--beta": beta, "--sigma2": sigma2}
+    used = {name for name, value in numbers.items() if value is not None}
+    used |= ({"--tau0"} if tau0 != 1.0 else set()) | ({"--set"} if changes else set())
+    _nothing_idle(used, recipe, run, figure)
+    if out is not None:
+        _check_out(out, any(asked is not None for asked in (run, figure, phase)))
     if run is not None:
         _overlay(run, results, out, as_json)
         return
@@ -65,6 +71,23 @@ def theory(
         flow, sigma2 = setting.flow, found.numbers["sigma2"]
         drawn = phase_figure(phase, alpha_p=flow.alpha_p, eta=flow.eta, beta=flow.beta, tau0=tau0, sigma2=sigma2)
         draw(drawn, out or Path(f"phase_{phase}.png"), err=True)
+
+
+def _nothing_idle(given: set[str], recipe: str | None, run: str | None, figure: int | None) -> None:
+    """Whether each option that is given changes something. Raises `InputError` naming one that doesn't."""
+    idle = given if run is not None or figure is not None else given & {"--set"} if recipe is None else set()
+    if idle:
+        asked = f"--run {run}" if run is not None else f"--figure {figure}" if figure is not None else "no recipe"
+        raise InputError(f"changes nothing with {asked}", where=min(idle), remedy="Leave it out.")
+
+
+def _check_out(out: Path, drawn: bool) -> None:
+    """Whether a figure can be written there, and there is one. Raises `InputError`."""
+    from sslrun.drawing import check_suffix
+
+    check_suffix(out)
+    if not drawn:
+        raise InputError("there is no figure to draw", where="--out", remedy="Ask for --figure, --phase or --run.")
 
 
 def _overlay(run: str, results: Path | None, out: Path | None, as_json: bool) -> None:

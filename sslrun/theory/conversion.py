@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from sslrun.errors import InputError
+from sslrun.theory.integration import check_range
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def flow_settings(
             raise InputError(f"must be finite and not negative, not {value}", where=name)
     if ema is not None and not 0 <= ema <= 1:
         raise InputError(f"must lie between 0 and 1, not {ema}", where="ema")
+    check_range(**positive, weight_decay=weight_decay, weight_decay_predictor=weight_decay_predictor)
     c = 4.0 if symmetric else 2.0
     alpha_p = lr_predictor / lr
     return FlowSettings(

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import LSODA
 
 from sslrun.errors import InputError
-from sslrun.theory.integration import integrate
+from sslrun.theory.integration import check_range, integrate, limited
 
 Array = NDArray[np.float64]
 # Where eta > beta, tau grows exponentially as a mode dies. It is damped from here on: p tau is long nothing by
@@ -133,9 +133,8 @@ class Modes:
             arrays = np.broadcast_arrays(*_float64(*given))
         except (TypeError, ValueError) as error:
             raise InputError(f"the mode's numbers don't fit together: {error}") from error
+        check_range(**dict(zip(names, arrays, strict=True)))
         for name, array in zip(names, arrays, strict=True):
-            if not np.all(np.isfinite(array)):
-                raise InputError("must be finite", where=name)
             if (name == "alpha_p" and np.any(array <= 0)) or (name not in ("p0", "tau0") and np.any(array < 0)):
                 raise InputError("must be positive" if name == "alpha_p" else "must not be negative", where=name)
         self.shape = arrays[0].shape
@@ -154,7 +153,7 @@ class Modes:
         Kappa is looked at eight times in every step of the solver.
         """
         solver = LSODA(
-            lambda _, y: self._derivative(y.reshape(-1, 3)).ravel(),
+            limited(lambda _, y: self._derivative(y.reshape(-1, 3)).ravel()),
             0.0, self.start.ravel(), float(horizon), rtol=1e-7, atol=1e-10, lband=2, uband=2,
         )  # fmt: skip
         lowest = self._kappa(self.start)
@@ -168,7 +167,10 @@ class Modes:
 
     def _derivative(self, y: Array) -> Array:
         p, g, tau = np.moveaxis(y, -1, 0)
-        s = self.s0 * np.exp(g)
+        with np.errstate(over="ignore", invalid="ignore"):  # in steps that the solver then takes back
+            return self._changes(p, self.s0 * np.exp(g), tau)
+
+    def _changes(self, p: Array, s: Array, tau: Array) -> Array:
         dp, _, dtau = flow(p, s, tau, self.alpha_p, self.eta, self.beta, self.sigma2, self.eta_p)
         if np.any((np.abs(tau) > _LARGEST_TAU) & (p * tau < -1)):
             raise InputError(

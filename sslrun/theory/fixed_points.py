@@ -8,6 +8,7 @@ import math
 from enum import StrEnum
 
 from sslrun.errors import InputError
+from sslrun.theory.integration import check_range
 
 
 class Stability(StrEnum):
@@ -65,3 +66,4 @@ def _check(tau: float, eta: float, sigma2: float) -> None:
     for name, value in (("tau", tau), ("eta", eta), ("sigma2", sigma2)):
         if not (math.isfinite(value) and value >= 0):
             raise InputError(f"must be finite and not negative, not {value}", where=name)
+    check_range(tau=tau, eta=eta, sigma2=sigma2)

@@ -10,7 +10,8 @@ import numpy as np
 
 from sslrun.theory.dynamics import Modes, kappa, offset
 from sslrun.theory.fixed_points import critical_decay, fixed_points
-from sslrun.theory.phase import Outcome, final_tau, phase_map, settling_time
+from sslrun.theory.integration import check_range
+from sslrun.theory.phase import Outcome, final_tau, parabola, phase_map, settling_time
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def describe_mode(
     there is none or it grows without end; `t90` when p comes within 10 % of its end, None for a collapse; `min_kappa`
     the smallest kappa, met at `t_min_kappa`.
     """
-    s0 = p0**2 / alpha_p if s0 is None else s0
+    check_range(p0=p0, s0=s0, tau0=tau0, alpha_p=alpha_p, eta=eta, beta=beta, sigma2=sigma2, eta_p=eta_p)
+    s0 = float(parabola(p0, alpha_p)) if s0 is None else s0
     mode = _Mode(p0, s0, tau0, alpha_p, eta, beta, sigma2, eta if eta_p is None else eta_p)
     outcome = Outcome(int(phase_map(**mode._asdict()).outcome))
     tau_end = float(final_tau(tau0, beta))

@@ -14,6 +14,38 @@ from sslrun.errors import InputError
 
 Array = NDArray[np.float64]
 
+LARGEST, LONGEST = 1e6, 1e15
+"""Numbers beyond have squares and ratios that floating point can't follow through a flow; times, no smaller steps."""
+MOST_EVALUATIONS = 50_000
+"""A flow that is not at its end after so many takes steps so small that it never will be. Usual ones take thousands."""
+
+
+def check_range(**values: ArrayLike | None) -> None:
+    """Raise `InputError` for a number of a flow, by its name, that is not finite or beyond what can be followed."""
+    for name, value in values.items():
+        size = np.abs(np.asarray(0.0 if value is None else value, dtype=np.float64))
+        if not np.all(np.isfinite(size)):
+            raise InputError("must be finite", where=name)
+        if np.any(size > LARGEST):
+            raise InputError(f"is beyond what floating point can follow: at most {LARGEST:g} in size", where=name)
+
+
+def limited(flow: Callable[..., Array]) -> Callable[..., Array]:
+    """The same flow, which raises `InputError` once it has been asked for more than `MOST_EVALUATIONS` times."""
+    asked = 0
+
+    def ask(*arguments: Any) -> Array:
+        nonlocal asked
+        asked += 1
+        if asked > MOST_EVALUATIONS:
+            raise InputError(
+                f"the flow can't be followed: it is not at its end after {MOST_EVALUATIONS:,} steps",
+                remedy="Bring its rates closer together: the fastest one forces steps too small for the slowest.",
+            )
+        return flow(*arguments)
+
+    return ask
+
 
 def integrate(
     flow: Callable[[Array], Array],
@@ -37,7 +69,7 @@ def integrate(
     options: dict[str, Any] = {} if bandwidth is None else {"lband": bandwidth, "uband": bandwidth}
     with np.errstate(over="ignore", invalid="ignore"):
         solution = solve_ivp(
-            lambda _, y: flow(y.reshape(start.shape)).ravel(),
+            limited(lambda _, y: flow(y.reshape(start.shape)).ravel()),
             (0.0, float(ordered[-1]) or 1.0),
             start.ravel(),
             method=method,

@@ -136,8 +136,10 @@ def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Map
     flow, p_J, s_J = setting.flow, measured.p_TJ[0], measured.s_TJ[0]
     noise = SIGMA2 if setting.sigma2 is None else setting.sigma2
     one, noises = np.eye(1), noise * np.eye(1)
-    if setting.alpha is not None:  # where W_p is set, p says where a mode is; the scale of s is free
-        w_J = np.clip(p_J, 0, None) ** (1 / (2 * setting.alpha))
+    if setting.alpha is not None:
+        # Where W_p is set, p says where a mode is, and the scale of s is free. The rule sets it at once: a mode starts
+        # from what the rule makes of F, not from what W_p was drawn to be.
+        w_J = np.sqrt(np.clip(s_J, 0, None) / max(s_J.max(), np.finfo(float).tiny))
         w_TJ11 = simulate_directset(
             w_J[:, None, None], times_T, alpha=setting.alpha, X_MM=one, X_prime_MM=noises, eta=flow.eta
         )

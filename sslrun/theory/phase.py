@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sslrun.errors import InputError
 from sslrun.theory.dynamics import Modes, offset
+from sslrun.theory.integration import LONGEST, check_range
 
 Array = NDArray[np.float64]
 
@@ -50,7 +51,7 @@ def phase_map(
     Raises `InputError` as `dynamics.simulate` does, and for a target that never moves (beta = 0).
     """
     p0, eta, sigma2 = (np.asarray(value, dtype=np.float64) for value in (p0, eta, sigma2))
-    s0 = p0**2 / np.asarray(alpha_p) if s0 is None else np.asarray(s0, dtype=np.float64)
+    s0 = parabola(p0, alpha_p) if s0 is None else np.asarray(s0, dtype=np.float64)
     eta_p = eta if eta_p is None else np.asarray(eta_p, dtype=np.float64)
     tau = final_tau(tau0, beta)
     course = Modes(p0, s0, tau0, alpha_p, eta, beta, sigma2, eta_p).follow(settling_time(eta, eta_p, beta))
@@ -62,6 +63,16 @@ def phase_map(
     useful = np.where(eta > 0, above, without_decay)
     grown = np.where(course.min_kappa < 0, Outcome.UNSTABLE, Outcome.USEFUL)
     return PhaseMap(np.where(useful, grown, Outcome.COLLAPSE).astype(np.int64), course.p, course.min_kappa)
+
+
+def parabola(p0: ArrayLike, alpha_p: ArrayLike) -> Array:
+    """s0 on the invariant parabola, p0^2 / alpha_p. Raises `InputError` where that can't be followed."""
+    check_range(p0=p0, alpha_p=alpha_p)
+    if np.any(np.asarray(alpha_p) <= 0):
+        raise InputError("must be positive", where="alpha_p")
+    s0: Array = np.asarray(p0, dtype=np.float64) ** 2 / np.asarray(alpha_p)
+    check_range(**{"p0^2 / alpha_p": s0})
+    return s0
 
 
 def final_tau(tau0: ArrayLike, beta: ArrayLike | None) -> Array:
@@ -82,7 +93,13 @@ def settling_time(eta: ArrayLike, eta_p: ArrayLike, beta: ArrayLike | None) -> f
     """A time by which every mode has settled: many times the slowest rate among decays and EMA, at least 400."""
     rates = np.concatenate([np.ravel(eta), np.ravel(eta_p), np.ravel([] if beta is None else beta)])
     rates = rates[rates > 0]
-    return float(max(400.0, 20.0 / rates.min())) if rates.size else 400.0
+    slowest = float(rates.min()) if rates.size else 1.0
+    if slowest * LONGEST < 20.0:
+        what = (
+            f"a rate of {slowest:g} settles so late that floating point can't follow: at least {20 / LONGEST:g}, or 0"
+        )
+        raise InputError(what, where="eta, eta_p or beta")
+    return max(400.0, 20.0 / slowest)
 
 
 def _survives_undecayed(p0: Array, s0: Array, tau: Array, alpha_p: Array, sigma2: Array) -> NDArray[np.bool_]:

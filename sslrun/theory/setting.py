@@ -13,8 +13,10 @@ from sslrun.theory.conversion import FlowSettings, flow_settings
 from sslrun.theory.directset import surviving_size
 from sslrun.theory.fixed_points import critical_decay, fixed_points
 from sslrun.theory.forecast import Forecast, describe_mode
+from sslrun.theory.integration import check_range
 from sslrun.theory.phase import Outcome
 
+_RATES = ("eta", "eta_p", "alpha_p", "beta")
 P0, ETA, SIGMA2 = 0.2, 0.04, 0.0009  # of a forecast where nothing is given; the paper's decay and sigma of 0.03
 
 
@@ -63,7 +65,9 @@ def setting_of(recipe: Recipe) -> Setting:
         steps += 1 if rest and recipe.training.last_batch == "keep" else 0
         run_time = flow.time_per_step * steps * recipe.training.epochs
         if len(set(data.variances or (1.0,))) == 1:
+            check_range(noise=noise)
             sigma2 = noise**2 / (data.variances or (1.0,))[0]
+            check_range(sigma2=sigma2)
     return Setting(
         flow=flow,
         sigma2=sigma2,
@@ -124,6 +128,7 @@ def forecast(
     `sigma2` is needed where the setting does not know it; 0.0009 is taken, and said, if it is not given either.
     """
     flow = setting.flow
+    check_range(p0=p0, s0=s0, tau0=tau0, sigma2=sigma2, **{name: getattr(flow, name) for name in _RATES})
     known = setting.sigma2 if sigma2 is None else sigma2
     noise = SIGMA2 if known is None else known
     lines = heading(setting.differences)
@@ -150,7 +155,7 @@ def forecast(
         return Forecast((*lines, fate), numbers | {"outcome": "collapse" if rate_of_death else "rest"})
     if setting.alpha is not None:
         return _set_predictor(setting.alpha, flow.eta, noise, p0, lines, numbers)
-    rates = {name: getattr(flow, name) for name in ("eta", "eta_p", "alpha_p", "beta")}
+    rates = {name: getattr(flow, name) for name in _RATES}
     mode = describe_mode(p0, s0=s0, tau0=tau0, sigma2=noise, run_time=setting.run_time, **rates)
     return Forecast((*lines, *mode.lines), numbers | mode.numbers)
 

@@ -14,7 +14,9 @@ from sslrun.errors import InputError
 from sslrun.jobs import places, pretrain_job
 from sslrun.recipe import read_recipe, to_yaml
 from sslrun.runs.folder import RunFolder
-from sslrun.theory import figures
+from sslrun.theory import figures, integration
+from sslrun.theory.dynamics import simulate
+from sslrun.theory.forecast import describe_mode
 from sslrun.theory.overlay import error, overlay
 from sslrun.theory.overlay_text import as_json, closing, table
 from sslrun.theory.setting import flags_setting, forecast, setting_of
@@ -149,6 +151,12 @@ def test_the_command(sslrun: Command, run: RunFolder, tmp_path: Path, monkeypatc
     assert code == 0 and (tmp_path / "figure.pdf").exists()
 
 
+BEYOND = [
+    *([flag, "1e308"] for flag in ("--p0", "--s0", "--tau0", "--alpha-p", "--eta", "--beta", "--sigma2")),
+    *(["--phase", "ema", "--eta", "1e300"], ["--p0", "-1e308"], ["--p0", "1e5"], ["--alpha-p", "1e-300"]),
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
@@ -158,8 +166,43 @@ def test_the_command(sslrun: Command, run: RunFolder, tmp_path: Path, monkeypatc
         (["quickstart", "--figure", "4"], "ask for one thing"),
         (["--phase", "tau"], "no such map"),
         (["--alpha-p", "0"], "must be positive"),
+        (["--figure", "3", "--p0", "0.03"], "--p0: changes nothing with --figure 3"),
+        (["--run", "x", "--eta", "0.03"], "--eta: changes nothing with --run x"),
+        (["--set", "seed=1"], "--set: changes nothing with no recipe"),
+        (["--out", "x.gif"], "figures are written as .png, .svg, .pdf"),
+        (["--out", "x.png"], "there is no figure to draw"),
+        *((flags, "beyond what floating point can follow") for flags in BEYOND),
+        (["--eta", "1e-300"], "settles so late"),
+        (["--beta", "1e-300"], "settles so late"),
+        (["linear_theory", "--set", f"data.variances=[{', '.join(['1e-300'] * 8)}]"], "sigma2: is beyond"),
+        (["linear_theory", "--set", "views.noise=1e200"], "noise: is beyond"),
+        (["linear_theory", "--set", "optimizer.network.lr=1e300"], "lr: is beyond"),
     ],
 )
 def test_mistakes_are_told(sslrun: Command, arguments: list[Any], what: str) -> None:
     code, _, err = sslrun("theory", *arguments)
     assert code == 2 and what in err
+
+
+def test_a_flow_that_gets_nowhere_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integration, "MOST_EVALUATIONS", 100)
+    with pytest.raises(InputError, match="not at its end after 100 steps"):
+        describe_mode(0.2, eta=1e-6, beta=1e-3)
+    with pytest.raises(InputError, match="not at its end after 100 steps"):
+        simulate(0.2, 0.04, 1.0, 1.0, 0.04, 0.1, 0.09, [0.0, 1e6])
+
+
+def test_a_rule_sets_p_at_once(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.recipe.write_text(to_yaml(read_recipe("quickstart")))
+    for epoch, p in ((0, [-0.1, -0.2, 0.05]), (1, [0.8, 0.5, 0.2]), (2, [1.0, 0.9, 0.8])):
+        folder.history.append({"epoch": epoch, "step": 2000 * epoch, "p": p, "spectrum": [0.3, 0.03, 0.003]})
+    found = overlay(folder)
+    assert found.alone is not None
+    assert found.alone.p_TJ[0] == pytest.approx([1, 0.1**0.5, 0.1])
+    assert (found.alone.p_TJ[-1] > 0.9).all()
+    assert any("The rule sets p at the first step" in line for line in closing(found))
+    figure = figures.overlay_figure(found)
+    figure.canvas.draw()
+    foot = figure._supxlabel.get_window_extent()
+    assert foot.x0 >= 0 and foot.x1 <= figure.bbox.width and "qualitative" in figure._supxlabel.get_text()
