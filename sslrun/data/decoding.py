@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, PngImagePlugin
 
 from sslrun.data.listing import FileState, Labels, Picture, Pixels
 from sslrun.errors import DataError
@@ -20,6 +20,7 @@ from sslrun.limits import cores
 BLOCK = 256  # pictures decoded between two writes
 LONGEST = 8  # times as long as wide: what is longer is cut before it is scaled
 SHOWN = 5  # bad pictures that are named at once
+PngImagePlugin.MAX_TEXT_CHUNK = 1 << 26  # Pillow refuses good pictures with more than 1 MB of text or colour profile
 
 
 def blocks(folder: Path, pictures: Sequence[Picture], side: int, index: Labels) -> Iterator[Pixels]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from tiny_data import later, write_pictures
 
 from sslrun.data.check import check
@@ -78,6 +78,13 @@ def test_of_metadata_only_a_sound_orientation_counts(
     noise(16, 16).save(tmp_path / f"plain.{ending}", **options)  # type: ignore[arg-type]
     plain = decode(tmp_path / f"plain.{ending}", 16)
     assert np.array_equal(decode(path, 16), np.rot90(plain, -1, (1, 2)) if turned else plain)
+
+
+def test_long_texts_in_a_picture_are_of_no_concern(tmp_path: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("parameters", "x" * 3_000_000, zip=True)
+    noise(16, 16).save(tmp_path / "a.png", pnginfo=texts)
+    assert np.array_equal(decode(tmp_path / "a.png", 16), np.asarray(noise(16, 16)).transpose(2, 0, 1))
 
 
 def test_a_very_large_picture_is_not_called_damaged(tmp_path: Path) -> None:
