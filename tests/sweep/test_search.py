@@ -174,6 +174,16 @@ def test_a_failed_run_is_a_failed_trial_and_the_search_goes_on(grid: Path, tmp_p
         assert trial.user_attrs.get("reason") == ("NaN at step 3" if trial.number in failed else None)
 
 
+def test_a_point_that_the_images_dont_suit_is_a_failed_trial(grid: Path, tmp_path: Path) -> None:
+    text = GRID.replace("    method.predictor", "    evaluation.knn.k: {choices: [5, 300]}\n    method.predictor")
+    trials, started, told = searched(read_grid(write(grid, text)), tmp_path)
+    failed = [trial for trial in told if trials.study.point(trial)["evaluation.knn.k"] == 300]
+    assert 0 < len(failed) < 6 and len(started) == 6 - len(failed)
+    for trial in told:
+        assert trial.state == (TrialState.FAIL if trial in failed else TrialState.COMPLETE)
+    assert "300 neighbours of 256 labelled training images" in failed[0].user_attrs["reason"]
+
+
 def test_the_value_is_the_mean_over_seeds(grid: Path, tmp_path: Path) -> None:
     trials, started, told = searched(read_grid(write(grid, GRID + "seeds: [3, 5]\n")), tmp_path, most=2)
     assert len(told) == 2 and len(started) == 4
