@@ -146,7 +146,11 @@ def _train(
             last = folder.history.last()
             seconds = status.seconds + time.perf_counter() - begun
             folder.update_status(epoch=last["epoch"] if last else 0, seconds=round(seconds, 3))
-    seen = evidence(folder.history.last() or {}, recipe.training.collapse)
+    last = folder.history.last() or {}
+    if not {"std", "rank"} <= last.keys():
+        remedy = "Put a copy of it back, or start the run anew with --fresh."
+        raise RunFailed("its last row has no std and rank to judge by", where=str(folder.history.path), remedy=remedy)
+    seen = evidence(last, recipe.training.collapse)
     kind = verdict(seen)
     state = State.COLLAPSED if kind in COLLAPSES else State.DONE
     folder.update_status(state=state, finished=utc_now(), verdict=kind, evidence=seen)

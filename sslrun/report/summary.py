@@ -12,6 +12,7 @@ from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.report.selection import edge_note, edges
 from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.history import is_number
 from sslrun.runs.records import EvaluationRecord, Metric
 from sslrun.runs.verdict import NONE, WORDS
 
@@ -61,7 +62,7 @@ def scores(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[
     for (baseline, epoch), label in labels.items():
         values = [found.get(replace(number, epoch=epoch, baseline=baseline)) for number, _ in columns]
         if any(value is not None for value in values):
-            rows.append([label, *("–" if value is None else f"{value:.3f}" for value in values)])
+            rows.append([label, *(_entry([value]) for value in values)])
     return rows if columns else []
 
 
@@ -98,16 +99,22 @@ def _labelled(part: str, true: Metric) -> str:
 
 
 def _entry(values: Sequence[Metric]) -> str:
-    return " / ".join(f"{value:.3f}" for value in values if value is not None) or "–"
+    return " / ".join(f"{value:.3f}" for value in values if is_number(value)) or "–"
 
 
 def verdict_line(folder: RunFolder, dimension: int) -> str:
     """The verdict and the numbers and bounds that it rests on."""
     status = folder.status
-    seen = status.evidence
-    std = f"std {seen['std']:.2f} (complete below {seen['std_threshold']:g})"
-    rank = f"effective rank {seen['rank']:.1f} of {dimension} (dimensional below {seen['rank_threshold']:g})"
-    return f"{WORDS[status.verdict or NONE]}   {std}, {rank}"
+    names = ("std", "rank", "std_threshold", "rank_threshold")
+    std, rank, least_std, least_rank = (status.evidence.get(name) for name in names)
+    said = []
+    if std is not None and least_std is not None:
+        said.append(f"std {std:.2f} (complete below {least_std:g})")
+    if rank is not None and least_rank is not None:
+        of = f" of {dimension}" if dimension else ""
+        said.append(f"effective rank {rank:.1f}{of} (dimensional below {least_rank:g})")
+    kind = status.verdict or NONE
+    return "   ".join(filter(None, [WORDS.get(kind, kind), ", ".join(said)]))
 
 
 def worth(cells: Sequence[EvaluationRecord], weights: str | None) -> str | None:
@@ -136,7 +143,7 @@ def worth(cells: Sequence[EvaluationRecord], weights: str | None) -> str | None:
 def selected_on_test(history: Sequence[dict[str, Any]]) -> str | None:
     """The best number of the authors' probe over all epochs that were probed: chosen on the test set, and said so."""
     key = Number("authors_probe", metric="best_on_test").signal
-    rows = [row for row in history if row.get(key) is not None]
+    rows = [row for row in history if is_number(row.get(key))]
     if not rows:
         return None
     best = max(rows, key=lambda row: float(row[key]))
@@ -152,7 +159,8 @@ def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str |
     `weights` is the recipe's `network.weights`.
     """
     history = folder.history.read()
-    said = [verdict_line(folder, len(history[-1]["spectrum"])), worth(cells, weights), selected_on_test(history)]
+    dimension = len(history[-1].get("spectrum") or ()) if history else 0
+    said = [verdict_line(folder, dimension), worth(cells, weights), selected_on_test(history)]
     said.append(edge_note(list(edges(cells))))
     return [*filter(None, said), f"kept in   {folder.path}        next   sslrun plot {folder.path}"]
 

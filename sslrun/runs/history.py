@@ -1,7 +1,7 @@
 """A run's history: one JSON line an epoch, on the disk before `append` returns.
 
 A process killed while writing leaves at most half a line at the end, which readers pass over and the next writer
-cuts off. Non-finite numbers are kept as null: the file is plain JSON to every reader.
+cuts off. Non-finite numbers are kept as null. What is damaged is read up to its first bad line, and `damage` names it.
 """
 
 import json
@@ -10,13 +10,24 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from sslrun.errors import InputError, RunFailed
 from sslrun.files import write_text
 
 Row = dict[str, Any]
 _TAIL = 1 << 14
+_MOST = 1e300
+_NUMBERS = {"step", "loss", "lr", "images_per_second", "std", "rank", "rank_correlation", "cosine", "seconds"} | {
+    "asymmetry",
+    "commutator",
+    "smallest_eigenvalue",
+    "alignment",
+    "proportionality",
+    "balance",
+}
+_LISTS = {"spectrum", "alignments", "p"}
+"""What those rows hold that everything which reads histories computes with; see `sslrun.training.diagnostics`."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +48,30 @@ class History:
             os.fsync(file.fileno())
 
     def read(self) -> list[Row]:
-        """All whole rows, oldest first; none without a file. Raises `RunFailed` for damage before the last line."""
+        """The rows up to the first bad line (`damage` names it), oldest first; none without a file."""
+        return self._read()[0]
+
+    def damage(self) -> tuple[str, str] | None:
+        """(file and line, why) of the first line that is no row, or whose epoch does not follow; None if all are."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[list[Row], tuple[str, str] | None]:
         try:
             lines = self.path.read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
-            return []
-        rows = []
+            return [], None
+        except OSError as error:
+            return [], (str(self.path), f"can't be read: {error.strerror or error}")
+        rows: list[Row] = []
         for number, line in enumerate(lines, 1):
             try:
-                rows.append(_row(line))
+                row = _row(line)
+                if rows and row["epoch"] <= rows[-1]["epoch"]:
+                    raise ValueError(f"epoch {row['epoch']} after epoch {rows[-1]['epoch']}")
             except ValueError as error:
-                raise RunFailed(f"damaged: {error}", where=f"{self.path}:{number}") from error
-        return rows
+                return rows, (f"{self.path}:{number}", f"damaged: {error}")
+            rows.append(row)
+        return rows, None
 
     def last(self) -> Row | None:
         """The last whole row, read from the end of the file; none without one. Raises `InputError` if damaged."""
@@ -73,8 +96,14 @@ class History:
             raise InputError(f"damaged: {error}", where=str(self.path)) from error
 
     def truncate_after(self, epoch: int) -> None:
-        """Drop the rows of epochs after `epoch` (on resume, so that none is doubled); all at once or not at all."""
-        rows = self.read()
+        """Drop the rows of epochs after `epoch` (on resume, so that none is doubled); all at once or not at all.
+
+        Raises `RunFailed` for a bad line: rows would be missing for good.
+        """
+        rows, damage = self._read()
+        if damage is not None:
+            where, why = damage
+            raise RunFailed(why, where=where, remedy="Put a copy of it back, or start the run anew with --fresh.")
         kept = [row for row in rows if row["epoch"] <= epoch]
         if len(kept) < len(rows) or self._whole_bytes() < _size(self.path):
             write_text(self.path, "".join(map(_line, kept)))
@@ -94,7 +123,7 @@ class History:
 
 def series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
     """(epochs, values) of a signal where it was recorded."""
-    found = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
+    found = [(row["epoch"], row[name]) for row in rows if is_number(row.get(name))]
     return [epoch for epoch, _ in found], [value for _, value in found]
 
 
@@ -102,15 +131,36 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether `value` is a number that can be drawn and computed with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(entry is None or is_number(entry) for entry in value)
+
+
 def _row(line: bytes) -> Row:
     """The row in a line. Raises `ValueError` for anything else."""
     try:
-        row = json.loads(line)
+        row = json.loads(line, parse_constant=_refuse)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(row, dict):
         raise ValueError(f"not a row: {row!r:.60}")
+    epoch = row.get("epoch")
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch < _MOST:
+        raise ValueError(f"epoch is {epoch!r:.60}")
+    for name, value in row.items():
+        if value is not None and name in _NUMBERS and not is_number(value):
+            raise ValueError(f"{name} is {value!r:.60}")
+        if value is not None and name in _LISTS and not _is_list(value):
+            raise ValueError(f"{name} is {value!r:.60}")
     return row
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of ours")
 
 
 def _line(row: Mapping[str, Any]) -> str:

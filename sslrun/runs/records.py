@@ -4,6 +4,7 @@ Each is a JSON file that is read and written here alone; what is not such a reco
 Where these files lie: `folder`. What state a run is in at this moment: `state_now`, which `status` and `table` use.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ LeftOut = list[tuple[str, str]]
 """(path, why) of what could not be read."""
 Scalar = bool | int | float | None
 Metric = Scalar | list[Scalar] | dict[str, Scalar]
+
+
+_SECTIONS = ("data", "views", "network", "method", "optimizer", "training", "evaluation", "run")
 
 
 class State(StrEnum):
@@ -70,6 +74,11 @@ class RunRecord(Record):
     identity: str
     recipe: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        for name in _SECTIONS:
+            if not isinstance(self.recipe.get(name, {}), dict):
+                raise ValueError(f"recipe.{name} is no section")
+
 
 @dataclass(frozen=True)
 class Status(Record):
@@ -100,6 +109,11 @@ class Status(Record):
     verdict: str | None = None
     """`none`, `dimensional` or `complete`, as `runs.verdict` judges the evidence."""
     evidence: dict[str, float | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        counts = (self.epoch, self.epochs or 1, self.threads or 1)
+        if not math.isfinite(self.seconds) or min(counts[0], counts[1] - 1, counts[2] - 1) < 0:
+            raise ValueError("a time or a count is out of range")
 
     @property
     def finished_well(self) -> bool:

@@ -111,7 +111,8 @@ def evaluation_numbers(records: Sequence[EvaluationRecord], asked: Mapping[str, 
     for record in sorted(records, key=lambda record: record.numerics):
         like = [other.settings for other in records if other.name == record.name]
         agreed = {key: like[0][key] for key in like[0] if all(key in one and one[key] == like[0][key] for one in like)}
-        plain = agreed | (asked.get(record.kind) or {})
+        own_recipe = asked.get(record.kind)
+        plain = agreed | (own_recipe if isinstance(own_recipe, dict) else {})
         own = ",".join(f"{k}={_short(v)}" for k, v in record.settings.items() if k not in plain or plain[k] != v)
         for key, value in _flat(record.metrics).items():
             numbers[Number.of_key(record.name, key, own)] = value

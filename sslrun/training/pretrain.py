@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sslrun.data.batches import Batches, choose_stream
 from sslrun.data.images import ImageSet
-from sslrun.errors import Interrupted
+from sslrun.errors import Interrupted, RunFailed
 from sslrun.methods import Method, build_method, set_up
 from sslrun.networks.encoder import Encoder
 from sslrun.networks.group import ALONE, Group, over_all
@@ -164,7 +164,14 @@ class _Course:
         )
         self.loss_sum.fill_(self.position.loss_sum)
         started = self.position.epoch > 0 or self.position.step > 0
-        self.folder.history.truncate_after(self.position.epoch if started else -1)
+        history = self.folder.history
+        history.truncate_after(self.position.epoch if started else -1)
+        if started and ((history.last() or {}).get("epoch") != self.position.epoch):
+            raise RunFailed(
+                f"epochs up to {self.position.epoch}, which the checkpoint has done, are missing here",
+                where=str(history.path),
+                remedy="Put a copy of it back, or start the run anew with --fresh.",
+            )
         if not started:
             self.record(loss=None, lr=None, images_per_second=None)
         trainer.method.train()

@@ -25,7 +25,10 @@ def without_nan(value: Any) -> Any:
     return [without_nan(entry) for entry in value] if isinstance(value, list) else value
 
 
-@given(rows=st.lists(st.dictionaries(st.text(min_size=1, max_size=5), values, max_size=4), min_size=1, max_size=4))
+names = st.text(max_size=5).map("of a plug-in: {}".format)  # known signals are numbers, or lists of them
+
+
+@given(rows=st.lists(st.dictionaries(names, values, max_size=4), min_size=1, max_size=4))
 def test_rows_come_back_with_null_for_what_json_has_not(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
@@ -83,9 +86,16 @@ def test_the_last_row_is_found_however_long(tmp_path: Path) -> None:
 
 def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
     history = History(tmp_path / "history.jsonl")
-    history.path.write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
-    with pytest.raises(RunFailed, match=r"history\.jsonl:2: damaged: "):
-        history.read()
+    foreign = ['{"epoch": "2"}', '{"epoch": 1}', '{"epoch": 2, "std": []}', '{"epoch": 2, "p": ["a"]}', '{"loss": 1}']
+    for bad in ('{"epo', "[2]", "null", "\0" * 9, "[" * 100_000, *foreign):
+        history.path.write_text(f'{{"epoch": 1}}\n{bad}\n{{"epoch": 3}}\n')
+        assert [row["epoch"] for row in history.read()] == [1], bad
+        where, why = history.damage() or ("", "")
+        assert where == f"{history.path}:2" and why.startswith("damaged: ")
+        with pytest.raises(RunFailed, match=r"history\.jsonl:2: damaged: .*\n.*--fresh"):
+            history.truncate_after(3)
+    history.path.write_text('{"epoch": 1}\n{"epoch": 3}\n')
+    assert history.damage() is None
 
 
 def test_a_row_needs_its_epoch_and_plain_values(tmp_path: Path) -> None:
