@@ -76,7 +76,7 @@ class RunRecord(Record):
 
     def __post_init__(self) -> None:
         for name in _SECTIONS:
-            if not isinstance(self.recipe.get(name, {}), dict):
+            if not isinstance(self.recipe.get(name), dict | None):
                 raise ValueError(f"recipe.{name} is no section")
 
 
