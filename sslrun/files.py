@@ -31,14 +31,15 @@ _LITTER = frozenset(
         *("$recycle.bin", "recycler", "recycled", "system volume information"),  # Windows
         *("__macosx", "icon\r", "network trash folder", "temporary items", "thevolumesettingsfolder"),  # macOS
         *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "~snapshot"),  # network drives
-        *("lost+found", "aquota.user", "aquota.group"),
+        *("lost+found", "aquota.user", "aquota.group", "found.000", "picasa.ini", "zbthumbnail.info"),
     )
 )
+_LITTER_ENDS = (":zone.identifier", "@synoeastream", "@synoresource")
 
 
 def litter(name: str) -> bool:
     """Whether a file or folder of that name is what systems and network drives leave behind, or hidden: never ours."""
-    return name.startswith(".") or name.lower() in _LITTER
+    return name.startswith(".") or name.lower() in _LITTER or name.lower().endswith(_LITTER_ENDS)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sslrun.data.dataset import open_dataset
 from sslrun.recipe.schema import Folder
 
 DATA = Folder(kind="folder", path="set", store=16)
-FILES = (".DS_Store", "._0.png", "Thumbs.db", "ehthumbs.db", "Desktop.ini", "Icon\r", ".nfs0001")
+FILES = (".DS_Store", "._0.png", "Thumbs.db", "Desktop.ini", "Icon\r", ".nfs0001", "0.png:Zone.Identifier")
 FOLDERS_LEFT = ("@eaDir", "__MACOSX", "lost+found", "$RECYCLE.BIN", "System Volume Information", "#recycle", "@Recycle")
 
 
