@@ -3,6 +3,7 @@
 `pictures` finds them and keeps what is known of each; `cache` keeps what comes out here, since decoding is slow.
 """
 
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from sslrun.limits import cores
 BLOCK = 256  # pictures decoded between two writes
 LONGEST = 8  # times as long as wide: what is longer is cut before it is scaled
 SHOWN = 5  # bad pictures that are named at once
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it would say is in our errors
 PngImagePlugin.MAX_TEXT_CHUNK = 1 << 26  # Pillow refuses good pictures with more than 1 MB of text or colour profile
 
 
