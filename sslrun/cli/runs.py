@@ -1,5 +1,6 @@
 """The commands that make and judge runs: pretrain, evaluate, analyse."""
 
+import sys
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,29 +43,45 @@ def pretrain(
     results: ResultsOption = None,
     data: DataOption = None,
     device: DeviceOption = None,
+    devices: Annotated[
+        str | None, typer.Option("--devices", metavar="N|all", help="Train on several devices, a process each.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Keep an old run under another name and start anew.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Pretrain one run, evaluate it, and say whether it collapsed. The same command again goes on, or shows it.
+
+    On several devices it is the same run: each has its part of every batch. Under torchrun or srun it joins.
 
     Example: sslrun pretrain quickstart --set method.stop_gradient=false
     """
     plan = read(recipe, changes, device, imports)
     import torch
 
-    from sslrun.jobs import choose_device, places, pretrain_job
+    from sslrun.jobs import choose_device, follow_job, places, pretrain_job, processes
     from sslrun.jobs.screen import Screen
     from sslrun.report.summary import headline
 
+    if devices is not None and processes.place() is None:
+        count = processes.how_many(devices, choose_device(plan.run.device).type)
+        if count > 1:
+            raise typer.Exit(processes.launch(count, sys.argv[1:]))
     where, kind = places(plan, results, data), choose_device(plan.run.device).type
 
     def first_line(folder: "RunFolder", images: "ImageSet", start: int) -> str:
         threads = torch.get_num_threads() if kind == "cpu" else 0
-        line = headline(plan, folder, len(images), images.side, kind, threads)
+        several = f"{group.size} × " if group.size > 1 else ""
+        line = headline(plan, folder, len(images), images.side, several + kind, threads)
         return f"{line}\ngoing on after epoch {start}, with as many threads as it began with" if start else line
 
-    with Screen(plan, first_line, quiet=as_json or plan.run.verbosity == "quiet") as screen:
-        folder, cells = pretrain_job(plan, where, fresh=fresh, begin=screen.begin, watch=screen.watch, say=screen.say)
+    with processes.joined(plan.run.device) as group:
+        if not group.leads:
+            follow_job(plan, where, group)
+            return
+        with Screen(plan, first_line, quiet=as_json or plan.run.verbosity == "quiet") as screen:
+            folder, cells = pretrain_job(
+                plan, where, fresh=fresh, begin=screen.begin, watch=screen.watch, say=screen.say, group=group
+            )
     _show_run(folder, plan, cells, as_json)
 
 

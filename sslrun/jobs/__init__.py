@@ -7,7 +7,7 @@ stopped, and writes each result as a file of its own. Doing a finished job again
 
 from sslrun.jobs.evaluating import asked_for, cell_identity, evaluate_run, evaluation_job
 from sslrun.jobs.places import Places, choose_device, identify, places
-from sslrun.jobs.pretraining import pretrain_job
+from sslrun.jobs.pretraining import follow_job, pretrain_job
 
 __all__ = [
     "Places",
@@ -16,6 +16,7 @@ __all__ = [
     "choose_device",
     "evaluate_run",
     "evaluation_job",
+    "follow_job",
     "identify",
     "places",
     "pretrain_job",

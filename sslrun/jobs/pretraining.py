@@ -18,9 +18,11 @@ from sslrun.evaluation.judge import Judge
 from sslrun.files import REFUSED, unlocked, whose, write_json
 from sslrun.jobs.evaluating import asked_for, evaluation_job
 from sslrun.jobs.places import Places, choose_device, identify
+from sslrun.jobs.processes import others_needed
 from sslrun.jobs.stopping import StopSignals
 from sslrun.jobs.threads import check_threads, use_threads
 from sslrun.networks.encoder import Encoder
+from sslrun.networks.group import ALONE, Group
 from sslrun.networks.precision import has_bf16
 from sslrun.recipe import to_yaml
 from sslrun.recipe.schema import Recipe
@@ -47,12 +49,14 @@ def pretrain_job(
     watch: Watch = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
     begin: Begin = lambda *_: None,
+    group: Group = ALONE,
 ) -> tuple[RunFolder, list[EvaluationRecord]]:
     """Pretrain the recipe's run unless that is done, compute the evaluations that are missing; its folder, and these.
 
     `begin` is called once the folder is held, with the images if there is training to do; `watch` is shown where
-    training stands. `fresh` renames an old folder of the run and starts anew. Raises `RunHeld` if another process
-    works on the run, `Interrupted`, and `RunFailed`; the run's status then tells why.
+    training stands. `fresh` renames an old folder of the run and starts anew. Of several processes this is the one
+    that leads the `group`; the others call `follow_job`. Raises `RunHeld` if another process works on the run,
+    `Interrupted`, and `RunFailed`; the run's status then tells why.
     """
     device = choose_device(recipe.run.device)
     require(recipe, where.data)
@@ -72,7 +76,7 @@ def pretrain_job(
         say(f"{where.results} is on a file system without locks: start one process at a time there, or use a local one")
     if recipe.training.precision == "bf16" and has_bf16(device) is False:
         say(f"bf16 is emulated on this {device.type}, many times slower: try --set training.precision=float32")
-    with StopSignals() as signals, hold(folder) as lease:
+    with StopSignals(patient=group.size > 1) as signals, hold(folder) as lease:
 
         def seen(row: dict[str, Any]) -> None:
             lease.beat()
@@ -80,14 +84,36 @@ def pretrain_job(
 
         kept = folder.status.threads
         use_threads(recipe.run.threads, kept, device.type)
-        if encoder is None or folder.status.finished_well:
+        if not group.any(encoder is not None and not folder.status.finished_well) or encoder is None:
             begin(folder, None)
         else:
             if kept is not None and recipe.run.threads not in (None, kept):
                 say(f"it keeps to the {kept} CPU threads that it began with, for the same bits: --fresh changes that")
-            with _failures_recorded(folder, retried):
-                _train(recipe, where, folder, encoder, device, signals, begin, seen, lease.beat)
+            with _failures_recorded(folder, retried), others_needed():
+                _train(recipe, where, folder, encoder, device, signals, begin, seen, lease.beat, group)
         return folder, evaluation_job(folder, recipe, where, asked_for(recipe), lease.beat)
+
+
+def follow_job(recipe: Recipe, where: Places, group: Group) -> None:
+    """Pretrain the recipe's run as one of several processes that does not lead: it reads, and writes nothing."""
+    device = choose_device(recipe.run.device)
+    check_threads(recipe.run.threads)
+    encoder = starting_encoder(recipe, where.data.shape[0])
+    with StopSignals(patient=True) as signals:
+        if not group.any(False):  # the leader finds it finished, or has made its folder and holds it
+            return
+        folder = find(where.results, identify(recipe, where.data))
+        if folder is None:
+            raise RunFailed(
+                "this process does not see the run's folder",
+                where=str(where.results),
+                remedy="All processes of a run need the same results folder, on a file system that they share.",
+            )
+        use_threads(recipe.run.threads, folder.status.threads, device.type)
+        images = where.data.images("pretrain")
+        trainer = assemble(recipe, encoder, images, device, group)
+        with signals.deferred():
+            pretrain(recipe, trainer, images, folder, encoder_metadata={}, stop_asked=lambda: signals.asked)
 
 
 def _begun(folder: RunFolder) -> bool:
@@ -107,6 +133,7 @@ def _train(
     begin: Begin,
     watch: Watch,
     beat: Callable[[], None],
+    group: Group,
 ) -> None:
     """Train the run in `folder`, which this process holds, and write its verdict."""
     status, threads = folder.status, torch.get_num_threads()
@@ -122,7 +149,7 @@ def _train(
         reason=None,
     )
     write_json(folder.environment, environment(threads))
-    trainer = assemble(recipe, encoder, images, device)
+    trainer = assemble(recipe, encoder, images, device, group)
     begun = time.perf_counter()
 
     def stop_asked() -> bool:  # asked after every step, so that slow steps show life too

@@ -28,10 +28,13 @@ def answered(answer: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 
 
 class StopSignals:
-    """What a job does then: inside `deferred` the first one only sets `asked`, else it raises `Interrupted` at once."""
+    """What a job does then: inside `deferred` the first one only sets `asked`, else it raises `Interrupted` at once.
 
-    def __init__(self) -> None:
-        self.asked, self._deferring = False, False
+    A `patient` one never raises there: a launcher passes on what the terminal has sent already.
+    """
+
+    def __init__(self, patient: bool = False) -> None:
+        self.asked, self._deferring, self._patient = False, False, patient
 
     def __enter__(self) -> "StopSignals":
         self._answered = answered(self._answer)
@@ -51,7 +54,7 @@ class StopSignals:
             self._deferring = False
 
     def _answer(self, number: int, frame: FrameType | None) -> None:
-        if self._deferring and (not self.asked or number in WARNINGS):
+        if self._deferring and (not self.asked or self._patient or number in WARNINGS):
             self.asked = True
             return
         raise Interrupted("stopped", remedy="The same command goes on from the last checkpoint.")

@@ -7,6 +7,7 @@ never waits for the device inside an epoch but to read the non-finite flag, ever
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -125,14 +126,15 @@ def pretrain(
 
     `observers` see each epoch's encoder and add to its row. `watch` is shown where training stands: every few steps,
     and each epoch's row. `stop_asked` ends training after the running step. Raises `Interrupted` once the state is
-    saved, and `RunFailed` for non-finite values or a damaged checkpoint.
+    saved, and `RunFailed` for non-finite values or a damaged checkpoint. Of several processes the one that leads its
+    group writes and observes; all stop together.
     """
     course = _Course(recipe, trainer, folder, images, encoder_metadata, observers, watch, stop_asked)
     course.resume()
     while course.position.epoch < recipe.training.epochs and not course.ends_early():
         course.train_epoch()
         course.finish_epoch()
-    save_encoder(folder.encoder, trainer.method.encoder, encoder_metadata | {"epochs": course.position.epoch})
+    course.keep_encoder(folder.encoder)
 
 
 @dataclass
@@ -165,8 +167,9 @@ class _Course:
         self.loss_sum.fill_(self.position.loss_sum)
         started = self.position.epoch > 0 or self.position.step > 0
         history = self.folder.history
-        history.truncate_after(self.position.epoch if started else -1)
-        if started and ((history.last() or {}).get("epoch") != self.position.epoch):
+        if self.leads:
+            history.truncate_after(self.position.epoch if started else -1)
+        if self.leads and started and ((history.last() or {}).get("epoch") != self.position.epoch):
             raise RunFailed(
                 f"epochs up to {self.position.epoch}, which the checkpoint has done, are missing here",
                 where=str(history.path),
@@ -187,7 +190,7 @@ class _Course:
             if position.step % _GUARD_EVERY == 0:
                 self.check()
                 self.watch({"epoch": position.epoch, "step": position.step, "steps": trainer.batches.steps_per_epoch})
-            if self.stop_asked():
+            if self.trainer.method.group.any(self.stop_asked()):
                 self.save()
                 raise Interrupted("stopped; the state is saved", remedy="The same command goes on from here.")
             if time.perf_counter() - self.saved_at > 60 * self.recipe.run.checkpoint_minutes:
@@ -207,14 +210,25 @@ class _Course:
         self.loss_sum.zero_()
         self.record(loss=loss, lr=rate, images_per_second=speed)
         if position.epoch in self.recipe.training.keep_encoder_at:
-            path = self.folder.encoder_at(position.epoch)
-            save_encoder(path, self.trainer.method.encoder, self.encoder_metadata | {"epochs": position.epoch})
+            self.keep_encoder(self.folder.encoder_at(position.epoch))
         last = position.epoch == self.recipe.training.epochs
         if last or self.saving_takes < _SAVING_SHARE * (time.perf_counter() - self.saved_at):
             self.save()
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes for all that train the run."""
+        return self.trainer.method.group.leads
+
+    def keep_encoder(self, path: Path) -> None:
+        """Write the encoder of this moment."""
+        if self.leads:
+            save_encoder(path, self.trainer.method.encoder, self.encoder_metadata | {"epochs": self.position.epoch})
+
     def record(self, **row: Any) -> None:
         """Append the row of the epochs done so far, with its signals and what the observers see, to the history."""
+        if not self.leads:
+            return
         epoch = self.position.epoch
         row = {"epoch": epoch, "step": epoch * self.trainer.batches.steps_per_epoch, **row}
         alpha_p = self.recipe.optimizer.alpha_p
@@ -234,6 +248,8 @@ class _Course:
     def save(self) -> None:
         """Write a checkpoint of this moment, never one with non-finite weights."""
         self.check()
+        if not self.leads:
+            return
         begun = time.perf_counter()
         self.position.loss_sum = float(self.loss_sum)
         save_checkpoint(
@@ -247,9 +263,9 @@ class _Course:
         training = self.recipe.training
         if training.on_collapse != "stop" or self.position.epoch < _STOP_AFTER * training.epochs:
             return False
-        recent = self.folder.history.read()[1:][-_STOP_IN_A_ROW:]
+        recent = self.folder.history.read()[1:][-_STOP_IN_A_ROW:] if self.leads else []
         collapsed = [row["std"] < training.collapse.std for row in recent]
-        return len(collapsed) == _STOP_IN_A_ROW and all(collapsed)
+        return self.trainer.method.group.any(len(collapsed) == _STOP_IN_A_ROW and all(collapsed))
 
     @property
     def iteration(self) -> int:
