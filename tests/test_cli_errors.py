@@ -30,6 +30,12 @@ def test_a_figure_where_a_folder_is(sslrun: Run, tmp_path: Path) -> None:
     assert err == f"{tmp_path}: Is a directory\nThat is a folder: name a file.\n"
 
 
+def test_a_sheet_in_a_format_that_is_not_written(sslrun: Run, tmp_path: Path) -> None:
+    code, _, err = sslrun("preview", "quickstart", "--out", tmp_path / "p.svg")
+    assert code == 2 and err == f"{tmp_path / 'p.svg'}: a sheet of pictures is written as .png\n--out p.png\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, whoever asks")
 def test_a_report_where_nothing_can_be_written(sslrun: Run, tmp_path: Path) -> None:
     code, _, err = sslrun("report", tmp_path, "--out", "/proc/report.csv")

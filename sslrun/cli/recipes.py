@@ -139,7 +139,7 @@ def preview(
 
     Example: sslrun preview imagenette_directpred --set views.style.kind=bss --out views.png
     """
-    if out.suffix.lower() != ".png":
+    if out.suffix.lower() != ".png" and not out.is_dir():
         raise InputError("a sheet of pictures is written as .png", where=str(out), remedy=f"--out {out.stem}.png")
     plan = read(recipe, changes, imports=imports)
     from sslrun.jobs import places

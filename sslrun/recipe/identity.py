@@ -31,9 +31,13 @@ def science(section: Section) -> dict[str, Any]:
     for name, field in type(section).model_fields.items():
         if operational(field) or (isinstance(section, Recipe) and name == "evaluation"):
             continue
-        value, unsaid = _canonical(getattr(section, name)), before(field)
-        if name == "kind" or field.is_required() or value != _canonical(field.default if unsaid is None else unsaid):
-            result[name] = value
+        value, unsaid = getattr(section, name), before(field)
+        default = field.default if unsaid is None else unsaid
+        said = name == "kind" or field.is_required()
+        if said or value != default:  # most are at their default, which is told faster than what they mean
+            meant = _canonical(value)
+            if said or meant != _canonical(default):
+                result[name] = meant
     plugin = plugin_of(type(section))
     result |= {"numerics": section.NUMERICS} if section.NUMERICS > 1 else {}
     return result | ({"plugin": plugin.digest} if plugin else {})
@@ -88,6 +92,8 @@ def run_name(recipe: Recipe, identity: str) -> str:
 
 def _canonical(value: Any) -> Any:
     """As JSON has it, sections by their science; −0.0 is 0.0."""
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, Section):
         return science(value)
     if isinstance(value, Mapping):

@@ -193,12 +193,16 @@ def by_identity(results: Path) -> dict[str, RunFolder]:
     return found
 
 
-def find(results: Path, identity: str) -> RunFolder | None:
-    """The folder of the run with this full identity, whatever its name, or none.
+def find(results: Path, identity: str, name: str = "") -> RunFolder | None:
+    """The folder of the run with this full identity, whatever its name, or none. It is looked for under `name` first,
+    which is faster where there are thousands.
 
     Raises `InputError` where a folder has the same 16 digits but another identity inside.
     """
-    other: RunFolder | None = None
+    likely, other = RunFolder(results / f"{name}-{identity[:HEX_DIGITS]}"), None
+    with suppress(InputError):
+        if name and likely.identity == identity:
+            return likely
     for path in sorted(results.glob(f"*{identity[:HEX_DIGITS]}")):
         if split_name(path.name)[1] and (path / "identity.json").exists():
             folder = RunFolder(path)
@@ -221,7 +225,7 @@ def create(results: Path, name: str, identity: str, recipe_yaml: str) -> RunFold
         raise ValueError(f"not a full identity in hex: {identity!r}")
     results.mkdir(parents=True, exist_ok=True)
     with locked(results / ".lock"):
-        folder = find(results, identity)
+        folder = find(results, identity, name)
         if folder is None:
             folder = RunFolder(results / f"{name}-{identity[:HEX_DIGITS]}")
             write_text(folder.recipe, recipe_yaml)

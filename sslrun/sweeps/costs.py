@@ -26,13 +26,17 @@ class Costs:
     """The costs of a sweep's jobs; `measure` times a job of whose kind no earlier run in `results` tells."""
 
     def __init__(self, results: Path, measure: Callable[[Job], Cost]) -> None:
-        self._known: dict[Key, Cost | None] = {**earlier(results)}
+        self._results, self._known = results, dict[Key, Cost | None]()
+        self._looked = False
         self._measure = measure
         self._how = "measured on earlier runs"
         self._untimed: list[str] = []
 
     def of(self, job: Job) -> Cost | None:
         """What the job costs in all; None if its steps could not be timed."""
+        if not self._looked:  # there may be thousands of runs, and nothing left to do
+            self._known |= earlier(self._results)
+            self._looked = True
         kind = recipe_key(job.recipes[0])
         if kind not in self._known:
             try:

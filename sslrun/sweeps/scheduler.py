@@ -180,7 +180,7 @@ class Sweep:
                 self.engine.start(job, folder, alone=job.identity in self._alone)
 
     def _taken_by_others(self, job: Job) -> bool:
-        folder = find(self.results, job.identity)
+        folder = find(self.results, job.identity, job.recipes[0].name)
         state = job.state(folder)
         if state == State.RUNNING:
             self.watched.append(job)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +53,18 @@ def changed(text: str, draw: random.Random) -> str:
         return text
     values = yaml.safe_load(text)
     if draw.random() < 0.3:
-        values[draw.choice(["kind", "kind", *WORDS])] = draw.choice(ODD)
+        values[draw.choice(["kind", "kind", *WORDS])] = deepcopy(draw.choice(ODD))
     for _ in range(draw.randint(1, 3)):
         within, key = draw.choice(list(places(values)) or [({}, "")])
         way = draw.randrange(4)
         if way == 0 and isinstance(within, dict):
             within.pop(key, None)
         elif way == 1 and isinstance(within, dict):
-            within[draw.choice(WORDS)] = draw.choice(ODD)
+            within[draw.choice(WORDS)] = deepcopy(draw.choice(ODD))
         elif way == 2 and isinstance(within, dict) and key in within:
             within[draw.choice([*WORDS, *(odd for odd in ODD if isinstance(odd, str))])] = within.pop(key)
         elif within:
-            within[key] = draw.choice(ODD)
+            within[key] = deepcopy(draw.choice(ODD))
     return yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
 
 

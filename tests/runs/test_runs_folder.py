@@ -215,3 +215,18 @@ def test_the_end_of_a_log_and_what_is_written_to_it_from_now_on(tmp_path: Path) 
                 log.write("more ü\n".encode() + b"\xff\n")
             time.sleep(0.05)
         assert set(first.result().splitlines()) == {"more ü", "\ufffd"}
+
+
+def test_a_run_is_found_under_its_likely_name_without_a_look_at_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = create(tmp_path, "quick", "a" * 64, "name: quick\n")
+    renamed = create(tmp_path, "quick", "b" * 64, "name: quick\n")
+    renamed.path.rename(renamed.path.with_name(f"other-{'b' * 16}"))
+    listed = []
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: listed.append(pattern) or glob(path, pattern))
+    assert find(tmp_path, "a" * 64, "quick") == made and create(tmp_path, "quick", "a" * 64, "") == made
+    assert not listed
+    found = find(tmp_path, "b" * 64, "quick")
+    assert found is not None and found.path.name == f"other-{'b' * 16}" and listed

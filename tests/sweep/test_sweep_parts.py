@@ -382,3 +382,12 @@ def test_a_cell_that_can_not_be_timed_is_planned_without_a_time(jobs: list[Job],
     sweep = Sweep(plan.entries, engine, Silent(), tmp_path)
     sweep.run()
     assert len(sweep.done) == 4 and seconds_left(sweep) == 0
+
+
+def test_a_plan_of_finished_cells_asks_for_no_costs(
+    jobs: list[Job], grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for job in jobs:
+        evaluate(job, folder_of(job, tmp_path, state="done", epoch=2))
+    monkeypatch.setattr("sslrun.sweeps.costs.earlier", lambda _: pytest.fail("costs were asked for"))
+    assert "nothing to do here" in plan_of(jobs, grid, tmp_path).text()
