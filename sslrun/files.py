@@ -5,16 +5,21 @@ renamed. A process killed at any moment leaves the old file or the new one, neve
 """
 
 import errno
-import fcntl
 import json
 import os
-import pwd
 import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+try:
+    import fcntl
+    import pwd
+except ImportError:
+    what = "sslrun runs on Linux and macOS; on Windows, install and run it inside WSL (learn.microsoft.com/windows/wsl)"
+    raise ImportError(what, name="fcntl") from None
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What writing meets on a full disk, or beyond a quota or limit."""

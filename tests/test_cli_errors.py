@@ -1,5 +1,6 @@
 """What the system refuses a command is told in a line, by the file that was meant, without a stack trace."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -78,3 +79,12 @@ def test_an_error_about_no_file_shows_its_trace(
 def test_report_says_how_a_folder_is_named(sslrun: Run, tmp_path: Path) -> None:
     code, _, err = sslrun("report", tmp_path / "nope")
     assert (code, err) == (2, f"{tmp_path / 'nope'}: no such results folder\nName one: sslrun report DIR\n")
+
+
+@pytest.mark.parametrize("module", ["fcntl", "pwd"])
+def test_where_it_does_not_run_it_says_so(module: str) -> None:
+    code = f"import sys; sys.modules['{module}'] = None; sys.argv = ['sslrun', 'show', 'quickstart']\n"
+    code += "from sslrun.cli import main; main()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2 and ended.stdout == ""
+    assert ended.stderr.startswith("sslrun runs on Linux and macOS; on Windows,") and "Traceback" not in ended.stderr

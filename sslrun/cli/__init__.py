@@ -14,7 +14,12 @@ import typer
 from sslrun import console
 from sslrun.cli.options import app
 from sslrun.errors import InputError, RunFailed, SslrunError
-from sslrun.files import FULL, REFUSED, whose
+
+try:
+    from sslrun.files import FULL, REFUSED, whose
+except ImportError as error:  # on Windows
+    console.error(str(error))
+    sys.exit(2)
 
 __all__ = ["app", "main"]
 
