@@ -1,10 +1,13 @@
-"""A job in a process of its own that is killed right before one of its file operations."""
+"""Jobs and commands in forked processes: killed right before one of their file operations, or with other rights."""
 
 import os
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sslrun.cli import main
 from sslrun.jobs import places, pretrain_job
 from sslrun.recipe.schema import Recipe
 
@@ -40,5 +43,25 @@ def operations(recipe: Recipe, results: Path, kill_at: int | None = None, *, fre
         sys.addaudithook(operation)
         pretrain_job(recipe, places(recipe, results), fresh=fresh)
         code = count
+    finally:
+        os._exit(code)
+
+
+def on_its_own(prepare: Callable[[], None], *arguments: str | Path) -> int:
+    """The exit code of a command in a forked process, in which `prepare` has first spoilt its streams."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 250
+    try:
+        prepare()
+        sys.argv = ["sslrun", *map(str, arguments)]
+        main()
+        sys.stdout and sys.stdout.flush()  # as the interpreter does at its end
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)

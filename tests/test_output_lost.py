@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pandas  # noqa: F401  # once, and not again in every process that is forked
 import pytest
+from killed import on_its_own
 
 import sslrun.jobs
 import sslrun.jobs.screen
 import sslrun.report.document
 import sslrun.report.summary  # noqa: F401
 from sslrun import console
-from sslrun.cli import main
 from sslrun.runs.folder import run_folders
 
 RECIPE = """\
@@ -63,24 +63,6 @@ def test_what_a_terminal_can_not_show_is_replaced(encoding: str, monkeypatch: py
     text = written.getvalue().decode(encoding)
     assert text.startswith("a ") and text.endswith("1\n")
     assert ("学" in text) == (encoding == "utf-8")
-
-
-def on_its_own(prepare: Callable[[], None], *arguments: str | Path) -> int:
-    """The exit code of a command in a forked process, in which `prepare` has first spoilt its streams."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    code = 250
-    try:
-        prepare()
-        sys.argv = ["sslrun", *map(str, arguments)]
-        code = 0
-        main()
-        sys.stdout and sys.stdout.flush()  # as the interpreter does at its end
-    except SystemExit as end:
-        code = int(end.code or 0)
-    finally:
-        os._exit(code)
 
 
 def reopened(encoding: str) -> None:
