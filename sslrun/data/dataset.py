@@ -32,7 +32,7 @@ class Dataset(ABC):
 
     A kind says its `shape`, the `facts` of its content and the `listing` of each split; the rest has defaults for
     images that are built in and quick to make. A pickled data set holds no images: it is opened anew where it
-    arrives, with the fingerprint if that was known.
+    arrives, with the fingerprint and the counts if these were known.
     """
 
     section: Data
@@ -52,7 +52,7 @@ class Dataset(ABC):
         """What `counts` has found so far: what one knows, another open set of the same images may be given."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return open_dataset, (self.section, self.root, vars(self).get("fingerprint"))
+        return open_dataset, (self.section, self.root, vars(self).get("fingerprint")), {"counted": self.counted}
 
     @property
     @abstractmethod

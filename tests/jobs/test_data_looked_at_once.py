@@ -99,6 +99,10 @@ def test_a_sweeps_jobs_know_the_fingerprint_and_only_who_decodes_looks_again(roo
             folder, _ = pretrain_job(job.recipes[0], handed(Places(tmp_path / "results", job.data)))
         assert found == expected
         assert folder.identity == job.identity
+    for job in jobs:
+        with listings(root) as found:
+            assert handed(Places(tmp_path, job.data)).data.counts("test").classes == {"cat": 3, "dog": 3}
+        assert found == {}
     assert len(pickle.dumps(jobs[0].data)) < 2000  # no images, no list of files
 
 
