@@ -22,7 +22,8 @@ TINY = 1e-18  # far below the rounding of any bin, and its square is still a flo
 
 @dataclass(frozen=True)
 class StyleDraws(Draws):
-    """Which image's style is taken, and how much of it: scalars for a whole view (BSS) or vectors (N,) (FA).
+    """Which image's style is taken, and how much of it: scalars for a whole view (BSS), or vectors (N,) (FA, and BSS
+    with several styles a view).
 
     A ratio of 0 means "not applied".
     """
@@ -60,17 +61,27 @@ def draw_style(
     ratio: tuple[float, float],
     probability: float,
     generator: torch.Generator,
+    styles: int = 1,
 ) -> StyleDraws:
     """Draw the style of one view of `n` images: reference uniform over the batch, ratio uniform in its bounds.
 
-    BSS draws once a view, FA once an image; a style is applied with `probability`.
+    BSS draws once a view, FA once an image; a style is applied with `probability`. BSS with several `styles` draws once
+    for each of as many equal parts of the batch, the reference uniform over the part.
     """
-    count = 1 if kind == "bss" else n
-    reference_N = torch.randint(n, (count,), generator=generator)
-    ratio_N = uniform((count,), ratio, generator) * chosen(count, probability, generator)
+    count = styles if kind == "bss" else n
+    if kind == "bss" and styles > 1:
+        starts = torch.arange(styles + 1) * n // styles
+        sizes = starts.diff()
+        reference_G = starts[:-1] + (torch.rand(styles, generator=generator, dtype=torch.float64) * sizes).long()
+    else:
+        reference_G = torch.randint(n, (count,), generator=generator)
+    ratio_G = uniform((count,), ratio, generator) * chosen(count, probability, generator)
     if kind == "fa":
-        return StyleDraws(reference_N, ratio_N)
-    return StyleDraws(int(reference_N), float(ratio_N))
+        return StyleDraws(reference_G, ratio_G)
+    if styles > 1:
+        part_N = torch.arange(styles).repeat_interleave(sizes)
+        return StyleDraws(reference_G[part_N], ratio_G[part_N])
+    return StyleDraws(int(reference_G), float(ratio_G))
 
 
 def standardize(

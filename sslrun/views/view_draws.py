@@ -86,4 +86,5 @@ def _draw_style(style: schema.Style, n: int, seed: int, step: int, view: int) ->
     if style.kind == "none":
         return None
     generator = torch.Generator().manual_seed(stream_seed(seed, "style", step, view))
-    return draw_style(style.kind, n, style.ratio, style.probability, generator)
+    several = style.styles if isinstance(style, schema.BatchStyle) else 1
+    return draw_style(style.kind, n, style.ratio, style.probability, generator, several)

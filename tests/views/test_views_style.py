@@ -3,6 +3,7 @@
 Every property holds for both ways to compute: the fixture `both_ways` forces matrix products, then transforms.
 """
 
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -403,3 +404,21 @@ def test_kept_recipes_with_options_that_are_gone_are_still_read() -> None:
     assert read_recipe("quickstart", [style % "false"]) == read_recipe("quickstart", ["views.style={kind: bss}"])
     with pytest.raises(RecipeError, match="keep_flat: no such option"):
         read_recipe("quickstart", [style % "true"])
+
+
+@pytest.mark.parametrize(("n", "styles"), [(12, 3), (13, 4), (8, 2)])
+def test_several_styles_a_view_are_one_for_each_part_of_the_batch_from_within_it(n: int, styles: int) -> None:
+    x_NCHW = torch.rand(n, 3, 16, 16, generator=torch.Generator().manual_seed(n))
+    ends = [part * n // styles for part in range(styles + 1)]
+    seen = set()
+    for seed in range(20):
+        drawn = draw_style("bss", n, (0.1, 0.6), 1.0, generator(seed), styles)
+        whole = standardize(x_NCHW, drawn.ratio, drawn.reference)
+        for start, end in pairwise(ends):
+            (reference,), (ratio,) = (values[start:end].unique().tolist() for values in (drawn.reference, drawn.ratio))
+            assert start <= reference < end
+            seen.add((start, reference))
+            # As a device with this part alone, and a style of its own, would have it.
+            torch.testing.assert_close(whole[start:end], standardize(x_NCHW[start:end], ratio, reference - start))
+    assert len(seen) > 1.5 * styles, "drawn anew for each view"
+    assert draw_style("bss", n, (0.1, 0.6), 1.0, generator(0), 1) == draw_style("bss", n, (0.1, 0.6), 1.0, generator(0))

@@ -76,6 +76,21 @@ class BatchStyle(FourierOptions):
     """BSS: all images of a view take the low-frequency amplitudes of one of them, drawn for each view."""
 
     kind: Literal["bss"] = option(description="One style for all images of a view.")
+    styles: int = option(
+        1,
+        "Styles a view: the batch is cut into as many equal parts, the same in all views, and each takes the style of "
+        "one of its own images. 1 as published; D is what D devices with a style each would do.",
+        ge=1,
+    )
+
+    def words(self) -> str:
+        return super().words() + (f" ({self.styles} styles a view)" if self.styles > 1 else "")
+
+    def needs(self, recipe: "Recipe") -> None:
+        super().needs(recipe)
+        if self.styles > recipe.training.batch_size // 2:
+            what = f"{self.styles} styles a view leave no two of {recipe.training.batch_size} images one to share"
+            raise Misfit(what, "views.style.styles", "training.batch_size")
 
 
 Style = Annotated[NoStyle | FourierStyle | BatchStyle, Field(discriminator="kind")]
