@@ -46,13 +46,11 @@ class FolderSet(PictureSet):
         folder, data = self.folder, self.section
         if not (folder / name).is_dir():
             there = ", ".join(subfolders(folder)[:12]) if folder.is_dir() else ""
-            raise DataError(
-                "no such folder",
-                where=str(folder / name),
-                remedy=f"Expected {folder}/{data.train}/CLASS/*.jpg and {folder}/{data.test}/CLASS/*.jpg.\n"
-                + (f"There are: {there}. Name two of them as data.train and data.test.\n" if there else "")
-                + (f"Pretraining alone needs no {name}/: set the evaluations to null." if name == data.test else ""),
-            )
+            hints = [f"Expected {folder}/{data.train}/CLASS/*.jpg and {folder}/{data.test}/CLASS/*.jpg."]
+            hints += [f"There are: {there}. Name two of them as data.train and data.test."] if there else []
+            if name == data.test:
+                hints.append(f"Pretraining alone needs no {name}/: set the evaluations to null.")
+            raise DataError("no such folder", where=str(folder / name), remedy="\n".join(hints))
         if (folder / data.test / TINY_IMAGENET).is_file():
             raise DataError(
                 f"{data.test}/{TINY_IMAGENET}: this is tiny-imagenet-200 as it is downloaded, not class folders",
