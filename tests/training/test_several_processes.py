@@ -13,6 +13,7 @@ import torch.multiprocessing as mp
 
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder
+from sslrun.methods.simclr import nt_xent
 from sslrun.networks.group import ALONE, Group
 from sslrun.recipe import read_recipe
 from sslrun.training.optimizers import Updates
@@ -81,12 +82,22 @@ class _Double:
         return [view.double() for view in self._part(*given)]
 
 
+def gradient(group: Group) -> tuple[torch.Tensor, torch.Tensor]:
+    """NT-Xent of three views whose rows are gathered, and its gradient by this process' rows."""
+    z_VND = torch.randn(3, BATCH, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    group.batch = BATCH
+    part_VMD = z_VND[:, group.part()].clone().requires_grad_()
+    loss = nt_xent(torch.stack([group.gather(part_MD) for part_MD in part_VMD]), 0.2)
+    return loss.detach(), torch.autograd.grad(loss, part_VMD)[0]
+
+
 def one_of_many(rank: int, size: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     dist.init_process_group("gloo", rank=rank, world_size=size)
     for case, double in RUN[size]:
         torch.save(trained(case, double, Group(rank, size)), Path(folder, f"{case}-{double}-{rank}.pt"))
+    torch.save(gradient(Group(rank, size)), Path(folder, f"gradient-{rank}.pt"))
     dist.destroy_process_group()
 
 
@@ -101,6 +112,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{size}").mkdir()
         mp.spawn(one_of_many, (size, port, str(folder / f"{size}")), nprocs=size)
     return folder
+
+
+@pytest.mark.parametrize("size", RUN)
+def test_the_gradient_of_gathered_outputs_is_that_of_one_process(size: int, folder: Path) -> None:
+    loss, whole_VND = gradient(Group())
+    found = [torch.load(folder / f"{size}" / f"gradient-{rank}.pt", weights_only=True) for rank in range(size)]
+    for ours, _ in found:
+        torch.testing.assert_close(ours, loss, atol=1e-12, rtol=0)
+    torch.testing.assert_close(torch.cat([part for _, part in found], dim=1), whole_VND, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize(("size", "case", "double"), [(size, *case) for size, cases in RUN.items() for case in cases])
