@@ -90,7 +90,7 @@ def test_analyse_lays_runs_side_by_side_and_draws_them(sslrun: Run, results: Pat
     assert (code, err) == (0, "")
     for text in ("domain purity", "chance", "untrained encoder of a-", "raw pixels", "drawn to", "On 80 images"):
         assert text in out
-    assert "Hardness of negatives, the method's own views" in out
+    assert "Hardness of negatives, the same views under BSS" in out
     assert (tmp_path / "both.png").stat().st_size > 10_000
     assert sorted(results.rglob("*.json")) == before  # nothing was computed again
 

@@ -71,7 +71,8 @@ def test_numbers_keep_their_kinds(tmp_path: Path) -> None:
 
 
 def test_a_grids_record_is_where_reports_look_for_it(tmp_path: Path) -> None:
-    assert GRID.write(tmp_path) == tmp_path / "sweeps" / "table1+small.json"
+    assert GRID.write(tmp_path) == GRID
+    assert (tmp_path / "sweeps" / "table1+small.json").is_file()
     left_out: LeftOut = []
     assert grid_records(tmp_path, left_out) == {GRID.grid: GRID}
     assert left_out == []
@@ -164,7 +165,7 @@ def test_the_overview_names_runs_by_the_first_cell_that_they_are(tmp_path: Path)
     assert found.grids == {GRID.grid: {"waiting": 1, "failed": 1}}
     assert list(found.lines()) == [
         "table1+small   2 cells: 1 waiting · 1 failed",
-        f"{tmp_path}   1 runs: 1 failed",
+        f"{tmp_path}   1 runs, all of these grids",
         f"failed        {folder.path.name}   out of memory   (ema none · seed 0)",
     ]
     (run,) = found.as_json()["runs"]
