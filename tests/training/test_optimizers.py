@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sslrun.errors import RunFailed
+from sslrun.networks.group import ALONE
 from sslrun.recipe.schema import Optimizer, Optimizers, Schedule
 from sslrun.training.lars import Lars
 from sslrun.training.optimizers import Updates
@@ -119,6 +120,7 @@ def test_each_weight_is_updated_by_its_own_section(network: str, predictor: str 
         for place in shapes
     }
     method: Any = SimpleNamespace(
+        group=ALONE,
         network_parameters=lambda: iter(weights["network"]),
         predictor=SimpleNamespace(parameters=lambda: iter(weights["predictor"])),
     )
@@ -141,7 +143,7 @@ def test_each_weight_is_updated_by_its_own_section(network: str, predictor: str 
 def test_nothing_moves_from_the_first_step_that_is_not_finite(kind: Literal["sgd", "adamw", "lars"]) -> None:
     weight, own = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(3))
     predictor = SimpleNamespace(parameters=lambda: iter([own]))
-    method: Any = SimpleNamespace(network_parameters=lambda: iter([weight]), predictor=predictor)
+    method: Any = SimpleNamespace(group=ALONE, network_parameters=lambda: iter([weight]), predictor=predictor)
     updates = Updates(method, Optimizers(network=Optimizer(kind=kind)), [1.0] * 6, torch.device("cpu"))
     losses = [1.0, 1.0, 1.0, math.inf, 1.0]
     kept: list[torch.Tensor] = []
@@ -176,7 +178,7 @@ def test_the_public_schedule_of_msn() -> None:
 def test_gradients_are_clipped_together_and_the_decay_of_the_step_is_for_matrices_alone(clip: float) -> None:
     torch.manual_seed(0)
     layer = nn.Linear(3, 2).double()
-    method: Any = SimpleNamespace(network_parameters=layer.parameters, predictor=None)
+    method: Any = SimpleNamespace(group=ALONE, network_parameters=layer.parameters, predictor=None)
     section = Optimizer(
         lr=0.1, momentum=0, weight_decay=0.2, weight_decay_end=0.6, clip=clip, decay_norm_and_bias=False
     )
