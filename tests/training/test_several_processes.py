@@ -43,8 +43,8 @@ CASES = {
 
 
 RUN = {  # processes: (case, float64)
-    2: [*((case, case != "simclr_two_styles") for case in CASES), ("directpred", False), ("simclr_bss", False)],
-    3: [("directpred", True), ("simclr_bss", True)],
+    2: [*((case, case != "simclr_two_styles") for case in CASES), ("directpred", False)],
+    3: [("directpred", True)],
 }
 
 
