@@ -55,6 +55,7 @@ def _check_members(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
+    # A changed byte may name a compression that zipfile has not, or an encryption: NotImplementedError, RuntimeError.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(str(error)) from error
     if bad is not None:

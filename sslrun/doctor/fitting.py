@@ -18,7 +18,7 @@ from sslrun.limits import free_bytes
 from sslrun.methods import Method, build_encoder, build_method, set_up
 from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
-from sslrun.training.memory import check_memory
+from sslrun.training.memory import check_memory, with_state
 from sslrun.views.pipeline import Views
 
 _PROBE = (2, 4)  # images in the two steps from which the memory of a whole batch is extrapolated
@@ -70,15 +70,12 @@ def training_memory(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, int]:
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": "float32"})})
     setup = set_up(recipe, build_encoder(recipe, channels), channels, 1, torch.device("cpu"))
     method = build_method(recipe.method, setup)
-    states = 2 if recipe.optimizer.network.kind == "adamw" else 1
-    trained = sum(p.nbytes for p in method.parameters() if p.requires_grad)
-    network = sum(tensor.nbytes for tensor in (*method.parameters(), *method.buffers())) + (1 + states) * trained
     views = Views(recipe.views, channels=channels, stored=stored)
     images_NCHW = torch.randint(256, (_PROBE[1], *shape), dtype=torch.uint8)
     few, more = (_kept(method, views(images_NCHW[:n], views.draw(n, 0, 0))) for n in _PROBE)
     each = (more - few) / (_PROBE[1] - _PROBE[0])
     activations = few + each * (recipe.training.batch_size - _PROBE[0])
-    return network, round(activations / 2 if precision == "bf16" else activations)
+    return with_state(method, recipe), round(activations / 2 if precision == "bf16" else activations)
 
 
 class _NoUpdates:

@@ -85,7 +85,7 @@ class Method(nn.Module):
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """Train on one batch, given as one tensor a view. Returns the loss, detached and still on the device."""
-        raise NotImplementedError
+        raise NotImplementedError  # each method writes out its own
 
 
 @singledispatch

@@ -48,11 +48,8 @@ def memory_parts(recipe: Recipe, shape: tuple[int, ...], count: int) -> dict[str
     """Bytes by part: each network of the method with its gradients and its optimiser's state, and what else there is
     of one batch and of each step."""
     method = meta_method(recipe, shape[0])
-    states = 2 if recipe.optimizer.network.kind == "adamw" else 1
-    parts: dict[str, int] = {}
-    for name, part in method.named_children():
-        parts[_WORDS.get(name, name)] = _bytes(part) + (1 + states) * _trained(part)
-    parts["rest of the method"] = _bytes(method) + (1 + states) * _trained(method) - sum(parts.values())
+    parts = {_WORDS.get(name, name): with_state(part, recipe) for name, part in method.named_children()}
+    parts["rest of the method"] = with_state(method, recipe) - sum(parts.values())
     batch = max(1, min(recipe.training.batch_size, count))
     pixels = recipe.views.count * shape[0] * math.prod([recipe.views.size] * 2 if recipe.views.size else shape[1:])
     parts["batch's views"] = 4 * batch * pixels
@@ -67,12 +64,11 @@ def meta_method(recipe: Recipe, channels: int) -> Method:
         return build_method(recipe.method, setup)
 
 
-def _bytes(module: nn.Module) -> int:
-    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
-
-
-def _trained(module: nn.Module) -> int:
-    return sum(parameter.nbytes for parameter in module.parameters() if parameter.requires_grad)
+def with_state(module: nn.Module, recipe: Recipe) -> int:
+    """Bytes of a module with its gradients and its optimiser's state."""
+    states = 2 if recipe.optimizer.network.kind == "adamw" else 1
+    own = sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
+    return own + (1 + states) * sum(parameter.nbytes for parameter in module.parameters() if parameter.requires_grad)
 
 
 def _gb(size: float) -> str:

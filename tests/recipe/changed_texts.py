@@ -76,7 +76,7 @@ def trouble(text: str, grid: bool, folder: Path) -> str:
         (read_grid if grid else read_recipe)(path)
     except SslrunError as error:
         return "" if error.exit_code == 2 and error.where else f"exit code {error.exit_code}, at {error.where}: {error}"
-    except Exception:
+    except Exception:  # whatever is not designed is what is looked for
         return traceback.format_exc()
     return ""
 

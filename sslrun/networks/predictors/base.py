@@ -27,7 +27,7 @@ class Predictor(nn.Module):
 
     def forward(self, z_ND: Tensor) -> Tensor:
         """The predictions for online outputs `z_ND`."""
-        raise NotImplementedError
+        raise NotImplementedError  # each predictor has its own
 
     def after_step(self, iteration: int) -> None:
         """Act on the weights, in place, at the end of `iteration` (counted from 0)."""
@@ -89,7 +89,7 @@ class MatrixRule(Predictor):
 
     def compute_matrix(self) -> Tensor:
         """The rule: W_p (D, D) from what has been observed."""
-        raise NotImplementedError
+        raise NotImplementedError  # each rule has its own
 
     def between_settings(self) -> None:
         """What is done to the trained W_p after the other iterations."""
