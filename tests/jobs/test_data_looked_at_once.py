@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from tiny import SMALL, small
+from tiny import SMALL, class_folder, small
 
 from sslrun.errors import DataError
 from sslrun.grids import read_grid
@@ -46,13 +44,7 @@ def listings(root: Path) -> Iterator[Counter[str]]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 8), ("val", 3)):
-        for name in ("cat", "dog"):
-            folder = tmp_path / "data/set" / split / name
-            folder.mkdir(parents=True)
-            for at in range(count):
-                Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(folder / f"{at}.png")
+    class_folder(tmp_path / "data/set", val=3)
     return tmp_path / "data"
 
 

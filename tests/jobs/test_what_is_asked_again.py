@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from tiny import small
+from tiny import class_folder, small
 
 from sslrun.recipe.shipped import shipped, shipped_grids
 from sslrun.runs.folder import RunFolder
@@ -17,13 +16,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
     """A data folder with the pictures `toy/{train,val}/{cat,dog}/N.png`, 8 and 4 a class."""
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 8), ("val", 4)):
-        for label in ("cat", "dog"):
-            folder = tmp_path / "d/toy" / split / label
-            folder.mkdir(parents=True)
-            for at in range(count):
-                Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(folder / f"{at}.png")
+    class_folder(tmp_path / "d/toy")
     return tmp_path / "d"
 
 
