@@ -196,5 +196,7 @@ def _show_run(folder: "RunFolder", recipe: "Recipe", cells: "list[EvaluationReco
             if rows:
                 console.table(rows[1:], header=rows[0])
                 console.say()
+        if not recipe.judged() and recipe.data.HOLDS == "images":
+            console.say(f"what it finds alike   sslrun embed {folder.path} --sheet neighbours.png")
         for line in summary.closing(folder, cells, weights):
             console.say(line)

@@ -66,7 +66,7 @@ def check(dataset: Dataset, recipe: Recipe | None = None) -> DataReport:
     report = DataReport(dataset.section.kind, dataset.place)
     needed: set[Split] = set(dataset.splits)
     if recipe is not None:
-        needed = {"pretrain", *(split for section in recipe.evaluation.asked().values() for split in section.SPLITS)}
+        needed = {"pretrain", *(split for section in recipe.judged().values() for split in section.SPLITS)}
     problems: list[InputError] = []
     for split in dataset.splits:
         if (split, dataset.part(split)) == ("pretrain", "train"):

@@ -52,12 +52,12 @@ class PictureSet(Dataset):
         empty = [one for one in pictures if one.state.size == 0]
         errors = [DataError("an empty file", where=str(self.folder / one.name)) for one in empty]
         decoding.refuse(errors, len(index))
-        if split != "pretrain" and not any(one.label for one in pictures):
+        if split != "pretrain" and self.section.LABELLED and not any(one.label for one in pictures):
             raise DataError(
                 "no class folders, so these pictures have no labels",
                 where=str((self.folder / pictures[0].name).parent),
                 remedy="Evaluations compare labels: sort the pictures into one folder for each class. Pretraining "
-                "alone needs none: set the evaluations to null.",
+                "alone needs none: data.kind: pictures, or set the evaluations to null.",
             )
         return listing, index
 
@@ -97,6 +97,18 @@ def in_class_folders(folder: Path, below: str) -> list[Picture]:
     return found
 
 
+def every_picture(folder: Path) -> list[Picture]:
+    """All pictures below `folder`, at any depth, by name; what is none is passed over.
+
+    Raises `DataError` for a folder that is not there, or has no pictures.
+    """
+    if not folder.is_dir():
+        raise DataError("no such folder", where=str(folder), remedy="Name one with pictures in it, at any depth.")
+    if found := sorted(_walk(folder, "", "", only=False)):
+        return found
+    raise DataError("no pictures in this folder", where=str(folder), remedy=f"Expected {_endings()}, at any depth.")
+
+
 def common_classes(found: Mapping[str, Sequence[Picture]], folder: Path) -> tuple[str, ...]:
     """The classes that the pictures of each sub-folder have, sorted. Raises `DataError` if these differ."""
     labels = {name: {picture.label for picture in pictures} - {""} for name, pictures in found.items()}
@@ -118,17 +130,18 @@ def subfolders(folder: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not litter(entry.name))
 
 
-def _walk(folder: Path, below: str, label: str) -> Iterator[Picture]:
-    """All pictures under `folder/below`, at any depth, with `label`; their paths are relative to `folder`."""
+def _walk(folder: Path, below: str, label: str, only: bool = True) -> Iterator[Picture]:
+    """All pictures under `folder/below`, at any depth, with `label`; their paths are relative to `folder`. Raises
+    `DataError` for what is no picture, if there may be `only` such."""
     for entry in os.scandir(folder / below):
-        name = f"{below}/{entry.name}"
+        name = f"{below}/{entry.name}" if below else entry.name
         if litter(entry.name):
             continue
         if entry.is_dir():
-            yield from _walk(folder, name, label)
+            yield from _walk(folder, name, label, only)
         elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
             yield Picture(name, label, FileState.of(entry.stat()))
-        else:
+        elif only:
             place = "inside a class folder" if label else "where pictures or class folders belong"
             raise DataError(
                 f"not a picture, but {place}",

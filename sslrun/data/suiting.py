@@ -23,7 +23,7 @@ def problems(recipe: Recipe, data: Dataset) -> Iterator[InputError]:
     numbers of theirs would be taken for others."""
     told: set[str] = set()
     looks: list[Callable[[], None]] = [partial(_fills_batches, recipe, data)]
-    looks += [partial(section.suits, data.counts) for section in recipe.evaluation.asked().values()]
+    looks += [partial(section.suits, data.counts) for section in recipe.judged().values()]
     for look in looks:
         try:
             look()

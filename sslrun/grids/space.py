@@ -123,7 +123,7 @@ def _check_objectives(search: Search, document: Document, recipe: Recipe) -> Non
     """Whether a recipe's run will have the metrics that trials are judged and pruned by."""
     # Where domains are held out, these are judged on them: what is unseen must not choose.
     unseen = bool(getattr(recipe.data, "held_out", ()))
-    asked = recipe.evaluation.asked()
+    asked = recipe.judged()
     judged = [Number(kind, metric=key) for kind, section in asked.items() for key in section.choosing(unseen)]
     allowed = [*map(str, judged), *_SIGNALS]
     for metric in search.objectives:

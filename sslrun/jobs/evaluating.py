@@ -34,7 +34,7 @@ Asked = tuple[CellName, EvaluationSection]
 def asked_for(recipe: Recipe) -> list[Asked]:
     """The evaluations that a recipe asks for: of the last encoder, then of those that it keeps on the way."""
     epochs = (None, *(recipe.training.keep_encoder_at if recipe.evaluation.kept else ()))
-    return [(CellName(kind, at), section) for at in epochs for kind, section in recipe.evaluation.asked().items()]
+    return [(CellName(kind, at), section) for at in epochs for kind, section in recipe.judged().items()]
 
 
 def evaluation_job(
@@ -152,7 +152,13 @@ def evaluate_by(
             where=str(where.data.root),
             remedy="Give the right folder with --data.",
         )
-    sections = recipe.evaluation.asked()
+    sections = recipe.judged()
+    if compares := [kind for kind in kinds if kind not in sections]:
+        raise InputError(
+            f"{', '.join(compares)} compares labels, and {recipe.data.kind} data have none",
+            where=folder.path.name,
+            remedy=f"`sslrun embed {folder.path.name} --sheet neighbours.png` shows what the encoder finds alike.",
+        )
     use_threads(recipe.run.threads, folder.status.threads, choose_device(recipe.run.device).type)
     asked = [(CellName(kind, at), section) for kind, section in sections.items() if not kinds or kind in kinds]
     return evaluation_job(folder, recipe, where, asked)

@@ -32,13 +32,7 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
     """
     if to not in get_args(Library):
         raise InputError(f"can't export to {to!r}", remedy=f"--to is one of {', '.join(get_args(Library))}.")
-    if not folder.encoder.exists():
-        raise InputError(
-            "this run has no encoder yet",
-            where=str(folder.path),
-            remedy="`sslrun pretrain` its recipe first; it goes on from where it is.",
-        )
-    about = encoder_metadata(folder.encoder)
+    about = encoder_metadata(finished_encoder(folder))
     if to == "timm" and about["architecture"] == "vit":
         raise InputError(
             "timm names the weights of a vit otherwise: it is not offered",
@@ -62,6 +56,17 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
         else:
             write_archive(part, read_tensors(folder.encoder))
     return target, _lines(about, to, target) if known else _lines_here(target)
+
+
+def finished_encoder(folder: RunFolder) -> Path:
+    """The file of a run's encoder. Raises `InputError` if there is none yet."""
+    if not folder.encoder.exists():
+        raise InputError(
+            "this run has no encoder yet",
+            where=str(folder.path),
+            remedy="`sslrun pretrain` its recipe first; it goes on from where it is.",
+        )
+    return folder.encoder
 
 
 def _lines(about: dict[str, Any], to: str, file: Path) -> str:

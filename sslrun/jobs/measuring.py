@@ -65,7 +65,7 @@ def measure(recipe: Recipe, where: Places) -> Cost:
 
 def _passes(recipe: Recipe, data: Dataset) -> int:
     """How many images go forward through the encoder in all evaluations; going back counts as two."""
-    sections = recipe.evaluation.asked().values()
+    sections = recipe.judged().values()
     splits = dict.fromkeys(split for section in sections for split in section.SPLITS)
     count = {split: data.counts(split).total for split in splits}
     epochs = len({name.epoch for name, _ in asked_for(recipe)})

@@ -193,7 +193,7 @@ def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer
         subject = judge.subject(encoder)
         return {
             Number(kind, metric=key).signal: value
-            for kind, section in recipe.evaluation.asked().items()
+            for kind, section in recipe.judged().items()
             if section.FROZEN
             for key, value in judge.metrics(section, subject).items()
             if isinstance(value, float)

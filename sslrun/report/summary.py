@@ -36,6 +36,8 @@ def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: 
     line = f"{folder.path.name}   " + " · ".join(parts)
     if isinstance(recipe.method, NonContrastive) and not recipe.method.stop_gradient:
         line += "\nwithout stop-gradient: the online network is its own target, and ema is ignored"
+    if left_out := recipe.evaluation.asked().keys() - recipe.judged().keys():
+        line += f"\nwithout labels: {' and '.join(sorted(left_out))} left out; std, rank and neighbours judge it"
     return line
 
 

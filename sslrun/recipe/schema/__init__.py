@@ -12,6 +12,7 @@ from sslrun.recipe.plugins import PluginName, digests, named
 from sslrun.recipe.schema.base import Misfit, Section, option
 from sslrun.recipe.schema.data import *
 from sslrun.recipe.schema.evaluation import *
+from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.recipe.schema.method import *
 from sslrun.recipe.schema.network import *
 from sslrun.recipe.schema.optimizer import *
@@ -45,6 +46,11 @@ class Recipe(Section):
     training: Training = option(Training(), "The loop.")
     evaluation: Evaluation = option(Evaluation(), "The judges.")
     run: Run = option(Run(), "The machine.")
+
+    def judged(self) -> dict[str, EvaluationSection]:
+        """The evaluations that it asks for, by name; of images without labels those alone that compare none."""
+        asked = self.evaluation.asked()
+        return {name: section for name, section in asked.items() if self.data.LABELLED or not section.LABELS}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """A recipe that another process hands over brings its plug-ins along."""

@@ -30,6 +30,7 @@ class Data(Kind):
     BUILDER = "sslrun.data.dataset:open_dataset"
     WORDS: ClassVar[str] = ""  # what the field calls it; its kind if empty
     HOLDS: ClassVar[Literal["images", "vectors"]] = "images"  # vectors have no labels, and go with a linear network
+    LABELLED: ClassVar[bool] = True  # whether there are classes to judge by
     SEVERAL_DOMAINS: ClassVar[bool] = False  # whether one of them can be held out
 
     limit: int | None = option(
@@ -107,6 +108,17 @@ class Folder(Data):
     store: int = _store()
 
 
+class Pictures(Data):
+    """Any pictures below `<path>`, flat or nested: folders are no classes, and other files are passed over. As they
+    have no labels, evaluations that compare these are left out."""
+
+    LABELLED = False
+
+    kind: Literal["pictures"] = option(description="Any folder of pictures, without labels.")
+    path: str = option(description="The folder, absolute or below the data folder.", operational=True)
+    store: int = _store()
+
+
 class Gaussian(Data):
     """Vectors without labels, for experiments with the theory: see `recipes/linear_theory.yaml`.
 
@@ -114,7 +126,7 @@ class Gaussian(Data):
     of `variances`: the X of the theory (arXiv 2102.06810), without the sampling error of a finite set.
     """
 
-    HOLDS = "vectors"
+    HOLDS, LABELLED = "vectors", False
 
     kind: Literal["gaussian"] = option(description="Gaussian vectors; `views.noise` makes their views.")
     count: int = option(description="Number of vectors; more than `dim`.", ge=2, le=10_000_000)

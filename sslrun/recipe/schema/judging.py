@@ -58,6 +58,8 @@ class EvaluationSection(Section):
     """What a search may choose by, unless it is of domains that are held out; parts of 1."""
     SPLITS: ClassVar[tuple[Split, ...]] = ("train", "test")
     """Whose features it looks at."""
+    LABELS: ClassVar[bool] = True
+    """Whether it compares labels: of images without any it is then left out."""
     FROZEN: ClassVar[bool] = True
     """Whether it trains nothing but on frozen features: then `evaluation.every` computes it, too."""
 
@@ -81,7 +83,7 @@ class EvaluationSection(Section):
     def suits(self, counted: Counted) -> None:
         """Raise `InputError` where images can't be judged so, as far as their counts and names tell: then nothing needs
         to be decoded or trained to find out."""
-        for split in self.SPLITS:
+        for split in self.SPLITS if self.LABELS else ():
             if not counted(split).labelled:
                 raise InputError(
                     f"there are no labelled {split} images to judge with",

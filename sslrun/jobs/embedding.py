@@ -1,0 +1,191 @@
+"""The features that a run's encoder gives any pictures: as a table in a file, and as a sheet of nearest neighbours.
+
+Pictures are read some at a time and kept nowhere; what they are made into is what the run's own images were
+(`data.decoding`, `views.pipeline`). `evaluation.features` is the pass through the encoder.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sslrun.data.dataset import open_dataset
+from sslrun.data.images import ImageSet
+from sslrun.data.listing import Labels, Listing, naming_files
+from sslrun.data.pictures import every_picture, listed
+from sslrun.errors import InputError
+from sslrun.evaluation.features import extract
+from sslrun.evaluation.similarity import nearest, unit
+from sslrun.files import replacing
+from sslrun.jobs.exporting import finished_encoder, load_encoder
+from sslrun.jobs.places import choose_device, images_folder, places
+from sslrun.recipe import read_recipe
+from sslrun.runs.folder import RunFolder
+from sslrun.training.diagnostics import spread
+from sslrun.views.pipeline import Views
+from sslrun.views.sheet import Column, write_sheet
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and torchvision make grey of colours
+_ASKED, _NEIGHBOURS = 8, 7  # pictures of a sheet
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """N pictures: their names, and their features (N, D), float32; classes where they have some."""
+
+    run: str
+    identity: str
+    names: list[str]
+    features: Tensor
+    labels: list[str] | None
+    pixels: Callable[[Labels], Tensor]
+    """The pictures at an ascending index as the encoder's images are stored, uint8 (n, C, H, W)."""
+
+
+def embed(
+    folder: RunFolder,
+    pictures: Path | None = None,
+    *,
+    data: Path | None = None,
+    device: str = "auto",
+    watch: Callable[[int, int], None] = lambda *_: None,
+) -> Embedded:
+    """The features of all pictures below a folder, or of the run's training images if none is named.
+
+    `watch(done, total)` is called now and then. Raises `InputError` for a run without an encoder, or of vectors, and
+    `DataError` for pictures that can't be read.
+    """
+    recipe, place = read_recipe(folder.recipe), choose_device(device)
+    encoder = load_encoder(finished_encoder(folder)).to(place)
+    if recipe.data.HOLDS == "vectors":
+        raise InputError("this run learned from vectors, not from pictures", where=folder.path.name)
+    own = open_dataset(recipe.data, Path())
+    channels, stored = own.shape[0], own.shape[-1]
+    if pictures is None:
+        listing, index = places(recipe, data=data or images_folder(folder, recipe)).data.chosen("pretrain")
+    else:
+        with naming_files():
+            listing = listed(pictures, every_picture(pictures), (), stored)
+        index = np.arange(len(listing.labels))
+    views = Views(recipe.views, channels=channels, stored=stored)
+
+    def pixels(index: Labels) -> Tensor:
+        return torch.cat([_as_stored(block, channels) for block in listing.blocks(index)])
+
+    parts, done = [], 0
+    for block in listing.blocks(index):
+        x_NCHW = _as_stored(block, channels)
+        parts.append(
+            extract(encoder, ImageSet(x_NCHW, torch.full((len(x_NCHW),), -1)), views.plain, device=place).cpu()
+        )
+        done += len(block)
+        watch(done, len(index))
+    names = [one.name for one in listing.pictures] or [str(number) for number in range(len(listing.labels))]
+    return Embedded(
+        folder.path.name,
+        folder.identity,
+        [names[at] for at in index.tolist()],
+        torch.cat(parts),
+        _labels(listing, index),
+        lambda chosen: pixels(index[chosen]),
+    )
+
+
+def _as_stored(block: NDArray[Any], channels: int) -> Tensor:
+    """Pictures as the run's images are: of one channel if these are grey."""
+    x_NCHW = torch.from_numpy(np.ascontiguousarray(block))
+    if x_NCHW.shape[1] == channels:
+        return x_NCHW
+    weights_C11 = torch.tensor(_LUMA)[:, None, None]
+    return (x_NCHW * weights_C11).sum(1, keepdim=True).round().to(torch.uint8)
+
+
+def _labels(listing: Listing, index: Labels) -> list[str] | None:
+    if not listing.class_names:
+        return None
+    return ["" if label < 0 else listing.class_names[label] for label in listing.labels[index].tolist()]
+
+
+def neighbour_sheet(found: Embedded, path: Path) -> None:
+    """A PNG with some pictures, spread over all, and beside each the others that the encoder finds most alike.
+
+    Raises `InputError` for a single picture.
+    """
+    if len(found.names) < 2:
+        raise InputError("one picture has no neighbours", where="--sheet")
+    h_ND = unit(found.features)
+    asked_B = spread(len(h_ND), _ASKED).unique()
+    s_BN = h_ND[asked_B] @ h_ND.T
+    s_BN[torch.arange(len(asked_B)), asked_B] = -torch.inf
+    s_BK, at_BK = nearest(s_BN, min(_NEIGHBOURS, len(h_ND) - 1))
+    shown, places = torch.cat([asked_B, at_BK.flatten()]).unique(return_inverse=True)
+    x_MCHW = found.pixels(shown.numpy()).float() / 255
+    asked, others = places[: len(asked_B)], places[len(asked_B) :].view_as(at_BK)
+    columns = {"picture": Column(x_MCHW[asked], [Path(found.names[at]).name[:28] for at in asked_B.tolist()])}
+    for rank in range(at_BK.shape[1]):
+        notes = [f"{value:.2f}" for value in s_BK[:, rank].tolist()]
+        columns["nearest, and its cosine" if rank == 0 else f"{rank + 1}"] = Column(x_MCHW[others[:, rank]], notes)
+    write_sheet(path, {"": columns})
+
+
+def write_features(found: Embedded, path: Path) -> None:
+    """Write names, features and classes in the format of the file's suffix. Raises as `check_format` does."""
+    write = check_format(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        write(found, part)
+
+
+def check_format(path: Path) -> Callable[[Embedded, Path], None]:
+    """What writes a file of that suffix. Raises `InputError` for another one, and where its package is missing."""
+    write = _FORMATS.get(path.suffix.lower())
+    if write is None:
+        raise InputError(
+            f"features are written as {', '.join(_FORMATS)}, not {path.suffix or 'a file without a suffix'}",
+            where=str(path),
+        )
+    if write is _parquet and find_spec("pyarrow") is None:
+        raise InputError(
+            "parquet needs a package that is not installed",
+            where=str(path),
+            remedy="pip install 'sslrun[parquet]', or write .npz or .csv.",
+        )
+    return write
+
+
+def _parquet(found: Embedded, path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    values = pyarrow.array(found.features.flatten().numpy())
+    columns: dict[str, Any] = {"path": found.names}
+    columns |= {} if found.labels is None else {"label": found.labels}
+    columns["embedding"] = pyarrow.FixedSizeListArray.from_arrays(values, found.features.shape[1])
+    about = {"sslrun": json.dumps({"run": found.run, "identity": found.identity})}
+    parquet.write_table(pyarrow.table(columns).replace_schema_metadata(about), path)
+
+
+def _csv(found: Embedded, path: Path) -> None:
+    labels: Mapping[str, list[str]] = {} if found.labels is None else {"label": found.labels}
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["path", *labels, *(f"f{number}" for number in range(found.features.shape[1]))])
+        for name, *label, h_D in zip(found.names, *labels.values(), found.features.numpy(), strict=True):
+            rows.writerow([name, *label, *(f"{value:.9g}" for value in h_D)])
+
+
+def _npz(found: Embedded, path: Path) -> None:
+    labels: dict[str, Any] = {} if found.labels is None else {"label": np.array(found.labels)}
+    with path.open("wb") as file:
+        np.savez(file, path=np.array(found.names), embedding=found.features.numpy(), **labels)
+
+
+_FORMATS: dict[str, Callable[[Embedded, Path], None]] = {".parquet": _parquet, ".csv": _csv, ".npz": _npz}

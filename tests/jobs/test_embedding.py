@@ -1,0 +1,98 @@
+"""One's own pictures, unlabelled and in any folders: pretrained on, embedded, and laid beside their neighbours."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+import sslrun as package
+from sslrun.errors import InputError
+from sslrun.jobs.embedding import Embedded, _as_stored, neighbour_sheet
+
+Run = Callable[..., tuple[int, str, str]]
+SMALL = ["data.store=24", "views.size=16", "network.backbone={kind: small_resnet, width: 8}"]
+SMALL += ["network.projector={hidden: 16, out: 8}", "optimizer.schedule.warmup_epochs=0", "run.device=cpu"]
+SMALL += ["training={epochs: 1, batch_size: 8}"]
+
+
+def picture(number: int, mode: str = "RGB") -> Image.Image:
+    draw = np.random.default_rng(number)
+    colour = draw.integers(0, 256, 3)
+    return Image.fromarray((colour * np.ones((20, 30, 1)) * draw.random((20, 30, 1))).astype(np.uint8)).convert(mode)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "photos"
+    for number, below in enumerate(["", "trip", "trip/day 2", "ä"] * 5):
+        (folder / below).mkdir(parents=True, exist_ok=True)
+        picture(number).save(folder / below / f"{number}.png")
+    (folder / "trip" / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_a_folder_of_pictures_to_embeddings(photos: Path, sslrun: Run) -> None:
+    changes = [part for change in [f"data.path={photos}", *SMALL] for part in ("--set", change)]
+    code, out, _ = sslrun("pretrain", "pictures", *changes)
+    assert code == 0
+    assert "20 images" in out and "knn and linear left out" in out and "--sheet neighbours.png" in out
+    (run,) = Path("results").glob("pictures-*")
+    assert not (run / "evaluations").exists()
+    code, out, _ = sslrun("embed", "pictures", photos, "--out", "f.parquet", "--sheet", "sheet.png")
+    assert code == 0 and "20 pictures, 32 features each" in out
+    table = pd.read_parquet("f.parquet")
+    assert list(table.path) == sorted(str(path.relative_to(photos)) for path in photos.rglob("*.png"))
+    features = np.stack(table.embedding)
+    assert Image.open("sheet.png").size == (8 * 200 + 8, 8 * 200 + 28)
+    # By hand: the same pictures through torchvision's operations and the encoder from Python.
+    see = v2.Compose([v2.Resize(24), v2.CenterCrop(24), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    shrink = v2.Compose([v2.Resize(16, antialias=True), v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
+    encoder = package.load_encoder("pictures")
+    x_NCHW = torch.stack([shrink(see(Image.open(photos / name))) for name in table.path])
+    with torch.no_grad():
+        np.testing.assert_allclose(features, encoder(x_NCHW).numpy(), atol=0.02)
+    for name in ("own.csv", "own.npz"):  # the run's own images, without naming their folder
+        assert sslrun("embed", "pictures", "--out", name)[0] == 0
+    own = pd.read_csv("own.csv")
+    np.testing.assert_array_equal(own.iloc[:, 1:].to_numpy(np.float32), features)
+    np.testing.assert_array_equal(np.load("own.npz")["embedding"], features)
+    code, _, err = sslrun("evaluate", "pictures", "--knn")
+    assert code == 2 and "knn compares labels, and pictures data have none" in err
+    for arguments, told in {
+        ("--out", "f.xlsx"): ".parquet, .csv, .npz",
+        ("--sheet", "s.jpg"): "--sheet s.png",
+        (): "--out FILE",
+    }.items():
+        code, _, err = sslrun("embed", "pictures", photos, *arguments)
+        assert code == 2 and told in err
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    code, _, err = sslrun("embed", "pictures", photos, "--out", "g.csv")
+    assert code == 2 and "broken.jpg" in err and not Path("g.csv").exists()
+    code, _, err = sslrun("embed", "pictures", photos / "none", "--out", "g.csv")
+    assert code == 2 and "no such folder" in err
+
+
+def test_neighbours_are_the_nearest_by_cosine(tmp_path: Path) -> None:
+    h_ND = torch.tensor([[1.0, 0.0], [2.0, 0.2], [0.0, 3.0]])
+    seen: list[list[int]] = []
+
+    def pixels(index: np.ndarray) -> torch.Tensor:
+        seen.append(index.tolist())
+        return torch.zeros(len(index), 3, 8, 8, dtype=torch.uint8)
+
+    neighbour_sheet(Embedded("run", "0", ["a", "b", "c"], h_ND, None, pixels), tmp_path / "s.png")
+    assert seen == [[0, 1, 2]]
+    with pytest.raises(InputError, match="no neighbours"):
+        neighbour_sheet(Embedded("run", "0", ["a"], h_ND[:1], None, pixels), tmp_path / "s.png")
+
+
+def test_colours_become_grey_as_pillow_makes_them() -> None:
+    block = np.stack([np.asarray(picture(3)).transpose(2, 0, 1)])
+    grey = np.asarray(picture(3, "L")).astype(int)
+    assert np.abs(_as_stored(block, 1)[0, 0].numpy().astype(int) - grey).max() <= 1
