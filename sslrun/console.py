@@ -1,11 +1,10 @@
 """What the user sees: lines, small tables and one live line; plain text where there is no terminal.
 
 rich is imported only when a terminal is there to draw on. Errors go to stderr, unadorned. Inside `logging_to(path)`
-everything said is kept in that file as well. Nothing that is shown can end what is computed: see `Stream`.
+everything said is kept in that file as well. Nothing that is shown can end what is computed: see `sslrun.streams`.
+How text fits the screen: `sslrun.folding`.
 """
 
-import errno
-import io
 import math
 import os
 import re
@@ -15,7 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, TextIO
+
+from sslrun.folding import table_lines, wrapped
+from sslrun.streams import Stream
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,83 +27,12 @@ REFRESH_SECONDS = 0.1
 PLAIN_SECONDS = 5.0
 """Without a terminal, and in logs, a progress line is written at most this often."""
 
-_GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
-"""What writing meets where nobody reads any longer: a pipe or a terminal that was closed."""
+_BAR, _LEAST_BAR = 24, 8
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Characters that steer: those of control, and those that turn the direction of writing or end a line."""
 
-_logs: "list[Stream]" = []
-
-
-class Stream(io.TextIOBase):
-    """A text file that may be written to without a care: what it can't show is replaced, and writing never raises.
-
-    Once writing has failed, further text goes nowhere. `unread`: the reader has gone; `failed`: why else it failed.
-    """
-
-    def __init__(self, file: IO[str] | None) -> None:
-        self._file, self.unread, self.failed = file, file is None, ""
-        if isinstance(file, io.TextIOWrapper):
-            file.reconfigure(errors="replace")
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return getattr(self._file, "encoding", None) or "utf-8"
-
-    def write(self, text: str) -> int:
-        if self._file is not None and not self.unread and not self.failed:
-            try:
-                self._file.write(text)
-            except OSError as error:
-                self._lost(error)
-        return len(text)
-
-    def flush(self) -> None:
-        if self._file is not None:
-            try:
-                self._file.flush()
-            except OSError as error:
-                self._lost(error)
-
-    def isatty(self) -> bool:
-        return self._file is not None and not self.unread and self._file.isatty()
-
-    def fileno(self) -> int:
-        if self._file is None:
-            raise io.UnsupportedOperation("this stream was closed from the start")
-        return self._file.fileno()
-
-    def writable(self) -> bool:
-        return True
-
-    def _lost(self, error: OSError) -> None:
-        if error.errno in _GONE:
-            self.unread = True
-        else:
-            self.failed = self.failed or error.strerror or str(error)
-        with suppress(OSError, ValueError):  # what is buffered still must have somewhere to go, at the latest at exit
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
-
-
-@contextmanager
-def streams() -> Iterator[tuple[Stream, Stream]]:
-    """Make stdout and stderr such streams; both, to be asked what became of them."""
-    before = sys.stdout, sys.stderr
-    if None in (sys.stdin, *before):  # else the next files to be opened would get their numbers
-        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-            pass
-        os.close(number)
-    out, err = Stream(sys.stdout), Stream(sys.stderr)
-    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
-    try:
-        yield out, err
-    finally:
-        out.flush()
-        err.flush()
-        sys.stdout, sys.stderr = before
+_logs: list[Stream] = []
 
 
 def on_terminal(stream: TextIO | None = None) -> bool:
@@ -117,35 +48,55 @@ def visible(text: str) -> str:
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def say(text: str = "", style: str = "", end: str = "\n") -> None:
-    """Print `text`, `visible`, in `style` (rich's words: "bold", "green", ...) on a terminal."""
+def screen_width(stream: TextIO | None = None) -> int | None:
+    """The columns that text on `stream` (stdout if none) may take: COLUMNS, or a terminal's own; None elsewhere."""
+    with suppress(ValueError):
+        if (columns := int(os.environ.get("COLUMNS", ""))) > 0:
+            return columns
+    stream = stream or sys.stdout
+    with suppress(OSError, ValueError):
+        if stream is not None and stream.isatty():
+            return os.get_terminal_size(stream.fileno()).columns or None
+    return None
+
+
+def say(text: str = "", style: str = "") -> None:
+    """Print `text`, `visible`, in `style` (rich's words: "bold", "green", ...) on a terminal, where lines that are too
+    wide break between words.
+    """
     text = visible(text)
     _log(text)
+    width = screen_width()
+    if width is not None:
+        text = "\n".join(wrapped(text, width))
     if style and on_terminal():
         from rich.console import Console
 
         Console(highlight=False).print(text, style=style, markup=False, soft_wrap=True)
     else:
-        print(text, end=end, flush=True)
+        print(text, flush=True)
+
+
+def write(text: str) -> None:
+    """Print `text`, `visible`, as it is: a file's content, or a result for programs."""
+    text = visible(text)
+    _log(text)
+    print(text, end="", flush=True)
 
 
 def error(text: str) -> None:
     """Print `text` to stderr, plain everywhere so that it can be copied and searched for."""
     text = visible(text)
     _log(text)
-    print(text, file=sys.stderr, flush=True)
+    width = screen_width(sys.stderr)
+    print(text if width is None else "\n".join(wrapped(text, width)), file=sys.stderr, flush=True)
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
-    """Print rows of text as columns: the first to the left, the others to the right; the header in bold."""
-    every = [[" ".join(visible(cell).split("\n")) for cell in row] for row in [*([header] if header else []), *rows]]
-    widths = [max(_width(row[column]) for row in every) for column in range(len(every[0]))] if every else []
-    for number, row in enumerate(every):
-        cells = [
-            cell + " " * (width - _width(cell)) if column == 0 else " " * (width - _width(cell)) + cell
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        say("   ".join(cells).rstrip(), style="bold" if header and number == 0 else "")
+    """Print rows of text as columns, folded where the screen is too narrow; the header in bold."""
+    clean, titles = [[_one_line(cell) for cell in row] for row in rows], [_one_line(title) for title in header]
+    for line, is_header in table_lines(clean, titles, screen_width()):
+        say(line, style="bold" if is_header else "")
 
 
 def clock(seconds: float) -> str:
@@ -218,13 +169,20 @@ class Live:
     def _head(self) -> str:
         return f"{self._unit} {max(1, math.ceil(self._done))}/{self._total}"
 
-    def _tail(self) -> str:
-        left = self.left()
-        return "  ".join(part for part in (self._text, f"{left} left" if left else "") if part)
+    def _tail(self, room: int | None = None) -> str:
+        """What stands beside the count; where there is no room, the last of its numbers go, the time left does not."""
+        parts, left = self._text.split("  ") if self._text else [], self.left()
+        end = [f"{left} left"] if left else []
+        while room is not None and parts and len("  ".join([*parts, *end])) > room:
+            parts.pop()
+        return "  ".join([*parts, *end])
 
     def _draw(self) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, description=self._head(), completed=self._done, text=self._tail())
+            head, width = self._head(), self._bar.console.width
+            text = self._tail(width - len(head) - _LEAST_BAR - 2)
+            self._bar.columns[1].bar_width = min(_BAR, width - len(head) - len(text) - 2)  # type: ignore[union-attr]
+            self._bar.update(self._task, description=head, completed=self._done, text=text)
             self._bar.refresh()
 
     def _note(self) -> None:
@@ -234,7 +192,9 @@ class Live:
         self._noted_line = line
         _log(line)
         if self._bar is None:
-            print(line, flush=True)
+            width = screen_width()
+            room = None if width is None else width - len(self._head()) - 2
+            print(f"{self._head()}  {self._tail(room)}".rstrip(), flush=True)
 
     @contextmanager
     def drawn(self) -> Iterator[None]:
@@ -268,20 +228,15 @@ def _bar(head: int) -> "Progress":
     # Drawn by `update` alone: a thread that redraws would take turns from the training loop.
     return Progress(
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=head)),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=_BAR),
         TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True)),
         console=Console(highlight=False),
         auto_refresh=False,
     )
 
 
-def _width(text: str) -> int:
-    """Columns that `text` takes on a terminal."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
+def _one_line(text: str) -> str:
+    return " ".join(visible(text).split("\n"))
 
 
 def _log(text: str) -> None:

@@ -18,6 +18,7 @@ import sslrun.report.document
 import sslrun.report.summary  # noqa: F401
 from sslrun import console
 from sslrun.runs.folder import run_folders
+from sslrun.streams import streams
 
 RECIPE = """\
 data: {kind: gaussian, count: 64, dim: 4}
@@ -44,7 +45,7 @@ class Failing(io.StringIO):
 @pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_writing_never_raises(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Failing(number))
-    with console.streams() as (out, _):
+    with streams() as (out, _):
         for _ in range(2):
             console.say("·")
             with console.progress("epoch", 2) as live:
@@ -57,7 +58,7 @@ def test_writing_never_raises(number: int, monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_a_terminal_can_not_show_is_replaced(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
-    with console.streams():
+    with streams():
         console.say("a · b – c ± │ 学 \udcff")
         console.table([["√", "1"]])
     text = written.getvalue().decode(encoding)
@@ -110,7 +111,7 @@ def test_json_for_an_ascii_terminal_is_escaped(monkeypatch: pytest.MonkeyPatch, 
 
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
-    with console.streams():
+    with streams():
         echo_json({"label": "½"})
     assert json.loads(written.getvalue()) == {"label": "½"}
 

@@ -14,6 +14,7 @@ import typer
 from sslrun import console
 from sslrun.cli.options import app
 from sslrun.errors import InputError, RunFailed, SslrunError
+from sslrun.streams import streams
 
 try:
     from sslrun.files import FULL, REFUSED, whose
@@ -44,7 +45,7 @@ _REMEDIES = {
 def main() -> None:
     """Run a command; a designed error, or one of the system's, becomes its text and exit code without a stack trace."""
 
-    with console.streams() as (out, _):
+    with streams() as (out, _):
         code = _code()
         if out.failed:  # what was computed is kept; but who redirected the result would not know that it is cut off
             console.error(f"stdout: {out.failed}\n{_FULL}")

@@ -12,7 +12,7 @@ from sslrun.cli.options import (
     JsonOption,
     ResultsOption,
     SetOption,
-    app,
+    command,
     echo_json,
     path_option,
     read,
@@ -24,7 +24,7 @@ RecipeArgument = Annotated[
 ]
 
 
-@app.command()
+@command("machine")
 def bench(
     recipe: RecipeArgument = None,
     only: Annotated[str, typer.Option("--only", help="step, views, style, rule, several with commas, or all.")] = "all",
@@ -77,7 +77,7 @@ def bench(
         write_json(out, report)
 
 
-@app.command()
+@command("machine")
 def doctor(
     recipe: RecipeArgument = None,
     changes: SetOption = [],  # noqa: B006
@@ -104,6 +104,6 @@ def doctor(
         echo_json(report)
     else:
         for label, text in [*machine_lines(found), *(fit_lines(fitted) if fitted else [])]:
-            console.say(f"{label:<16} {text}")
+            console.say(f"{label:<14}   {text}")
     if fitted is not None and not fitted["data"]["ready"]:
         raise typer.Exit(2)

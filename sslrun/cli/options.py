@@ -5,13 +5,15 @@ how a result is printed or drawn. Each command registers with `app`.
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from sslrun import console
+from sslrun.cli.complete import recipe_names, run_names
+from sslrun.cli.help import Command, Commands
 from sslrun.paths import user_path
 
 if TYPE_CHECKING:
@@ -20,14 +22,38 @@ if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
     from sslrun.runs.folder import RunFolder
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 app = typer.Typer(
     name="sslrun",
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Self-supervised learning experiments: why does this not collapse, and which part makes it work?",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 160},
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from sslrun import __version__
+
+        console.say(f"sslrun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def sslrun(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Self-supervised learning experiments: why does this not collapse, and which part makes it work?"""
+
+
+def command(group: str, cls: type[Command] = Command) -> Callable[[Function], Function]:
+    """Register a function as a command of one of `help.GROUPS`."""
+    return app.command(cls=cls, rich_help_panel=group)
 
 
 def path_option(name: str, text: str) -> Any:
@@ -39,8 +65,14 @@ def path_option(name: str, text: str) -> Any:
     return typer.Option(name, help=text, callback=meant)
 
 
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.")]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.")]
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.", autocompletion=recipe_names),
+]
+RunArgument = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.", autocompletion=run_names),
+]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one field, e.g. training.epochs=3.")
 ]
@@ -93,7 +125,7 @@ def run_folder(run: str, results: Path | None) -> "RunFolder":
 def echo_json(value: Any) -> None:
     """Print a result for programs."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    console.say(json.dumps(value, indent=2, ensure_ascii=not unicode))
+    console.write(json.dumps(value, indent=2, ensure_ascii=not unicode) + "\n")
 
 
 def draw(figure: "Figure", out: Path, *, err: bool = False) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sslrun import console
+from sslrun.cli.help import Command
 from sslrun.cli.options import (
     DataOption,
     ImportOption,
@@ -14,6 +15,7 @@ from sslrun.cli.options import (
     ResultsOption,
     SetOption,
     app,
+    command,
     echo_json,
     path_option,
     read,
@@ -25,11 +27,13 @@ from sslrun.paths import user_path
 if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
 
-data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The images on this machine.")
-app.add_typer(data_app, name="data")
+data_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Say what of a recipe's data is on this machine."
+)
+app.add_typer(data_app, name="data", rich_help_panel="recipe")
 
 
-@app.command()
+@command("recipe")
 def show(
     recipe: RecipeArgument,
     changes: SetOption = [],  # noqa: B006
@@ -44,7 +48,7 @@ def show(
     from sslrun.recipe import to_yaml
 
     plan = read(recipe, changes, imports=imports)
-    console.say(to_yaml(plan), end="")
+    console.write(to_yaml(plan))
     from sslrun.jobs import identify, places
 
     try:
@@ -53,7 +57,7 @@ def show(
         console.say(f"# identity: not known without the data ({error.what})")
 
 
-@app.command()
+@command("recipe")
 def schema(imports: ImportOption = []) -> None:  # noqa: B006
     """Print the JSON Schema of recipes: every field, its default and its meaning; those of plug-ins with --import.
 
@@ -66,7 +70,7 @@ def schema(imports: ImportOption = []) -> None:  # noqa: B006
     echo_json(json_schema())
 
 
-@app.command()
+@command("recipe")
 def explain(
     a: Annotated[str, typer.Argument(metavar="A", help="A run or a recipe.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
@@ -75,7 +79,7 @@ def explain(
 ) -> None:
     """Say why two runs or recipes are, or are not, the same science.
 
-    Example: sslrun explain cifar10_directpred cifar10_directpred_paper
+    Example: sslrun explain cifar10_directpred stl10_directpred
     """
     from sslrun.recipe.explain import explain as compare
 
@@ -97,7 +101,7 @@ def _recipe_or_run(text: str, results: Path | None) -> "Recipe":
     return read_recipe(run_folder(text, results).recipe)
 
 
-@app.command()
+@command("recipe")
 def recipes(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this one.")] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy it into the current folder instead.")] = False,
@@ -111,14 +115,15 @@ def recipes(
 
     every = {**shipped(), **shipped_grids()}
     if name is None:
+        widest = max(map(len, every))
         for known, path in every.items():
             about = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-            console.say(f"{known:28} {about}".rstrip("."))
+            console.say(f"{known:{widest}}   {about}".rstrip("."))
         return
     path = locate(name, every)
     text = path.read_text(encoding="utf-8")
     if not copy:
-        console.say(text, end="")
+        console.write(text)
         return
     target = Path(path.name)
     if target.exists():
@@ -127,7 +132,7 @@ def recipes(
     console.say(f"copied to {target}")
 
 
-@app.command()
+@command("recipe")
 def preview(
     recipe: RecipeArgument,
     out: Annotated[Path, path_option("--out", "The PNG to write.")] = Path("preview.png"),
@@ -137,7 +142,7 @@ def preview(
 ) -> None:
     """Draw a sheet of training images and the views made of them; with a style, also of what FA and BSS do to them.
 
-    Example: sslrun preview imagenette_directpred --set views.style.kind=bss --out views.png
+    Example: sslrun preview imagenette_directpred --out views.png
     """
     if out.suffix.lower() != ".png" and not out.is_dir():
         raise InputError("a sheet of pictures is written as .png", where=str(out), remedy=f"--out {out.stem}.png")
@@ -149,7 +154,7 @@ def preview(
     console.say(f"drawn to {out}")
 
 
-@data_app.command("check")
+@data_app.command("check", cls=Command)
 def data_check(
     recipe: RecipeArgument,
     changes: SetOption = [],  # noqa: B006

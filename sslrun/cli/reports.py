@@ -12,7 +12,7 @@ from sslrun.cli.options import (
     OutOption,
     ResultsOption,
     RunArgument,
-    app,
+    command,
     draw,
     echo_json,
     path_option,
@@ -27,7 +27,7 @@ def _names(given: list[str]) -> list[str]:
     return [name.strip() for entry in given for name in entry.split(",") if name.strip()]
 
 
-@app.command()
+@command("look")
 def report(
     results: Annotated[Path | None, typer.Argument(help="Results folder [SSLRUN_RESULTS, or results].")] = None,
     grid: Annotated[str | None, typer.Option("--grid", help="The grid whose cells to show.")] = None,
@@ -57,7 +57,7 @@ def report(
 
     Options that take several axes or metrics may be repeated, or have commas between them.
 
-    Example: sslrun report results --rows predictor --columns ema --metric knn --baseline predictor=linear
+    Example: sslrun report --grid ablations_digits --columns ema
     """
     from sslrun.files import write_text
     from sslrun.recipe.plugins import load_all
@@ -85,10 +85,10 @@ def report(
     elif chosen == TERMINAL:
         show(document)
     else:
-        console.say(FORMATS[chosen].write(document), end="")
+        console.write(FORMATS[chosen].write(document))
 
 
-@app.command()
+@command("look")
 def plot(run: RunArgument, out: OutOption = None, results: ResultsOption = None) -> None:
     """Draw a run, finished or not: loss, signals of collapse, spectrum, alignment, the predictor's eigenvalues.
 
@@ -104,7 +104,7 @@ def plot(run: RunArgument, out: OutOption = None, results: ResultsOption = None)
         typer.echo(f"drawn up to {': '.join(damage)}", err=True)
 
 
-@app.command()
+@command("look")
 def compare(
     run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run.")],
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Another.")],
@@ -114,7 +114,7 @@ def compare(
 ) -> None:
     """Lay two runs side by side: what differs in their recipes, what came of it; with --out their curves.
 
-    Example: sslrun compare quickstart-3f9a quickstart-77b2 --out both.png
+    Example: sslrun compare quickstart-3f9a quickstart-77b2
     """
     from sslrun.report import compare as comparing
 
@@ -131,7 +131,7 @@ def compare(
         draw(plot_two(a, b), out, err=as_json)
 
 
-@app.command()
+@command("run")
 def export(
     run: RunArgument,
     to: Annotated[str, typer.Option("--to", help="safetensors, torchvision or timm.")],
@@ -140,7 +140,7 @@ def export(
 ) -> None:
     """Write a run's encoder for other programs, and print the three lines of Python that load it.
 
-    Example: sslrun export stl10_directpred --to torchvision --out encoder.pt
+    Example: sslrun export stl10_directpred --to torchvision
     """
     from sslrun.jobs.exporting import export as export_encoder
 

@@ -5,9 +5,9 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from sslrun import console
+from sslrun.cli.help import Command
 from sslrun.cli.options import (
     DataOption,
     DeviceOption,
@@ -18,7 +18,7 @@ from sslrun.cli.options import (
     ResultsOption,
     RunArgument,
     SetOption,
-    app,
+    command,
     draw,
     echo_json,
     read,
@@ -35,7 +35,7 @@ _KINDS = "sslrun.evaluations"
 """Where a command's context keeps the evaluations that its flags ask for."""
 
 
-@app.command()
+@command("run")
 def pretrain(
     recipe: RecipeArgument,
     changes: SetOption = [],  # noqa: B006  # typer copies defaults
@@ -53,7 +53,7 @@ def pretrain(
 
     On several devices it is the same run: each has its part of every batch. Under torchrun or srun it joins.
 
-    Example: sslrun pretrain quickstart --set method.stop_gradient=false
+    Example: sslrun pretrain quickstart --set training.epochs=5
     """
     plan = read(recipe, changes, device, imports)
     import torch
@@ -85,7 +85,7 @@ def pretrain(
     _show_run(folder, plan, cells, as_json)
 
 
-class _Evaluate(TyperCommand):
+class _Evaluate(Command):
     """Takes a flag for each evaluation that there is; the names of those that are set lie in the context's `meta`."""
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -113,7 +113,7 @@ class _Evaluate(TyperCommand):
         return [*typer.main.get_command(alone).params, *super().get_params(ctx)]
 
 
-@app.command(cls=_Evaluate)
+@command("run", cls=_Evaluate)
 def evaluate(
     context: typer.Context,
     run: RunArgument,
@@ -127,7 +127,7 @@ def evaluate(
 ) -> None:
     """Judge a finished run's encoder, without pretraining again. Cells that exist are only shown.
 
-    Example: sslrun evaluate quickstart --linear --knn --set evaluation.knn.k=20
+    Example: sslrun evaluate quickstart --knn
     """
     from sslrun.jobs import evaluate_run
 
@@ -137,7 +137,7 @@ def evaluate(
     _show_run(folder, recipe, cells, as_json)
 
 
-@app.command()
+@command("run")
 def analyse(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs on the same data.")],
     at: Annotated[int | None, typer.Option("--at", help="Analyse the encoders kept after this epoch.")] = None,
@@ -150,7 +150,7 @@ def analyse(
 ) -> None:
     """Lay runs side by side in what their features know of the domains, and in how hard their negatives were.
 
-    Example: sslrun analyse pacs-none pacs-bss --out purity.png
+    Example: sslrun analyse pacs-none pacs-bss
     """
     from sslrun.drawing import check_suffix
     from sslrun.jobs.analysing import analyse_runs, planes

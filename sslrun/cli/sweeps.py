@@ -15,7 +15,7 @@ from sslrun.cli.options import (
     ResultsOption,
     RunArgument,
     SetOption,
-    app,
+    command,
     echo_json,
     results_folder,
     run_folder,
@@ -23,7 +23,7 @@ from sslrun.cli.options import (
 )
 
 
-@app.command()
+@command("sweep")
 def sweep(
     grid: Annotated[str, typer.Option("--grid", help="A grid file, or the name of a shipped one.")],
     plan: Annotated[bool, typer.Option("--plan", help="Show what there is to do and its cost; start nothing.")] = False,
@@ -68,10 +68,10 @@ def sweep(
         console.say(todo.text())
         if not plan:
             carry_out(todo, session)
-            console.say(f"next   sslrun report {session.results} --grid {todo.name}")
+            console.say(f"next:\n  sslrun report {session.results} --grid {todo.name}")
 
 
-@app.command()
+@command("sweep")
 def status(
     results: Annotated[Path | None, typer.Argument(metavar="[RESULTS]", help="A results folder.")] = None,
     as_json: JsonOption = False,
@@ -86,7 +86,7 @@ def status(
     echo_json(found.as_json()) if as_json else console.say("\n".join(found.lines()))
 
 
-@app.command()
+@command("sweep")
 def logs(
     run: RunArgument,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
@@ -103,12 +103,12 @@ def logs(
         console.say(line)
     if follow:
         for text in folder.follow_log():
-            console.say(text, end="")
+            console.write(text)
             if getattr(sys.stdout, "unread", False):
                 return
 
 
-@app.command()
+@command("sweep")
 def clean(
     failed: Annotated[bool, typer.Option("--failed", help="Failed runs too.")] = False,
     checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Checkpoints of finished runs too.")] = False,

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from sslrun import console
-from sslrun.cli.options import JsonOption, OutOption, ResultsOption, SetOption, app, draw, echo_json, run_folder
+from sslrun.cli.options import JsonOption, OutOption, ResultsOption, SetOption, command, draw, echo_json, run_folder
 from sslrun.errors import InputError
 
 
-@app.command()
+@command("theory")
 def theory(
     recipe: Annotated[
         str | None, typer.Argument(metavar="[RECIPE]", help="Take decay, rates and EMA from this recipe.")

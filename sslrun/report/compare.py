@@ -18,7 +18,8 @@ _SIGNALS = ("loss", "std", "rank", "alignment", "asymmetry", "commutator")
 
 def compare(a: RunFolder, b: RunFolder) -> list[Table]:
     """What differs between two runs, and what came of it. Raises `InputError` if a file of theirs can't be read."""
-    names = (a.path.name, b.path.name)
+    names = ("A", "B")
+    runs = tuple((Cell(name), Cell(folder.path.name)) for name, folder in zip(names, (a, b), strict=True))
     differences = explain(read_recipe(a.recipe), read_recipe(b.recipe)).differences
     settings = tuple(
         (Cell(each.path), Cell(value_text(each.a)), Cell(value_text(each.b)), Cell(MEANINGS[each.part]))
@@ -31,6 +32,7 @@ def compare(a: RunFolder, b: RunFolder) -> list[Table]:
         for name in dict.fromkeys((*left, *right))
     )
     return [
+        Table("Runs", ("", "run"), runs),
         Table("Settings that differ", ("option", *names, "makes"), settings, () if settings else ("None.",)),
         Table("What came of it", ("", *names, "difference"), rows),
     ]

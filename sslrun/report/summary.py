@@ -164,7 +164,7 @@ def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str |
     dimension = len(history[-1].get("spectrum") or ()) if history else 0
     said = [verdict_line(folder, dimension), worth(cells, weights), selected_on_test(history)]
     said.append(edge_note(list(edges(cells))))
-    return [*filter(None, said), f"kept in   {folder.path}        next   sslrun plot {folder.path}"]
+    return [*filter(None, said), f"kept in   {folder.path}", "next:", f"  sslrun plot {folder.path}"]
 
 
 def as_json(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 
-from sslrun.console import streams
 from sslrun.data.images import ImageSet
 from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.jobs import Places, pretrain_job
 from sslrun.jobs.screen import Screen
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
+from sslrun.streams import streams
 from sslrun.sweeps.engine import GRACE_SECONDS, Outcome
 
 _NO_MEMORY = (
