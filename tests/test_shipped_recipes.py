@@ -8,7 +8,7 @@ import torch
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder
 from sslrun.recipe import read_recipe, to_yaml
-from sslrun.recipe.schema import Camelyon17, Cifar, Digits, DigitsStyles, NonContrastive, Stl10
+from sslrun.recipe.schema import Camelyon17, Cifar, Digits, DigitsCasts, DigitsStyles, NonContrastive, Stl10
 from sslrun.recipe.shipped import shipped
 from sslrun.training.pretrain import assemble
 
@@ -18,7 +18,7 @@ def is_grid(path: Path) -> bool:
 
 
 RECIPES = {name: path for name, path in shipped().items() if not is_grid(path)}
-SIDES = {Digits: 16, Stl10: 96, Cifar: 32, DigitsStyles: 32, Camelyon17: 96}  # others say it: `store`
+SIDES = {Digits: 16, Stl10: 96, Cifar: 32, DigitsStyles: 32, DigitsCasts: 16, Camelyon17: 96}  # others say it: `store`
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -4,6 +4,7 @@ Each refusal points at its place in the file. `grid.py` asks before it expands a
 """
 
 import math
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -41,9 +42,12 @@ def check_axes(grid: GridFile, document: Document) -> None:
         refuse(document, ("axes",), f"{count:,} cells ({' × '.join(factors)}) are more than {MOST_CELLS:,}", hint)
 
 
-def matches(rule: dict[str, Any], labels: dict[str, str]) -> bool:
-    """Whether an `exclude` rule means the condition of these labels."""
-    return all(labels[axis] in (wanted if isinstance(wanted, list) else [wanted]) for axis, wanted in rule.items())
+def matches(rule: dict[str, Any], labels: Mapping[str, str | int]) -> bool:
+    """Whether an `exclude` rule means the cell of these labels, its seed among them; a whole condition, without."""
+    return all(
+        axis in labels and labels[axis] in (wanted if isinstance(wanted, list) else [wanted])
+        for axis, wanted in rule.items()
+    )
 
 
 def _check_labels(grid: GridFile, document: Document) -> None:
@@ -54,6 +58,9 @@ def _check_labels(grid: GridFile, document: Document) -> None:
         if not rule:
             refuse(document, path, "names no axis", f"axes: {', '.join(grid.axes)}")
         for axis, wanted in rule.items():
+            if axis == "seed" and path[0] == "exclude":
+                _check_seeds(grid, document, (*path, axis), wanted)
+                continue
             if axis not in grid.axes:
                 hint = f"{nearest(axis, grid.axes)}  (axes: {', '.join(grid.axes) or 'none'})".strip()
                 refuse(document, (*path, axis), f"no such axis: {axis}", hint)
@@ -61,6 +68,14 @@ def _check_labels(grid: GridFile, document: Document) -> None:
                 if not isinstance(label, str) or label not in grid.axes[axis]:
                     hint = f"{nearest(str(label), grid.axes[axis])}  (labels: {', '.join(grid.axes[axis])})".strip()
                     refuse(document, (*path, axis), f"no such label of {axis}: {shown(label)}", hint, key=False)
+
+
+def _check_seeds(grid: GridFile, document: Document, path: KeyPath, wanted: Any) -> None:
+    """Whether a rule names seeds that the grid has."""
+    for seed in wanted if isinstance(wanted, list) else [wanted]:
+        if type(seed) is not int or seed not in grid.seeds:
+            hint = f"(seeds: {', '.join(map(str, grid.seeds))})"
+            refuse(document, path, f"no such seed of this grid: {shown(seed)}", hint, key=False)
 
 
 def check_baseline(grid: GridFile, document: Document, kept: list[dict[str, str]]) -> None:

@@ -121,20 +121,23 @@ def _cells(grid: GridFile, document: Document, base: Document, over: list[Docume
     common = _common(grid, document)
     parts = {(axis, label): document.part("axes", axis, label) for axis in grid.axes for label in grid.axes[axis]}
     rows = [dict(zip(grid.axes, row, strict=True)) for row in product(*grid.axes.values())]
-    kept = [labels for labels in rows if not any(matches(rule, labels) for rule in grid.exclude)]
+    kept = [
+        (labels, seed)
+        for seed, labels in product(grid.seeds, rows)
+        if not any(matches(rule, {**labels, "seed": seed}) for rule in grid.exclude)
+    ]
     if not kept:
         refuse(document, ("exclude",), "leaves out every cell", "remove a rule")
-    check_baseline(grid, document, kept)
-    for seed in grid.seeds:
-        for labels in kept:
-            partials = [*common, *(parts[pair] for pair in labels.items()), *over]
-            cell = combine(base, *partials, Document({"seed": seed}, {("seed",): document.spot(("seeds",))}))
-            try:
-                yield Cell(labels, seed, check(Recipe, cell))
-            except RecipeError as error:
-                which = Cell(labels, seed, Recipe.model_construct())
-                what = f"{error.what}, in the cell {which}" if labels else error.what
-                raise RecipeError(what, where=error.where, remedy=error.remedy) from None
+    check_baseline(grid, document, [labels for labels, _ in kept])
+    for labels, seed in kept:
+        partials = [*common, *(parts[pair] for pair in labels.items()), *over]
+        cell = combine(base, *partials, Document({"seed": seed}, {("seed",): document.spot(("seeds",))}))
+        try:
+            yield Cell(labels, seed, check(Recipe, cell))
+        except RecipeError as error:
+            which = Cell(labels, seed, Recipe.model_construct())
+            what = f"{error.what}, in the cell {which}" if labels else error.what
+            raise RecipeError(what, where=error.where, remedy=error.remedy) from None
 
 
 def _common(grid: GridFile, document: Document) -> list[Document]:

@@ -117,7 +117,9 @@ class GridFile(Section):
         {}, "What is varied: each axis has labels, and each label a partial recipe ({} is the base as it is)."
     )
     exclude: tuple[dict[str, Any], ...] = option(
-        (), "Cells to leave out: a rule names a label, or a list of labels, for each axis that it looks at."
+        (),
+        "Cells to leave out: a rule names a label, or a list of labels, for each axis that it looks at, and maybe a "
+        "seed or seeds: so that each seed has its own unseen domain, say.",
     )
     search: Search | None = option(None, "In place of axes: options to vary freely, judged by their outcomes.")
     engine: Engine = option(Local(kind="local"), "What carries the runs out.")

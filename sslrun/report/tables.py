@@ -69,7 +69,8 @@ def conditions(results: Results) -> dict[Labels, list[int]]:
 def values(results: Results, metric: str, without_collapsed: bool = False) -> dict[Labels, Values]:
     """For each condition a metric by seed, of its finished runs; two runs of one seed count by their mean.
 
-    Where axes are averaged, a seed counts if it has a number at each of the condition's labels on them.
+    Where axes are averaged, a seed counts if it has a number at each of the condition's labels on them; in a grid, at
+    each that the grid has for this seed.
     """
     seeds, states, numbers = (results.runs[name].tolist() for name in ("seed", "status", metric))
     averaged = list(zip(*(results.runs[f"axis.{axis}"] for axis in results.averaged), strict=True)) or [()] * len(seeds)
@@ -80,11 +81,13 @@ def values(results: Results, metric: str, without_collapsed: bool = False) -> di
         for row in rows:
             if states[row] in counted and numbers[row] is not None and math.isfinite(numbers[row]):
                 by_seed.setdefault(int(seeds[row]), {}).setdefault(averaged[row], []).append(float(numbers[row]))
-        wanted = {averaged[row] for row in rows}
+        wanted: dict[int | None, set[Labels]] = {}
+        for row in rows:
+            wanted.setdefault(int(seeds[row]) if results.grid else None, set()).add(averaged[row])
         found[labels] = {
             seed: fmean(fmean(several) for several in parts.values())
             for seed, parts in sorted(by_seed.items())
-            if parts.keys() == wanted
+            if parts.keys() == wanted[seed if results.grid else None]
         }
     return found
 

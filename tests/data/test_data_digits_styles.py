@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from sslrun.data.dataset import open_dataset
-from sslrun.data.sets.digits_styles import assign, draw
+from sslrun.data.sets.digits_styles import draw
+from sslrun.data.sets.drawn_digits import assign
 from sslrun.recipe.schema import DigitsStyles
 
 NAMES = ("chalk", "halftone", "ink", "neon")
@@ -34,7 +35,7 @@ def unit(planes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def test_styles_are_class_balanced_quarters_split_four_to_one() -> None:
-    styles, validation = assign(LABELS)
+    styles, validation = assign(LABELS, 4)
     assert DigitsStyles.DOMAINS == NAMES
     for label in range(10):
         quarters = np.bincount(styles[label == LABELS], minlength=4)
@@ -45,7 +46,7 @@ def test_styles_are_class_balanced_quarters_split_four_to_one() -> None:
 
 
 def test_every_digit_is_in_exactly_one_style_and_can_be_told_from_all_others(tmp_path: Path) -> None:
-    (styles, _), candidates = assign(LABELS), unit(strokes(VALUES))
+    (styles, _), candidates = assign(LABELS, 4), unit(strokes(VALUES))
     counted = 0
     for style, name in enumerate(NAMES):
         found = open_dataset(DigitsStyles(kind="digits_styles", held_out=(name,)), tmp_path).images("test")  # type: ignore[arg-type]

@@ -58,6 +58,15 @@ def test_cells_are_the_product_without_exclusions_seed_by_seed(tmp_path: Path) -
         assert recipe.views == base.views
 
 
+def test_a_rule_may_leave_out_cells_of_some_seeds(tmp_path: Path) -> None:
+    rules = "  - {k: '5', seed: 1}\n  - {k: '20', seed: [0]}\nseeds: 2"
+    grid = read_grid(write(tmp_path, GRID.replace("seeds: 2", rules)))
+    assert {(cell.labels["k"], cell.seed) for cell in grid.cells} == {("5", 0), ("20", 1)}
+    assert len(grid.cells) == 3 * 2
+    with pytest.raises(RecipeError, match=r"no such seed of this grid: 2\n(.*\n)*.*seeds: 0, 1"):
+        read_grid(write(tmp_path, GRID.replace("seeds: 2", "  - {k: '5', seed: 2}\nseeds: 2")))
+
+
 @pytest.mark.parametrize(
     ("changes", "small", "name"),
     [

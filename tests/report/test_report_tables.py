@@ -202,6 +202,19 @@ def test_a_mean_over_an_axis_is_taken_within_each_seed_that_has_all_its_labels(t
         build(collect(tmp_path), mean=["domain"])
 
 
+def test_a_grid_whose_seeds_have_one_label_each_of_an_axis_has_a_mean_over_it(tmp_path: Path) -> None:
+    numbers = {("bss", "ink", 0): 0.5, ("bss", "neon", 1): 0.3, ("none", "ink", 0): 0.4, ("none", "neon", 1): 0.1}
+    cells: list[tuple[dict[str, str], RunFolder | str, int, dict[str, str]]] = [
+        ({"style": style, "unseen": unseen}, make_run(tmp_path, 9 * number, knn=knn), seed, {})
+        for number, ((style, unseen, seed), knn) in enumerate(numbers.items())
+    ]
+    write_sweep(tmp_path, cells)
+    document = build(collect(tmp_path), mean=["unseen"], metrics=["knn"], baseline="style=none")
+    assert document.summary.set_index("style")["n"].to_dict() == {"bss": 2, "none": 2}
+    (paired,) = document.comparisons.to_dict("records")
+    assert (paired["n"], paired["mean"]) == (2, pytest.approx((0.1 + 0.2) / 2))
+
+
 def test_a_baseline_may_have_commas_in_its_label(tmp_path: Path) -> None:
     cells = [({"unseen": label, "b": "c"}, make_run(tmp_path, seed), 0, {}) for seed, label in enumerate(("x, y", "z"))]
     write_sweep(tmp_path, cells)

@@ -1,6 +1,6 @@
 """scikit-learn's real digits in four drawn styles, 32×32 in colour: unseen domains without any file.
 
-Every digit exists in one style only. The styles differ in mean colour, in a smooth background that varies from image
+The styles differ in mean colour, in a smooth background that varies from image
 to image, in the texture of the stroke and in contrast:
 
 - chalk     grainy white strokes on a smudged green board;
@@ -17,70 +17,35 @@ all 1,797 digits.
 All arithmetic is in whole numbers or exact binary fractions, so every machine draws the same bytes (`DIGEST`).
 """
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sslrun.data.dataset import open_dataset
-from sslrun.data.domains import DomainSet
-from sslrun.data.listing import Labels, Listing, in_memory
+from sslrun.data.listing import Labels
 from sslrun.data.sets import digits
-from sslrun.errors import DataError
+from sslrun.data.sets.drawn_digits import DrawnDigits, raw_bytes
 from sslrun.recipe.schema import DigitsStyles
 
 SIDE = 32
-# sha256 of the 1,797 images as bytes, in scikit-learn's order.
-DIGEST = "4c48cf5a0c52faee6fd1bb97ef748f1af4b3c3a000b9c2196960bab3791fa18e"
 
 Values = NDArray[np.int64]  # (N, C, H, W) or what broadcasts to it; brightness 0..255, `smooth` -128..127
 
 
 @open_dataset.register(DigitsStyles)
-class DigitsStylesSet(DomainSet):
+class DigitsStylesSet(DrawnDigits):
     """The drawn digits."""
 
     shape = (3, SIDE, SIDE)
+    DIGEST = "4c48cf5a0c52faee6fd1bb97ef748f1af4b3c3a000b9c2196960bab3791fa18e"
 
-    def facts(self) -> Iterator[str]:
-        yield DIGEST
-
-    def find(self) -> Listing:
-        """Raises `DataError` if what was drawn is not the known images."""
-        values, labels = digits.known()
-        styles, held_out = assign(labels)
-        images = draw(values, styles)
-        if hashlib.sha256(images.tobytes()).hexdigest() != DIGEST:
-            raise DataError(
-                "the drawn digits are not the known ones",
-                where="data.kind: digits_styles",
-                remedy="Report this as a bug.",
-            )
-        drawn = in_memory(images, labels, digits.CLASSES)
-        return replace(drawn, domains=styles, domain_names=DigitsStyles.DOMAINS, validation=held_out)
-
-
-def assign(labels: Labels) -> tuple[Labels, NDArray[np.bool_]]:
-    """The style of each digit, and whether it is held out from learning, (N,) each.
-
-    The digits of a class take the styles in turn, class c beginning with style c mod 4, so that the styles' sizes
-    differ by few; of a style's digits of a class every fifth is held out.
-    """
-    rank = np.empty_like(labels)
-    for label in np.unique(labels):
-        rank[labels == label] = np.arange(np.count_nonzero(labels == label))
-    count = len(DigitsStyles.DOMAINS)
-    return (rank + labels) % count, rank // count % 5 == 4
+    def draw(self, values_NHW: NDArray[np.uint8], domains_N: Labels) -> NDArray[np.uint8]:
+        return draw(values_NHW, domains_N)
 
 
 def draw(values_NHW: NDArray[np.uint8], styles_N: Labels) -> NDArray[np.uint8]:
     """Digits of values 0..16 as images (N, 3, 32, 32), each in its style; what varies is drawn by the place in N."""
     count, coarse = len(values_NHW), (3, 4, 4)
-    # A bit generator's raw stream is the same in every version of NumPy; that of its distributions may change.
-    raw = np.random.PCG64(0).random_raw(count * (SIDE * SIDE + 3 * 4 * 4) // 8).astype("<u8")
-    bytes_ND = np.frombuffer(raw.tobytes(), np.uint8).reshape(count, -1).astype(np.int64)
+    bytes_ND = raw_bytes(count * (SIDE * SIDE + 3 * 4 * 4)).reshape(count, -1).astype(np.int64)
     grain_N1HW = bytes_ND[:, : SIDE * SIDE].reshape(-1, 1, SIDE, SIDE)
     grid_NCHW = bytes_ND[:, SIDE * SIDE :].reshape(-1, *coarse)
     smooth_NCHW = np.floor(digits.bilinear(grid_NCHW, SIDE)).astype(np.int64) - 128

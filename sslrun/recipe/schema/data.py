@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
 
 DigitStyle = Literal["chalk", "halftone", "ink", "neon"]
+DigitLight = Literal["dusk", "ember", "moss", "plum"]
 PacsDomain = Literal["art_painting", "cartoon", "photo", "sketch"]
 DomainNetDomain = Literal["clipart", "infograph", "painting", "quickdraw", "real", "sketch"]
 Hospital = Literal["hospital_0", "hospital_1", "hospital_2", "hospital_3", "hospital_4"]
@@ -176,13 +177,37 @@ class DomainSection(Data):
 
 
 class DigitsStyles(DomainSection):
-    """scikit-learn's real digits in four drawn styles, 32×32 in colour; every digit exists in one style only."""
+    """scikit-learn's real digits in four drawn styles, 32×32 in colour; every digit exists in one style only.
+
+    These styles can't show what FA or BSS are for: polarity, outlines and screens are phase, and amplitudes are all
+    that a Fourier style changes. Sets whose styles are amplitude alone: `digits_casts`, `digits_lenses`.
+    """
 
     WORDS = "digits in styles"
     DOMAINS = get_args(DigitStyle)
 
     kind: Literal["digits_styles"] = option(description="Built in: 1,797 colour images, 10 classes, 4 domains.")
     held_out: tuple[DigitStyle, ...] = option((), "The target styles; see `held_out` of any set of domains.")
+
+
+class DigitsCasts(DomainSection):
+    """scikit-learn's real digits under coloured light, 16×16: a ground, a gain and a blur for each channel of each
+    image. The style is amplitude and nothing else, and tells every image from all others: a total shortcut."""
+
+    WORDS = "digits under casts"
+    DOMAINS = get_args(DigitLight)
+
+    kind: Literal["digits_casts"] = option(description="Built in: 1,797 colour images, 10 classes, 4 domains.")
+    held_out: tuple[DigitLight, ...] = option((), "The target lights; see `held_out` of any set of domains.")
+
+
+class DigitsLenses(DigitsCasts):
+    """The digits of `digits_casts`, each also seen through a lens with ghosts: a style of amplitude alone that no
+    jitter of colours can undo."""
+
+    WORDS = "digits through lenses"
+
+    kind: Literal["digits_lenses"] = option(description="Built in: 1,797 colour images, 10 classes, 4 domains.")  # type: ignore[assignment]
 
 
 class Pacs(DomainSection):
