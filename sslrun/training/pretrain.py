@@ -98,10 +98,11 @@ def assemble(recipe: Recipe, encoder: Encoder, images: ImageSet, device: torch.d
         stream=choose_stream(recipe.data.stream, images, device),
     )
     setup = set_up(recipe, encoder, channels, batches.steps_per_epoch, device, group)
-    method = build_method(recipe.method, setup).to(device)
+    method = build_method(recipe.method, setup)
     over_all(method, group)
     channels_last = trained_channels_last(training.channels_last, method, device)
-    method.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    method.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch knows of no device with a layout
     rates = learning_rates(recipe.optimizer.schedule, batches.steps_per_epoch, training.epochs)
     views: MakesViews
     if recipe.views.noise is not None:
