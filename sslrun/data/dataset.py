@@ -17,9 +17,9 @@ import numpy as np
 
 from sslrun.data import cache
 from sslrun.data.cache import Decoded
-from sslrun.data.listing import Labels, Listing, Progress, Split, evenly, naming_files
+from sslrun.data.listing import Labels, Listing, Progress, Split, evenly, naming_files, places
 from sslrun.errors import DataError, InputError
-from sslrun.recipe.schema import Data, DomainSection
+from sslrun.recipe.schema import Data, DomainSection, Tunable
 from sslrun.recipe.schema.base import concrete, kinds
 from sslrun.recipe.schema.judging import Counts
 
@@ -134,7 +134,12 @@ class Dataset(ABC):
         if self._handed is not None and self._digest() != self.fingerprint:
             raise DataError("the images have changed since they were looked at", where=self.place, remedy="Try again.")
         self._handed = None
-        listing = self.listing(split)
+        tuning = isinstance(self.section, Tunable) and self.section.tuning
+        listing = self.listing("train" if tuning else split)
+        if tuning:
+            fifth_N = places(listing.labels) % 5 == 4
+            index = np.flatnonzero(fifth_N if split == "test" else ~fifth_N)
+            return listing, index[evenly(listing.labels[index], self.limit(split))]
         return listing, evenly(listing.labels, self.limit(split), listing.domains)
 
     def images(self, split: Split, progress: Progress | None = None) -> "ImageSet":

@@ -70,11 +70,15 @@ def evenly(labels: Labels, limit: int | None, domains: Labels | None = None) -> 
     turn = np.where(labels < 0, labels.max() + 1, labels)
     if domains is not None:
         turn = turn * (domains.max() + 1) + domains
-    by_class = np.argsort(turn, kind="stable")
-    first_of_class = np.searchsorted(turn[by_class], turn[by_class])
-    rank = np.empty(len(labels), dtype=np.int64)
-    rank[by_class] = np.arange(len(labels)) - first_of_class
-    return np.sort(np.lexsort((turn, rank))[:limit]).astype(np.int64)
+    return np.sort(np.lexsort((turn, places(turn)))[:limit]).astype(np.int64)
+
+
+def places(labels: Labels) -> Labels:
+    """How many images of its class come before each, (N,)."""
+    by_class = np.argsort(labels, kind="stable")
+    found = np.empty(len(labels), dtype=np.int64)
+    found[by_class] = np.arange(len(labels)) - np.searchsorted(labels[by_class], labels[by_class])
+    return found
 
 
 def in_memory(images: Pixels, labels: Labels, class_names: tuple[str, ...]) -> Listing:

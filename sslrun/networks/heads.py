@@ -22,7 +22,7 @@ def build_projector(section: ProjectorSection, in_dim: int, seed: int) -> Projec
     """The recipe's projector for features of `in_dim` dimensions, with weights drawn from `seed`.
 
     `mlp` is that of the DirectPred code (arXiv 2102.06810): Linear, BatchNorm1d, ReLU, ..., Linear, all with biases;
-    or with layer norms in their place.
+    or with layer norms or nothing in their place.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -33,12 +33,11 @@ def build_projector(section: ProjectorSection, in_dim: int, seed: int) -> Projec
         layers: list[nn.Module] = []
         width = in_dim
         for _ in range(section.layers - 1):
-            layers += [
-                nn.Linear(width, section.hidden),
-                nn.BatchNorm1d(section.hidden, affine=section.affine)
-                if section.norm == "batch"
-                else nn.LayerNorm(section.hidden, elementwise_affine=section.affine),
-                nn.ReLU(inplace=True),
-            ]
+            layers.append(nn.Linear(width, section.hidden))
+            if section.norm == "batch":
+                layers.append(nn.BatchNorm1d(section.hidden, affine=section.affine))
+            elif section.norm == "layer":
+                layers.append(nn.LayerNorm(section.hidden, elementwise_affine=section.affine))
+            layers.append(nn.ReLU(inplace=True))
             width = section.hidden
         return Projector(*layers, nn.Linear(width, section.out), out_dim=section.out)

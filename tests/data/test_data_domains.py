@@ -204,9 +204,7 @@ def test_evenly_gives_each_class_of_each_domain_its_turn(pairs: list[tuple[int, 
 def test_other_sets_have_no_validation_images(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     for data in (Digits(kind="digits"), Cifar(kind="cifar10"), Folder(kind="folder", path="set")):
-        with pytest.raises(
-            InputError, match=r"no validation images\n.*digits_lenses, pacs"
-        ) as error:
+        with pytest.raises(InputError, match=r"no validation images\n.*digits_lenses, pacs") as error:
             open_dataset(data, tmp_path).images("validation")
         assert not isinstance(error.value, DataError)
 

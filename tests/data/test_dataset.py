@@ -63,3 +63,20 @@ def test_a_section_that_nobody_opens_is_told_by_name(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"data.kind: orphan: nothing opens data of this kind.*Orphan"):
             open_dataset(Orphan(kind="orphan"), tmp_path)
         raise Forgotten
+
+
+@pytest.mark.parametrize("limit", [None, 300])
+def test_for_tuning_a_fifth_of_each_class_is_judged_by_and_the_test_images_stay_unseen(
+    tmp_path: Path, limit: int | None
+) -> None:
+    plain = open_dataset(Digits(kind="digits"), tmp_path)
+    tuning = open_dataset(Digits(kind="digits", tuning=True, limit=limit), tmp_path)
+    kept, judged = tuning.images("pretrain"), tuning.images("test")
+    known = {image.numpy().tobytes() for image in plain.images("train").images}
+    ours, theirs = ({image.numpy().tobytes() for image in part.images} for part in (kept, judged))
+    assert ours | theirs <= known and not ours & theirs
+    assert len(kept) == (limit or 1400 - len(judged))
+    for label in range(10):
+        whole = int((plain.images("train").labels == label).sum())
+        assert int((judged.labels == label).sum()) == whole // 5
+    assert tuning.fingerprint == plain.fingerprint  # the same images: the option is the recipe's

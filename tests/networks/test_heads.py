@@ -29,6 +29,14 @@ def test_mlp_equals_numpy() -> None:
     np.testing.assert_allclose(projector(h).detach().numpy(), a @ w2.T + b2, atol=1e-5)
 
 
+def test_without_a_norm_it_is_two_layers_and_a_relu() -> None:
+    projector = build_projector(Projector(hidden=7, out=5, norm="none"), 6, seed=0)
+    h = features(9, 6)
+    w1, b1, w2, b2 = (p.detach().double().numpy() for p in projector.parameters())
+    a = np.maximum(h.double().numpy() @ w1.T + b1, 0)
+    np.testing.assert_allclose(projector(h).detach().numpy(), a @ w2.T + b2, atol=1e-5)
+
+
 def test_layer_norm_equals_numpy_and_sees_one_image_at_a_time() -> None:
     projector = build_projector(Projector(hidden=7, out=5, norm="layer"), 6, seed=0)
     h = features(9, 6)

@@ -69,7 +69,7 @@ class CifarSet(PublishedSet):
     def __init__(self, section: Cifar, root: Path, fingerprint: str | None = None) -> None:
         super().__init__(section, root, fingerprint)
         self._layout = LAYOUTS[section.kind]
-        self.folder, self.title = self._layout.folder, section.words()
+        self.folder, self.title = self._layout.folder, section.kind.replace("cifar", "CIFAR-")
         self.layout = f"{self.folder}/ with {', '.join(self._layout.md5)}"
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sslrun.data.domains import DomainSet
-from sslrun.data.listing import Labels, Listing, in_memory
+from sslrun.data.listing import Labels, Listing, in_memory, places
 from sslrun.data.sets import digits
 from sslrun.errors import DataError
 
@@ -51,10 +51,8 @@ def assign(labels: Labels, domains: int) -> tuple[Labels, NDArray[np.bool_]]:
     The digits of a class take the domains in turn, class c beginning with domain c mod `domains`, so that their sizes
     differ by few; of a domain's digits of a class every fifth is held out.
     """
-    rank = np.empty_like(labels)
-    for label in np.unique(labels):
-        rank[labels == label] = np.arange(np.count_nonzero(labels == label))
-    return (rank + labels) % domains, rank // domains % 5 == 4
+    place = places(labels)
+    return (place + labels) % domains, place // domains % 5 == 4
 
 
 def raw_bytes(count: int) -> NDArray[np.uint8]:

@@ -65,7 +65,21 @@ class Data(Kind):
             raise Misfit(f"{self.kind} data need a linear backbone", "network.backbone.kind", "data.kind")
 
 
-class Digits(Data):
+class Tunable(Data):
+    """What sets share whose training images can stand in for the test images, to choose settings by."""
+
+    tuning: bool = option(
+        False,
+        "For choosing settings: every fifth training image of each class is kept from learning and is judged by in "
+        "place of the test images, which stay unseen.",
+    )
+
+    def words(self) -> str:
+        """Its name, and what it is cut down to."""
+        return super().words() + (", a fifth kept to choose by" if self.tuning else "")
+
+
+class Digits(Tunable):
     """scikit-learn's real 8×8 handwritten digits; the last 397 (other writers) are the test set. Needs no files."""
 
     kind: Literal["digits"] = option(description="Built in: 1,797 grey images, 10 classes.")
@@ -83,7 +97,7 @@ class Stl10(Data):
     )
 
 
-class Cifar(Data):
+class Cifar(Tunable):
     """CIFAR-10 or CIFAR-100 in the original Python layout, 32×32. The pickles are read without trusting them."""
 
     kind: Literal["cifar10", "cifar100"] = option(description="50,000 training and 10,000 test images.")
@@ -95,7 +109,7 @@ class Cifar(Data):
     )
 
     def words(self) -> str:
-        return self.kind.replace("cifar", "CIFAR-")
+        return super().words().replace("cifar", "CIFAR-")
 
 
 class Folder(Data):

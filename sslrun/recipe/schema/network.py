@@ -101,8 +101,8 @@ class Projector(Section):
     hidden: int = option(512, "Width of the hidden layer.", ge=1, le=1_000_000)
     out: int = option(128, "Dimension d of the projector's output z.", ge=1, le=1_000_000)
     layers: int = option(2, "Linear layers, each but the last followed by a norm and ReLU.", ge=2, le=4)
-    norm: Literal["batch", "layer"] = option(
-        "batch", "Batch norm, as in the papers' codes, or layer norm, which looks at one image at a time."
+    norm: Literal["batch", "layer", "none"] = option(
+        "batch", "Batch norm, as in the papers' codes, layer norm, which looks at one image at a time, or none."
     )
     affine: bool = option(False, "Whether its norms learn a scale and a shift (the DirectPred code: no).")
 
