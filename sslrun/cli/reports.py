@@ -134,15 +134,20 @@ def compare(
 @command("run")
 def export(
     run: RunArgument,
-    to: Annotated[str, typer.Option("--to", help="safetensors, torchvision or timm.")],
+    to: Annotated[str, typer.Option("--to", help="safetensors, torchvision, timm or onnx.")],
     out: Annotated[Path | None, path_option("--out", "The file to write.")] = None,
     results: ResultsOption = None,
 ) -> None:
-    """Write a run's encoder for other programs, and print the three lines of Python that load it.
+    """Write a run's encoder for other programs, and print the Python that loads it and feeds it a picture.
 
     Example: sslrun export stl10_directpred --to torchvision
     """
     from sslrun.jobs.exporting import export as export_encoder
+    from sslrun.jobs.exporting import feeding
 
-    path, lines = export_encoder(run_folder(run, results), to, out)
+    folder = run_folder(run, results)
+    path, lines = export_encoder(folder, to, out)
     console.say(f"written to {path}\n\n{lines}")
+    if see := feeding(folder, to):
+        console.say(f"\n# a picture as it was trained to see them:\n{see}")
+    console.say(f'\n# or, where sslrun is installed:\nimport sslrun\nmodel = sslrun.load_encoder("{folder.path}")')

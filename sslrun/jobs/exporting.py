@@ -1,4 +1,4 @@
-"""Take a run's encoder elsewhere: as safetensors, or as a state dict that torchvision or timm loads without a word.
+"""Take a run's encoder elsewhere: as safetensors, as ONNX, or as a state dict that torchvision or timm just loads.
 
 Parameter names are torchvision's to begin with (`sslrun.networks.backbones`), and timm's are the same (but for
 transformers, which don't go there), so that nothing is renamed: what differs is the container, and what must be said to
@@ -7,28 +7,33 @@ build the same network there.
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from sslrun.data.dataset import open_dataset
 from sslrun.errors import InputError
 from sslrun.files import replacing
 from sslrun.networks.backbones import build_backbone
+from sslrun.networks.from_timm import one_size
 from sslrun.networks.weights import encoder_metadata, load_weights, read_tensors, write_archive
+from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Backbone
 from sslrun.runs.folder import RunFolder
 
-Library = Literal["safetensors", "torchvision", "timm"]
-_KNOWN = ("densenet121", "vit")
+Library = Literal["safetensors", "torchvision", "timm", "onnx"]
+_KNOWN = ("densenet121", "vit", "timm")
 _RESNETS = ("resnet18", "resnet50")  # known at torchvision's width
 
 
 def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, str]:
     """Write the encoder of a finished run for `to`; the file, and the lines of Python that load it.
 
-    The file is `out`, or `<run>.safetensors` or `<run>-<to>.pt` in the current folder. Raises `InputError` for an
-    unfinished run, an unknown `to`, and a network that the library does not have.
+    The file is `out`, or `<run>.safetensors`, `<run>.onnx` or `<run>-<to>.pt` in the current folder. Raises
+    `InputError` for an unfinished run, an unknown `to`, and a network that the library does not have.
     """
     if to not in get_args(Library):
         raise InputError(f"can't export to {to!r}", remedy=f"--to is one of {', '.join(get_args(Library))}.")
@@ -41,15 +46,19 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
         )
     known = about["architecture"] in _KNOWN or (about["architecture"] in _RESNETS and about["width"] == 64)
     known = known and "norm" not in about  # nothing but batch norm is told
-    if to != "safetensors" and not known:
+    if to in ("torchvision", "timm") and (not known or (to == "torchvision" and "name" in about)):
         norm = f" with {about['norm']} norm" if "norm" in about else ""
+        what = about.get("name", f"{about['architecture']} of width {about['width']}{norm}")
         raise InputError(
-            f"{to} has no {about['architecture']} of width {about['width']}{norm}",
+            f"{to} has no {what}",
             where=str(folder.encoder),
             remedy="`--to safetensors` keeps it, with the lines that load it here.",
         )
-    target = out or Path(f"{folder.path.name}.safetensors" if to == "safetensors" else f"{folder.path.name}-{to}.pt")
+    endings = {"safetensors": ".safetensors", "onnx": ".onnx"}
+    target = out or Path(folder.path.name + endings.get(to, f"-{to}.pt"))
     target.parent.mkdir(parents=True, exist_ok=True)
+    if to == "onnx":
+        return target, _to_onnx(folder.encoder, about, target)
     with replacing(target) as part:
         if to == "safetensors" or target.suffix == ".safetensors":  # which torch.load takes for what it says
             shutil.copyfile(folder.encoder, part)
@@ -71,7 +80,7 @@ def finished_encoder(folder: RunFolder) -> Path:
 
 def _lines(about: dict[str, Any], to: str, file: Path) -> str:
     """Build the network in torchvision or timm, fit its first and last layers, load; `file` is as `to` has it."""
-    library = "torchvision" if to == "safetensors" else to
+    library = "timm" if "name" in about else "torchvision" if to == "safetensors" else to
     safetensors = to == "safetensors" or file.suffix == ".safetensors"
     name, channels, width = about["architecture"], about["channels"], about["width"]
     cifar = about["stem"] == "cifar"
@@ -81,7 +90,8 @@ def _lines(about: dict[str, Any], to: str, file: Path) -> str:
         sizes = (about["size"], about["patch"], about["depth"], about["heads"], width, 4 * width)
         build = f"torchvision.models.VisionTransformer({', '.join(map(str, sizes))})"
     if library == "timm":
-        build = f'timm.create_model("{name}", num_classes=0, in_chans={channels})'
+        side = f", img_size={about['size']}" if "name" in about and one_size(about["name"]) else ""
+        build = f'timm.create_model("{about.get("name", name)}", num_classes=0, in_chans={channels}{side})'
     changes = {}
     if library == "torchvision":
         changes[{"densenet121": "classifier", "vit": "heads"}.get(name, "fc")] = "torch.nn.Identity()"
@@ -107,6 +117,80 @@ def _lines(about: dict[str, Any], to: str, file: Path) -> str:
 def _lines_here(file: Path) -> str:
     """The same for networks that only sslrun has."""
     return f"import sslrun\nmodel = sslrun.load_encoder({_quoted(file)})"
+
+
+class _Fed(nn.Module):
+    """An encoder of pictures whose values are 0 to 1."""
+
+    def __init__(self, encoder: nn.Module, about: dict[str, Any]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mean, self.std = (
+            nn.Buffer(torch.tensor(about[name] or [default]).view(1, -1, 1, 1))
+            for name, default in (("mean", 0.0), ("std", 1.0))
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        h_ND: Tensor = self.encoder((images - self.mean) / self.std)
+        return h_ND
+
+
+def _to_onnx(file: Path, about: dict[str, Any], target: Path) -> str:
+    """Write the encoder and its normalisation as ONNX, for any number of images; the lines that run it."""
+    if about["architecture"] == "linear" or any(find_spec(name) is None for name in ("onnx", "onnxscript")):
+        missing = about["architecture"] != "linear"
+        raise InputError(
+            "ONNX needs packages that are not installed" if missing else "a linear network takes no pictures",
+            where="--to onnx",
+            remedy="pip install 'sslrun[onnx]'" if missing else "`--to safetensors` keeps it.",
+        )
+    shape = (about["channels"], about["size"], about["size"])
+    program = torch.onnx.export(
+        _Fed(load_encoder(file), about).eval(),
+        (torch.rand(2, *shape),),
+        dynamo=True,
+        verbose=False,
+        input_names=["images"],
+        output_names=["features"],
+        dynamic_shapes=({0: torch.export.Dim("N")},),
+    )
+    if program is None:
+        raise InputError("torch gives no ONNX program for it", where=str(file))
+    with replacing(target) as part:
+        program.save(part, external_data=False)
+    return "\n".join(
+        [
+            "import numpy, onnxruntime",
+            f"session = onnxruntime.InferenceSession({_quoted(target)})",
+            f'(features,) = session.run(None, {{"images": numpy.zeros((1, {", ".join(map(str, shape))}), "float32")}})',
+        ]
+    )
+
+
+def feeding(folder: RunFolder, to: str) -> str:
+    """Lines of Python that follow those of `export`: a picture made into what the encoder was trained to see; none for
+    vectors."""
+    recipe, about = read_recipe(folder.recipe), encoder_metadata(folder.encoder)
+    if recipe.data.HOLDS == "vectors":
+        return ""
+    stored, size = open_dataset(recipe.data, Path()).shape[-1], about["size"]
+    steps = [f"Resize({stored})", f"CenterCrop({stored})", "ToImage()", "ToDtype(torch.float32, scale=True)"]
+    steps += [f"Resize({size}, antialias=True)"] if size != stored else []
+    if about["mean"] and to != "onnx":  # which has it inside
+        steps.append(f"Normalize({about['mean']}, {about['std']})")
+    mode = "L" if about["channels"] == 1 else "RGB"
+    run = 'session.run(None, {"images": x[None].numpy()})[0]' if to == "onnx" else "model.eval()(x[None]).detach()"
+    return "\n".join(
+        [
+            "import torch, PIL.Image",
+            "from torchvision.transforms import v2",
+            "see = v2.Compose([",
+            *(f"    v2.{step}," for step in steps),
+            "])",
+            f'x = see(PIL.Image.open("picture.jpg").convert("{mode}"))',
+            f"features = {run}",
+        ]
+    )
 
 
 def _quoted(file: Path) -> str:

@@ -1,7 +1,8 @@
 """The encoders: images in, pooled features h_ND out, under torchvision's parameter names and without its last layer.
 
 A backbone's weights come from a seed of its own and leave the global generator as it was. The transformer is in
-vit.py, the projector that stands on top in heads.py, files of weights in weights.py; training/pretrain.py trains.
+vit.py, timm's networks are made in from_timm.py, the projector that stands on top in heads.py, files of weights in
+weights.py; training/pretrain.py trains.
 
 Shapes: N images, C channels, H × W pixels, D features.
 """
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from sslrun.errors import InputError
 from sslrun.networks.encoder import Encoder
+from sslrun.networks.from_timm import timm_encoder
 from sslrun.networks.vit import ViT
 from sslrun.recipe.schema import Backbone
 
@@ -127,6 +129,8 @@ def build_backbone(section: Backbone, channels: int, seed: int, side: int | None
             return DenseNet(channels=channels)
         if section.kind == "linear":
             return Linear(channels=channels, width=section.width)
+        if section.name is not None:
+            return timm_encoder(section.name, channels=channels, side=side)
         if section.kind == "vit":
             if side is None:
                 raise InputError("a vit is built for views of one side, and none is given", where="views.size")

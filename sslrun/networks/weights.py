@@ -18,7 +18,7 @@ from sslrun.errors import InputError
 from sslrun.files import replacing
 from sslrun.seals import BLANK, check_archive, check_safetensors, sealed_safetensors
 
-_HEADS = ("fc.", "classifier.", "heads.")
+_HEADS = ("fc.", "classifier.", "heads.", "head.")
 UNREADABLE = (
     SafetensorError,
     RuntimeError,
@@ -63,9 +63,9 @@ def encoder_metadata(path: Path) -> dict[str, Any]:
 def load_weights(backbone: nn.Module, path: Path) -> None:
     """Fill `backbone` from a file of torchvision's parameter names: .safetensors, or a state dict saved by torch.
 
-    A classification head (`fc.*`, `classifier.*`, `heads.*`) in the file and a `module.` before every name are passed
-    over. Raises `InputError`, naming file and keys, if anything else is missing, left over, or of another shape; the
-    backbone is then as it was.
+    A classification head (`fc.*`, `classifier.*`, `head.*`, `heads.*`) in the file and a `module.` before every name
+    are passed over. Raises `InputError`, naming file and keys, if anything else is missing, left over, or of another
+    shape; the backbone is then as it was.
     """
     given = read_tensors(path)
     if given and all(name.startswith("module.") for name in given):
@@ -89,8 +89,8 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
         raise InputError(
             "these weights are of another network; " + "; ".join(troubles),
             where=str(path),
-            remedy="Names are torchvision's. Check network.backbone (kind, stem, width, norm; of a vit all, and "
-            "views.size) against the file.",
+            remedy="Names are torchvision's, or timm's for its networks. Check network.backbone (kind, name, stem, "
+            "width, norm; of a vit all, and views.size) against the file.",
         )
     backbone.load_state_dict(given, strict=False)
 

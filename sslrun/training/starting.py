@@ -35,6 +35,8 @@ def encoder_metadata(recipe: Recipe, images: ImageSet) -> dict[str, Any]:
         if backbone.batch_norm
         else None,
     }
+    if backbone.name is not None:
+        about |= {"name": backbone.name}
     if backbone.norm != "batch":
         about |= {"norm": backbone.norm}
     if backbone.kind == "vit":

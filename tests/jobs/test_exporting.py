@@ -1,23 +1,31 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from sslrun.data.decoding import decode
+from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
-from sslrun.jobs.exporting import export
+from sslrun.jobs.exporting import export, feeding, load_encoder
 from sslrun.networks.backbones import build_backbone
 from sslrun.networks.weights import save_encoder
+from sslrun.recipe import read_recipe, to_yaml
 from sslrun.recipe.schema import Backbone
 from sslrun.runs.folder import RunFolder
+from sslrun.training.starting import encoder_metadata
+from sslrun.views.pipeline import Views
 
 
 def run_with(folder: Path, channels: int = 3, **backbone: Any) -> tuple[RunFolder, nn.Module]:
     section = Backbone(**backbone)
-    encoder = build_backbone(section, channels, seed=3).eval()
+    encoder = build_backbone(section, channels, seed=3, side=64).eval()
     about = {"architecture": section.kind, "stem": section.stem, "width": section.width, "channels": channels}
     about |= {"norm": section.norm} if section.norm != "batch" else {}
+    about |= {"name": section.name, "size": 64} if section.name is not None else {}
     run = RunFolder(folder / "exported-0123456789abcdef")
     run.path.mkdir()
     save_encoder(run.encoder, encoder, about)
@@ -99,10 +107,52 @@ def test_a_vit_of_any_size_goes_to_torchvision(tmp_path: Path, to: str, channels
         export(run, "timm", tmp_path / "x.pt")
 
 
+@pytest.mark.parametrize("to", ["timm", "safetensors"])
+def test_a_network_of_timm_goes_back_there(tmp_path: Path, to: str) -> None:
+    pytest.importorskip("timm")
+    run, encoder = run_with(tmp_path, 1, kind="timm", name="test_vit")
+    _, lines = export(run, to, tmp_path / "encoder.safetensors")
+    names: dict[str, Any] = {}
+    exec(lines, names)
+    x_NCHW = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(names["model"].eval()(x_NCHW), encoder(x_NCHW), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(load_encoder(run.encoder).eval()(x_NCHW), encoder(x_NCHW))
+    with pytest.raises(InputError, match="torchvision has no test_vit"):
+        export(run, "torchvision")
+
+
+def test_the_printed_lines_feed_a_picture_as_training_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through torch and through ONNX, whose program has the normalisation inside, for any number of images."""
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    changes = ["data.store=24", "views.size=16", "network.backbone={kind: small_resnet, width: 8}"]
+    recipe = read_recipe("pictures", changes)
+    encoder = build_backbone(recipe.network.backbone, 3, seed=3).eval()
+    run = RunFolder(tmp_path / "exported-0123456789abcdef")
+    run.path.mkdir()
+    run.recipe.write_text(to_yaml(recipe))
+    images = ImageSet(torch.zeros(1, 3, 24, 24, dtype=torch.uint8), torch.tensor([-1]))
+    save_encoder(run.encoder, encoder, encoder_metadata(recipe, images))
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save("picture.jpg")
+    stored = torch.from_numpy(decode(Path("picture.jpg"), 24).copy())[None]
+    views = Views(recipe.views, channels=3, stored=24)
+    with torch.no_grad():
+        expected = encoder(views.plain(stored))
+    for to in ("safetensors", "onnx"):
+        _, lines = export(run, to)
+        names: dict[str, Any] = {}
+        exec(f"{lines}\n{feeding(run, to)}", names)
+        torch.testing.assert_close(torch.as_tensor(names["features"]), expected, rtol=1e-3, atol=2e-3)
+    many = views.unnormalized(views.plain(stored)).expand(5, -1, -1, -1)
+    assert names["session"].run(None, {"images": many.numpy()})[0].shape == (5, 32)
+
+
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     run, _ = run_with(tmp_path, kind="resnet18")
-    with pytest.raises(InputError, match="safetensors, torchvision, timm"):
-        export(run, "onnx")
+    with pytest.raises(InputError, match="safetensors, torchvision, timm, onnx"):
+        export(run, "keras")
     run.encoder.write_bytes(b"nothing")
     with pytest.raises(InputError, match="not an encoder of ours"):
         export(run, "timm")

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 class Backbone(Section):
     """The network whose pooled features are kept and judged."""
 
-    kind: Literal["resnet18", "resnet50", "densenet121", "small_resnet", "vit", "linear"] = option(
+    kind: Literal["resnet18", "resnet50", "densenet121", "small_resnet", "vit", "timm", "linear"] = option(
         "resnet18",
         "torchvision's networks with its parameter names; a ResNet of three small stages for images of 16 px; "
-        "torchvision's vision transformer at any size; or, for `data.kind: gaussian`, one matrix without bias, which "
-        "starts as half of a random orthogonal one.",
+        "torchvision's vision transformer at any size; any network of timm, by `name`; or, for `data.kind: gaussian`, "
+        "one matrix without bias, which starts as half of a random orthogonal one.",
     )
+    name: str | None = option(None, "What timm calls the network: `convnext_atto`, say.")
     stem: Literal["imagenet", "cifar"] = option(
         "imagenet", "`cifar`: first convolution 3×3 with stride 1 and no max-pool (ResNets only)."
     )
@@ -42,14 +43,17 @@ class Backbone(Section):
 
     @model_validator(mode="after")
     def _resnet_options(self) -> Self:
-        if self.kind in ("densenet121", "vit", "linear") and self.stem != "imagenet":
+        if (self.name is None) == (self.kind == "timm"):
+            what = "say which one: `name` is what timm calls it" if self.name is None else "name is for timm"
+            raise Misfit(what, "name")
+        if "resnet" not in self.kind and self.stem != "imagenet":
             raise Misfit(f"stem '{self.stem}' is for ResNets, not for {self.kind}", "stem")
         if "resnet" not in self.kind and self.norm != "batch":
             raise Misfit(f"norm '{self.norm}' is for ResNets, not for {self.kind}", "norm")
         if "resnet" in self.kind and self.width < 8:  # see networks/layout.py: what is narrower was never tried
             raise Misfit(f"a ResNet has at least 8 channels in its first stage, not {self.width}", "width")
-        if self.kind == "densenet121" and self.width != 64:
-            raise Misfit("width is for ResNets; densenet121 has a width of its own", "width")
+        if self.kind in ("densenet121", "timm") and self.width != 64:
+            raise Misfit(f"width is for ResNets; {self.name or self.kind} has a width of its own", "width")
         transformer = {"patch": self.patch != 16, "depth": self.depth != 12, "heads": self.heads != 6}
         for name, changed in transformer.items():
             if changed and self.kind != "vit":
@@ -60,13 +64,15 @@ class Backbone(Section):
 
     @property
     def batch_norm(self) -> bool:
-        """Whether it has batch norms, and so running statistics."""
+        """Whether it has batch norms, and so running statistics; of timm's that isn't known before they are built."""
         return self.kind not in ("vit", "linear") and self.norm == "batch"
 
     def words(self) -> str:
         """Its name in the field, a transformer's shape, and a norm that isn't batch norm."""
         shape = f"/{self.patch}, {self.depth} layers of {self.width}" if self.kind == "vit" else ""
-        return _NAMES.get(self.kind, self.kind) + shape + (" with group norm" if self.norm == "group" else "")
+        return (
+            _NAMES.get(self.kind, self.name or self.kind) + shape + (" with group norm" if self.norm == "group" else "")
+        )
 
     def needs(self, recipe: "Recipe") -> None:
         """A linear backbone takes vectors; a transformer is built for views of one side, cut into whole patches."""
@@ -114,8 +120,8 @@ class Network(Section):
     projector: Projector = option(Projector(), "The projector.")
     weights: str | None = option(
         None,
-        "Start the encoder from this file (.safetensors or .pt state dict with torchvision's names). Its digest "
-        "is part of the identity, its place is not.",
+        "Start the encoder from this file (.safetensors or .pt state dict with torchvision's names, or with timm's for "
+        "its networks). Its digest is part of the identity, its place is not.",
         operational=True,
     )
 
