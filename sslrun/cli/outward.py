@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from sslrun import console
-from sslrun.cli.options import DataOption, DeviceOption, ResultsOption, RunArgument, app, path_option, run_folder
+from sslrun.cli.options import DataOption, DeviceOption, ResultsOption, RunArgument, command, path_option, run_folder
 from sslrun.errors import InputError
 
 
-@app.command()
+@command("run")
 def embed(
     run: RunArgument,
     pictures: Annotated[
