@@ -28,7 +28,8 @@ __all__ = ["app", "main"]
 # and from each other where there are fewer cores than threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-for group in ("runs", "sweeps", "reports", "outward", "recipes", "theory", "machine"):  # in the order of `--help`
+# Within a group of `--help` in this order.
+for group in ("runs", "sweeps", "folders", "reports", "outward", "recipes", "theory", "machine"):
     import_module(f"sslrun.cli.{group}")
 
 _IN_THE_WAY = "A folder is needed there, and a file has its name: choose another."

@@ -27,6 +27,17 @@ def run_names(incomplete: str) -> list[str]:
     return []
 
 
+def tag_names(incomplete: str) -> list[str]:
+    """Tags of the runs there."""
+    with suppress(Exception):
+        from sslrun.runs.folder import results_folder, run_folders
+        from sslrun.runs.notes import notes_of
+
+        tags = {tag for run in run_folders(results_folder()) for tag in notes_of(run).tags}
+        return sorted(tag for tag in tags if tag.startswith(incomplete))
+    return []
+
+
 def _names(kind: str, incomplete: str) -> list[str]:
     from sslrun.recipe import shipped
 

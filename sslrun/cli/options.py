@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from sslrun import console
-from sslrun.cli.complete import recipe_names, run_names
+from sslrun.cli.complete import recipe_names, run_names, tag_names
 from sslrun.cli.help import Command, Commands
 from sslrun.paths import user_path
 
@@ -79,6 +79,11 @@ SetOption = Annotated[
 ImportOption = Annotated[
     list[str], typer.Option("--import", metavar="PLUGIN", help="Load this module, or this .py file, with its kinds.")
 ]
+NoteOption = Annotated[str | None, typer.Option("--note", help="What a reader should know; kept with the run.")]
+TagOption = Annotated[list[str], typer.Option("--tag", help="A word to find it by; may be repeated.")]
+TaggedOption = Annotated[
+    list[str], typer.Option("--tag", help="Only runs with this tag; may be repeated.", autocompletion=tag_names)
+]
 ResultsOption = Annotated[Path | None, path_option("--results", "Results folder [SSLRUN_RESULTS, or results].")]
 DataOption = Annotated[Path | None, path_option("--data", "Data folder [SSLRUN_DATA, or data].")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -106,6 +111,17 @@ def read(name: str, changes: list[str], device: str | None = None, imports: Sequ
     from sslrun.recipe.combining import on_device
 
     return read_recipe(name, [*changes, *on_device(device)], imports=imports)
+
+
+def noted(note: str | None, tags: Sequence[str]) -> list[str]:
+    """A note and tags as changes of a recipe."""
+    about = [f"run.note={json.dumps(note)}"] if note is not None else []
+    return about + ([f"run.tags={json.dumps(list(tags))}"] if tags else [])
+
+
+def names_in(given: Sequence[str]) -> list[str]:
+    """The names in an option that may be repeated, or have commas between them."""
+    return [name.strip() for entry in given for name in entry.split(",") if name.strip()]
 
 
 def results_folder(given: Path | None) -> Path:

@@ -25,7 +25,7 @@ def embed(
 ) -> None:
     """Write the features that a run's encoder gives pictures, and draw which ones it finds alike.
 
-    Example: sslrun embed pictures ~/photos --out features.parquet --sheet neighbours.png
+    Example: sslrun embed pictures ~/photos --out features.parquet
     """
     if out is None and sheet is None:
         raise InputError("there is nothing to write", where="embed", remedy="Name --out FILE, --sheet FILE, or both.")

@@ -12,26 +12,23 @@ from sslrun.cli.options import (
     OutOption,
     ResultsOption,
     RunArgument,
+    TaggedOption,
     command,
     draw,
     echo_json,
+    names_in,
     path_option,
     results_folder,
     run_folder,
 )
-from sslrun.errors import InputError
 from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_table
-
-
-def _names(given: list[str]) -> list[str]:
-    return [name.strip() for entry in given for name in entry.split(",") if name.strip()]
 
 
 @command("look")
 def report(
     results: Annotated[Path | None, typer.Argument(help="Results folder [SSLRUN_RESULTS, or results].")] = None,
-    grid: Annotated[str | None, typer.Option("--grid", help="The grid whose cells to show.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="All runs by their recipes, of a grid or not.")] = False,
+    grid: Annotated[str | None, typer.Option("--grid", help="Only the cells of this grid, by its axes.")] = None,
+    tags: TaggedOption = [],  # noqa: B006
     rows: Annotated[list[str], typer.Option("--rows", help="Axes down the side.")] = [],  # noqa: B006
     columns: Annotated[list[str], typer.Option("--columns", help="Axes along the top.")] = [],  # noqa: B006
     mean: Annotated[list[str], typer.Option("--mean", help="Axes to average over within each seed.")] = [],  # noqa: B006
@@ -64,16 +61,14 @@ def report(
     from sslrun.report.collecting import collect
     from sslrun.report.document import build
 
-    if every and grid is not None:
-        raise InputError("--all shows all runs, --grid those of one grid: give one of them", where="--all")
     load_all(imports)  # they may bring formats
     chosen = choose("json" if as_json else format_, out)
     document = build(
-        collect(results_folder(results), grid, every=every),
-        rows=_names(rows),
-        columns=_names(columns),
-        mean=_names(mean),
-        metrics=_names(metric),
+        collect(results_folder(results), grid, tags=tags),
+        rows=names_in(rows),
+        columns=names_in(columns),
+        mean=names_in(mean),
+        metrics=names_in(metric),
         baseline=baseline,
         slope=slope,
         without_collapsed=without_collapsed,

@@ -13,14 +13,17 @@ from sslrun.cli.options import (
     DeviceOption,
     ImportOption,
     JsonOption,
+    NoteOption,
     OutOption,
     RecipeArgument,
     ResultsOption,
     RunArgument,
     SetOption,
+    TagOption,
     command,
     draw,
     echo_json,
+    noted,
     read,
     run_folder,
 )
@@ -46,6 +49,8 @@ def pretrain(
     devices: Annotated[
         str | None, typer.Option("--devices", metavar="N|all", help="Train on several devices, a process each.")
     ] = None,
+    note: NoteOption = None,
+    tags: TagOption = [],  # noqa: B006
     fresh: Annotated[bool, typer.Option("--fresh", help="Keep an old run under another name and start anew.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,7 +60,7 @@ def pretrain(
 
     Example: sslrun pretrain quickstart --set training.epochs=5
     """
-    plan = read(recipe, changes, device, imports)
+    plan = read(recipe, [*changes, *noted(note, tags)], device, imports)
     import torch
 
     from sslrun.jobs import choose_device, follow_job, places, pretrain_job, processes

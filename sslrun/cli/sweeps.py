@@ -7,16 +7,22 @@ from typing import Annotated
 import typer
 
 from sslrun import console
+from sslrun.cli.complete import grid_names
+from sslrun.cli.folders import carry_out
 from sslrun.cli.options import (
     DataOption,
     DeviceOption,
     ImportOption,
     JsonOption,
+    NoteOption,
     ResultsOption,
     RunArgument,
     SetOption,
+    TaggedOption,
+    TagOption,
     command,
     echo_json,
+    noted,
     results_folder,
     run_folder,
     seconds,
@@ -25,7 +31,10 @@ from sslrun.cli.options import (
 
 @command("sweep")
 def sweep(
-    grid: Annotated[str, typer.Option("--grid", help="A grid file, or the name of a shipped one.")],
+    grid: Annotated[
+        str,
+        typer.Option("--grid", help="A grid file, or the name of a shipped one.", autocompletion=grid_names),
+    ],
     plan: Annotated[bool, typer.Option("--plan", help="Show what there is to do and its cost; start nothing.")] = False,
     only: Annotated[list[str], typer.Option("--only", metavar="AXIS=LABEL", help="Only these cells.")] = [],  # noqa: B006
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many runs now.")] = None,
@@ -36,6 +45,8 @@ def sweep(
     retry: Annotated[bool, typer.Option("--retry", help="Do runs that failed before again.")] = False,
     hang_after: Annotated[str, typer.Option("--hang-after", help="End a job that shows no life for so long.")] = "30m",
     stop_on_failure: Annotated[bool, typer.Option("--stop-on-failure", help="Stop when a run is given up.")] = False,
+    note: NoteOption = None,
+    tags: TagOption = [],  # noqa: B006
     changes: SetOption = [],  # noqa: B006
     imports: ImportOption = [],  # noqa: B006
     results: ResultsOption = None,
@@ -51,7 +62,7 @@ def sweep(
     from sslrun.grids import read_grid
 
     longest, most = seconds(hang_after, "--hang-after"), seconds(budget, "--budget") if budget else None
-    cells = read_grid(grid, changes, small=small, imports=imports)
+    cells = read_grid(grid, [*changes, *noted(note, tags)], small=small, imports=imports)
     from sslrun.sweeps.warming import warm_up
 
     if not plan:
@@ -74,6 +85,7 @@ def sweep(
 @command("sweep")
 def status(
     results: Annotated[Path | None, typer.Argument(metavar="[RESULTS]", help="A results folder.")] = None,
+    tags: TaggedOption = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
     """Say where the runs and sweeps of a results folder stand, from anywhere.
@@ -82,7 +94,7 @@ def status(
     """
     from sslrun.runs.status import overview
 
-    found = overview(results_folder(results))
+    found = overview(results_folder(results), tags)
     echo_json(found.as_json()) if as_json else console.say("\n".join(found.lines()))
 
 
@@ -119,13 +131,6 @@ def clean(
 
     Example: sslrun clean --checkpoints
     """
-    from sslrun.runs.cleaning import removals, remove
+    from sslrun.runs.cleaning import removals
 
-    listed = removals(results_folder(results), failed=failed, checkpoints=checkpoints)
-    for one in listed:
-        console.say(f"{one.size / 1e6:10,.1f} MB   {one.path}   {one.why}")
-    if not listed:
-        console.say("nothing to remove")
-    elif yes or typer.confirm(f"Remove these {len(listed)}?"):
-        for path in remove(listed):
-            console.say(f"left: {path} is in use again")
+    carry_out(removals(results_folder(results), failed=failed, checkpoints=checkpoints), yes)

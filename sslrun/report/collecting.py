@@ -4,11 +4,12 @@ Conditions come from a sweep's file (`<results>/sweeps/<grid>.json`: a label on 
 one, from the recipe's options in which the runs differ. Builds on `sslrun.runs.load_runs`; `tables` goes on from here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
@@ -87,20 +88,64 @@ class Results:
         return one_of(text, self.order[axis], f"label of {axis}")
 
 
-def collect(folder: Path, grid: str | None = None, *, every: bool = False) -> Results:
-    """Read a results folder. `grid` names the sweep to join; if there is only one, it is taken, unless `every` run is
-    wanted. What `--set` made of a grid is found by the grid's own name, if that is all there is of it.
+def collect(folder: Path, grid: str | None = None, *, tags: Sequence[str] = ()) -> Results:
+    """Read a results folder: all its runs, by their recipes, or by the grid that has made them all; or those of `grid`
+    alone, named as its file is, whatever --set and --small have made of its name. With `tags`, runs that have them all.
 
     Half-written and foreign folders are left out and named. Raises `InputError` if there is no such folder or grid.
     """
-    runs = load_runs(folder)
+    runs, notes = _tagged(load_runs(folder), tags)
     grids = grid_records(folder, runs.attrs["left_out"])
-    if every or (grid is None and len(grids) != 1):
-        notes = [f"several grids were run here ({', '.join(grids)}): --grid chooses one"] if grids and not every else []
-        return _by_recipe(folder, runs, notes)
-    trials = [name for name in grids if name.startswith(f"{grid}+")]
-    name = one_of(grid, list(grids), "grid", trials) if grid else next(iter(grids))
-    return _by_grid(folder, runs, grids[name])
+    there = set(runs["identity"]) if len(runs) else set()
+    if tags:
+        kept = {name: tuple(cell for cell in record.cells if cell.identity in there) for name, record in grids.items()}
+        grids = {name: replace(grids[name], cells=cells) for name, cells in kept.items() if cells or name == grid}
+    if grid is None:
+        whole = [name for name, record in grids.items() if there <= {cell.identity for cell in record.cells}]
+        if len(whole) != 1:
+            parts = (f"--grid {name} ({len(record.cells)} cells)" for name, record in grids.items())
+            notes += [f"all runs, by their recipes; by its axes a grid alone: {', '.join(parts)}"] if grids else []
+            return _by_recipe(folder, runs, notes)
+        name = whole[0]
+    else:
+        name, also = grid_named(grid, grids, folder)
+        notes += also
+    found = _by_grid(folder, runs, grids[name])
+    return replace(found, notes=(*found.notes, *notes))
+
+
+def every_run(folder: Path, tags: Sequence[str] = ()) -> Results:
+    """All runs (that have all `tags`) by their recipes, of whatever grid. Raises `InputError` for no such folder."""
+    return _by_recipe(folder, *_tagged(load_runs(folder), tags))
+
+
+def _tagged(runs: pd.DataFrame, tags: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The runs that have all tags, and a line that says so."""
+    if not tags or not len(runs):
+        return runs, []
+    kept = runs[[set(tags) <= set(found) for found in runs["tags"]]].reset_index(drop=True)
+    return kept, [f"only runs tagged {', '.join(tags)}: {len(runs) - len(kept)} others are left out"]
+
+
+def grid_named(text: str, grids: Mapping[str, GridRecord], folder: Path) -> tuple[str, list[str]]:
+    """The name of the grid that a user means by its name, its file, or either without what --set and --small added: the
+    last swept of several, and then a line that says so. Raises `InputError`."""
+    if text in grids:
+        return text, []
+    stem = PurePath(text).name.removesuffix(".yaml")
+    same = [name for name in grids if re.fullmatch(re.escape(stem) + r"(-\d+)?(\+[^/]*)?(-\d+)?", name)]
+    if not same:
+        return one_of(text, list(grids), "grid"), []
+    times = {name: _swept(folder, name) for name in same}
+    last = stem if stem in same else max(same, key=lambda name: times[name])
+    others = ", ".join(name for name in same if name != last)
+    return last, [f"of grids of this name, {last}; there are also {others}"] if others else []
+
+
+def _swept(folder: Path, name: str) -> float:
+    with suppress(OSError):
+        return (folder / "sweeps" / f"{name}.json").stat().st_mtime
+    return 0.0
 
 
 def _by_grid(folder: Path, runs: pd.DataFrame, grid: GridRecord) -> Results:
@@ -127,7 +172,7 @@ def _by_grid(folder: Path, runs: pd.DataFrame, grid: GridRecord) -> Results:
     if others:
         notes.append(
             f"{others} run{'s' * (others > 1)} here {'are' if others > 1 else 'is'} not part of this grid: "
-            "--all shows every run by its recipe"
+            "without --grid all are shown"
         )
     timing = dict.fromkeys([*runs.attrs["timing"], *(str(number) for number in judged if number.metric == SECONDS)])
     known = runs.attrs["numbers"] | {str(number): asdict(number) for number in judged}

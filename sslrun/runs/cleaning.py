@@ -65,6 +65,11 @@ def _of_run(folder: RunFolder, failed: bool, checkpoints: bool) -> Iterator[Remo
         yield Removal(folder.checkpoint, "checkpoint of a finished run", folder.checkpoint.stat().st_size, folder)
 
 
+def removal(folder: RunFolder) -> Removal:
+    """A whole run, because somebody asks for it."""
+    return Removal(folder.path, "a run", _size(folder.path), folder)
+
+
 def remove(listed: Sequence[Removal]) -> list[Path]:
     """Remove what was listed; the paths that are left since a process has taken their run meanwhile."""
     left = []

@@ -4,7 +4,7 @@ It reads folders only, so it works from anywhere, during a sweep (whose live tab
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from sslrun.errors import InputError
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, run_folders
 from sslrun.runs.lease import Holder, holder
+from sslrun.runs.notes import notes_of
 from sslrun.runs.records import LeftOut, State, grid_records, state_now
 from sslrun.runs.verdict import NONE, WORDS
 
@@ -116,13 +117,15 @@ class Overview:
         return {"grids": self.grids, "runs": runs, "left_out": [list(pair) for pair in self.left_out]}
 
 
-def overview(results: Path) -> Overview:
-    """Read a results folder. Raises `InputError` if there is none."""
+def overview(results: Path, tags: Sequence[str] = ()) -> Overview:
+    """Read a results folder; with `tags` only the runs that have them all. Raises `InputError` if there is none."""
     if not results.is_dir():
         raise InputError("no such results folder", where=str(results), remedy="Name one: sslrun status DIR")
     found = Overview(results, {}, {}, {}, [])
     folders: dict[str, RunFolder] = {}
     for folder in run_folders(results):
+        if tags and not notes_of(folder).tagged(tags):
+            continue
         try:
             found.runs[folder.path.name] = snapshot(folder)
             folders[folder.identity] = folder
@@ -132,8 +135,11 @@ def overview(results: Path) -> Overview:
             found.left_out.append((str(folder.path), str(error)))
     asked: dict[str, list[tuple[CellName, str]]] = {}
     for name, grid in grid_records(results, found.left_out).items():
+        cells = [cell for cell in grid.cells if not tags or cell.identity in folders]
+        if tags and not cells:
+            continue
         ends: list[tuple[State, str | None]] = []
-        for cell in grid.cells:
+        for cell in cells:
             run = folders.get(cell.identity)
             ends.append((state_of(run, cell.asked), found.runs[run.path.name].verdict if run else None))
             if run is not None:

@@ -31,9 +31,9 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
     """One row a run of the results folder `folder`, sorted by folder name.
 
     Columns: `identity`, `name`, `folder`, `status` (a run whose process was killed is `interrupted`), `verdict` with
-    its evidence as `verdict.std` etc., times; the recipe's fields, dotted; the last epoch's signals; evaluations:
-    the accuracy of a kind as `knn`, `untrained.knn`, `pixels.knn`, its other metrics as `knn.<metric>`, of an
-    encoder kept on the way as `knn@100`, and where settings differ from the recipe's as `knn[k=20]`.
+    its evidence as `verdict.std` etc., times, `note`, `tags`; the recipe's fields, dotted; the last epoch's signals;
+    evaluations: the accuracy of a kind as `knn`, `untrained.knn`, `pixels.knn`, its other metrics as `knn.<metric>`,
+    of an encoder kept on the way as `knn@100`, and where settings differ from the recipe's as `knn[k=20]`.
 
     `.attrs["left_out"]` lists (path, why) of what could not be read; `.attrs["timing"]` the columns that say when
     and how fast, which differ between equal runs; `.attrs["numbers"]` has, for each column of an evaluation, the
@@ -70,13 +70,21 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
     columns of evaluations are."""
     from sslrun.recipe.introspect import as_kept  # here, since the recipe's models take a while to import
     from sslrun.recipe.schema import Recipe
+    from sslrun.runs.notes import notes_of
 
     folder = RunFolder(path)
     try:
         if "-old-" in path.name and not split_name(path.name)[1]:
             raise InputError("set aside by --fresh")
         recipe, status = as_kept(Recipe, folder.record.recipe), folder.status
-        state = {"identity": folder.identity, "name": folder.name, "folder": path.name, **_state(folder, status)}
+        said = asdict(notes_of(folder))
+        state = {
+            "identity": folder.identity,
+            "name": folder.name,
+            "folder": path.name,
+            **_state(folder, status),
+            **said,
+        }
     except InputError as error:
         left_out.append((str(path), error.what))
         return None

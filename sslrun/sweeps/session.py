@@ -13,6 +13,8 @@ from sslrun.errors import Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
 from sslrun.grids.selection import select
 from sslrun.jobs.places import folders
+from sslrun.runs.folder import by_identity
+from sslrun.runs.notes import annotate
 from sslrun.sweeps import local as local  # engines register when they are imported
 from sslrun.sweeps.costs import Costs
 from sslrun.sweeps.engine import Engine, open_engine
@@ -103,7 +105,19 @@ def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan
         )
         record = grid_record(grid, jobs)
         record = record.write(session.results) if start else record.apart(session.results)
+        if start:
+            _note_finished(grid, jobs, session.results)
         yield replace(plan, name=record.grid), session
+
+
+def _note_finished(grid: Grid, jobs: Sequence[Job], results: Path) -> None:
+    """Give runs that are there already the note and tags that the sweep has; the others take them along."""
+    run = grid.cells[0].recipe.run
+    if run.note or run.tags:
+        folders = by_identity(results)
+        for job in jobs:
+            if job.identity in folders:
+                annotate(folders[job.identity], run.note or None, run.tags)
 
 
 def _only(jobs: list[Job], wanted: list[Cell]) -> list[Job]:

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import time
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def test_a_grid_gives_labels_missing_cells_and_its_own_evaluations(tmp_path: Pat
         cells.append(({"neighbours": label}, "ab" * 32, 2, {"knn": "cd" * 32}))
     cells.append(({"neighbours": "most"}, runs[0], 0, {"knn": "ef" * 32}))
     write_sweep(tmp_path, cells)
-    found = collect(tmp_path)
+    found = collect(tmp_path, "small")
     assert found.grid == "small"
     assert len(found.runs) == 7
     table = summary(found, ["knn"]).set_index("neighbours")
@@ -270,12 +271,16 @@ def test_other_runs_are_to_be_had_and_a_changed_grid_is_found(tmp_path: Path) ->
     (sweeps / "small.json").rename(sweeps / "small+abc123.json").write_text(text)
     found = collect(tmp_path, "small")
     assert found.grid == "small+abc123"
-    assert any("--all shows every run" in note for note in found.notes)
-    every = collect(tmp_path, every=True)
+    assert collect(tmp_path, "grids/small.yaml").grid == "small+abc123"
+    assert any("without --grid all are shown" in note for note in found.notes)
+    every = collect(tmp_path)
+    assert any("--grid small+abc123 (1 cells)" in note for note in every.notes)
     assert set(every.runs["folder"]) == {run.path.name, other.path.name} and every.grid is None
     (sweeps / "small+def456.json").write_text(text.replace("abc123", "def456"))
-    with pytest.raises(InputError, match=r"could be any of small\+abc123, small\+def456"):
-        collect(tmp_path, "small")
+    os.utime(sweeps / "small+abc123.json", (1, 1))
+    last = collect(tmp_path, "small")
+    assert last.grid == "small+def456"
+    assert any("there are also small+abc123" in note for note in last.notes)
 
 
 @pytest.mark.parametrize(

@@ -183,8 +183,8 @@ def test_what_the_user_types_is_resolved(tmp_path: Path, monkeypatch: pytest.Mon
     assert resolve(results, "cif") == runs[3]
     for run in runs:
         assert resolve(results, run.identity[:6]) == run
-    with pytest.raises(InputError, match="any of 2 runs") as two:
-        resolve(results, "quickstart")
+    with pytest.raises(InputError, match=r"2 runs .* 'quickstart'") as two:
+        resolve(results, "quickstart", only=True)
     assert all(run.path.name in str(two.value) for run in runs[1:3])
     with pytest.raises(InputError, match="Did you mean") as near:
         resolve(results, "cifra10")

@@ -31,6 +31,8 @@ class Section(BaseModel):
     )
     GONE: ClassVar[Mapping[str, Any]] = {}
     """Options that there were once, with their defaults: kept runs write them out, and readers pass them over."""
+    PAPERS: ClassVar[tuple[str, ...]] = ()
+    """What it follows, by arXiv's numbers."""
     NUMERICS: ClassVar[int] = 1
     """Raised by hand when a fix changes what the same options of this section compute."""
 
@@ -48,6 +50,10 @@ class Section(BaseModel):
         for name in type(self).model_fields:
             if isinstance(value := getattr(self, name), Section):
                 yield from value.walk()
+
+    def papers(self) -> tuple[str, ...]:
+        """What whoever uses this section as it is should cite, by arXiv's numbers."""
+        return self.PAPERS
 
     def words(self) -> str:
         """What people call it, in a run's first line: its kind, unless it says better."""

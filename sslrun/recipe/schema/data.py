@@ -141,6 +141,8 @@ class Gaussian(Data):
     of `variances`: the X of the theory (arXiv 2102.06810), without the sampling error of a finite set.
     """
 
+    PAPERS = ("2102.06810",)
+
     HOLDS, LABELLED = "vectors", False
 
     kind: Literal["gaussian"] = option(description="Gaussian vectors; `views.noise` makes their views.")

@@ -98,6 +98,8 @@ class NonContrastive(Method):
 class Byol(NonContrastive):
     """BYOL: an online network predicts the output of a slowly moving target."""
 
+    PAPERS = ("2006.07733",)
+
     kind: Literal["byol"] = option(description="With a moving-average target.")
     ema: Ema = option(ConstantEma(kind="constant"), "How the target follows the online network.")
     target: Literal["copy", "independent"] = option(
@@ -119,6 +121,8 @@ class SimSiam(NonContrastive):
 
 class SimClr(Method):
     """SimCLR (arXiv 2002.05709) for V ≥ 2 views: each view against its partners and the other images' views."""
+
+    PAPERS = ("2002.05709",)
 
     kind: Literal["simclr"] = option(description="The contrastive NT-Xent loss.")
     views: Literal["apart", "together"] = _AS_PUBLISHED
@@ -144,6 +148,8 @@ class SwavQueue(Section):
 
 class Swav(Method):
     """SwAV (arXiv 2006.09882): each view predicts the cluster of another, assigned by Sinkhorn-Knopp."""
+
+    PAPERS = ("2006.09882",)
 
     SMALL_VIEWS = True
 
@@ -176,6 +182,8 @@ class Msn(Method):
     The first view is the target's; all others, and the small ones, are anchors. Of the full-size ones a transformer
     sees only a part of the patches.
     """
+
+    PAPERS = ("2204.07141",)
 
     SMALL_VIEWS = True
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Backbone(Section):
     """The network whose pooled features are kept and judged."""
 
+    PAPERS = ("1512.03385", "1608.06993", "2010.11929")
+
     kind: Literal["resnet18", "resnet50", "densenet121", "small_resnet", "vit", "timm", "linear"] = option(
         "resnet18",
         "torchvision's networks with its parameter names; a ResNet of three small stages for images of 16 px; "
@@ -66,6 +68,11 @@ class Backbone(Section):
     def batch_norm(self) -> bool:
         """Whether it has batch norms, and so running statistics; of timm's that isn't known before they are built."""
         return self.kind not in ("vit", "linear") and self.norm == "batch"
+
+    def papers(self) -> tuple[str, ...]:
+        resnet, densenet, vit = self.PAPERS
+        of_kind = {"linear": (), "timm": (), "densenet121": (densenet,), "vit": (vit,)}
+        return of_kind.get(self.kind, (resnet,))
 
     def words(self) -> str:
         """Its name in the field, a transformer's shape, and a norm that isn't batch norm."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 class Optimizer(Section):
     """One optimiser. Coupled L2 decay for SGD and LARS, decoupled for AdamW, as their papers have it."""
 
+    PAPERS = ("1708.03888",)
+
     kind: Literal["sgd", "adamw", "lars"] = option("sgd", "The rule.")
     lr: float = option(0.03, "Learning rate at its height.", ge=0)
     momentum: float = option(0.9, "Momentum (SGD, LARS), or the first beta of AdamW.", ge=0, lt=1)
@@ -40,6 +42,9 @@ class Optimizer(Section):
         if self.nesterov and self.momentum == 0:
             raise Misfit("nesterov needs a momentum above 0", "nesterov", "momentum")
         return self
+
+    def papers(self) -> tuple[str, ...]:
+        return self.PAPERS if self.kind == "lars" else ()
 
 
 class Schedule(Section):

@@ -93,6 +93,8 @@ class MlpPredictor(TwoLayers):
 class SymmetricPredictor(TwoLayers):
     """Trained, and made symmetric after every step: W_p = W_pᵀ, or the second layer the first one's transpose."""
 
+    PAPERS = ("2102.06810",)
+
     kind: Literal["symmetric"] = option(description="A trained predictor kept symmetric.")
     layers: Literal[1, 2] = option(1, "One linear layer, or two tied ones with batch norm and ReLU between them.")
     bias: bool = option(False, "Whether the linear layers have a bias.")
@@ -111,12 +113,16 @@ class SymmetricPredictor(TwoLayers):
 class SymmetricNormPredictor(Trained):
     """As `symmetric` with one layer, then divided by its largest eigenvalue."""
 
+    PAPERS = ("2102.06810",)
+
     kind: Literal["symmetric_norm"] = option(description="A trained symmetric matrix of unit spectral norm.")
     bias: bool = option(False, "Whether the layer has a bias.")
 
 
 class SymmetricRowNormPredictor(TwoLayers):
     """As `symmetric` with two layers, the rows of the tied matrix scaled to unit norm."""
+
+    PAPERS = ("2102.06810",)
 
     kind: Literal["symmetric_row_norm"] = option(description="Two trained, tied layers with rows of unit norm.")
     bias: bool = option(False, "Whether the linear layers have a bias.")
@@ -131,6 +137,8 @@ class DiagonalPredictor(Trained):
 
 class DirectPredictor(Predictor):
     """DirectPred (arXiv 2102.06810, eq. 18-19): W_p set from the moving correlation of the projector's outputs."""
+
+    PAPERS = ("2102.06810",)
 
     kind: Literal["directpred"] = option(description="A linear predictor set from the spectrum of F.")
     rho: float | None = _rho(0.3)
@@ -153,6 +161,8 @@ class DirectPredictor(Predictor):
 class OffsetPredictor(Predictor):
     """DirectPred with p_j = √max(s_j − c_j, 0) (arXiv 2102.06810, Table 7), on eigenvalues divided by the largest."""
 
+    PAPERS = ("2102.06810",)
+
     kind: Literal["offset"] = option(description="DirectPred with an offset under the root.")
     offset: float = option(description="c_j, the same for every mode; the paper tried −0.1 to 0.1.")
     rho: float | None = _rho(0.3)
@@ -162,6 +172,8 @@ class OffsetPredictor(Predictor):
 
 class DirectSetPredictor(Predictor):
     """DirectSet(α) (arXiv 2110.04947): W_p = F^α / ‖F^α‖ + ε·I."""
+
+    PAPERS = ("2110.04947",)
 
     kind: Literal["directset"] = option(description="A power of F.")
     alpha: float = option(0.5, "The power; ½ is close to DirectPred, 1 equals `directcopy`.", gt=0)
@@ -179,6 +191,8 @@ class DirectSetPredictor(Predictor):
 class DirectCopyPredictor(Predictor):
     """DirectCopy (arXiv 2110.04947): W_p = F / ‖F‖ + ε·I, without eigenvectors."""
 
+    PAPERS = ("2110.04947",)
+
     kind: Literal["directcopy"] = option(description="F itself.")
     norm: Literal["spectral", "frobenius", "none"] = option(
         "spectral", "What F is divided by. Sources disagree; without it epsilon depends on the features' scale."
@@ -194,6 +208,8 @@ class DirectCopyPredictor(Predictor):
 class SolvePredictor(Predictor):
     """The "optimal" predictor by least squares (arXiv 2102.06810, Table 1): it fails, and shows why W_p must lag."""
 
+    PAPERS = ("2102.06810",)
+
     kind: Literal["solve"] = option(description="W_p solved from F and the correlation with the target.")
     side: Literal["left", "right"] = option("right", "On which side the inverse of F stands; right is least squares.")
     ridge: float = option(1e-3, "Added to F's eigenvalues before inverting (the authors name no value).", gt=0)
@@ -206,6 +222,8 @@ class MinimalSpacePredictor(Predictor):
 
     Between settings W_p is made symmetric (with `symmetric`), and with `rho: null` the averages start anew after each.
     """
+
+    PAPERS = ("2102.06810",)
 
     kind: Literal["minimal_space"] = option(description="W_p solved in the eigenbasis of F.")
     variant: Literal["full", "diagonal", "finite_time"] = option(
@@ -232,6 +250,8 @@ class MinimalSpacePredictor(Predictor):
 
 class PartitionPredictor(Predictor):
     """A W_p that depends on its input (arXiv 2102.06810): one DirectPred a side of each random hyperplane."""
+
+    PAPERS = ("2102.06810",)
 
     kind: Literal["partition"] = option(description="Several DirectPreds, chosen by the sample.")
     hyperplanes: int = option(

@@ -13,6 +13,8 @@ from sslrun.recipe.schema.judging import Counted, EvaluationSection
 class Knn(EvaluationSection):
     """k nearest neighbours by cosine similarity s, votes weighted exp(s / temperature)."""
 
+    PAPERS = ("1805.01978",)
+
     NAME = "knn"
     COLUMNS: ClassVar[Mapping[str, str]] = {"accuracy": "kNN"}
 
@@ -65,6 +67,8 @@ class LinearProbe(EvaluationSection):
 
 class AuthorsProbe(EvaluationSection):
     """The DirectPred code's probe: Adam on one linear layer. Reports the last and, labelled so, the best on test."""
+
+    PAPERS = ("2102.06810",)
 
     NAME = "authors_probe"
     COLUMNS: ClassVar[Mapping[str, str]] = {"last": "authors' probe, last", "best_on_test": "best on test"}

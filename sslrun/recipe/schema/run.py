@@ -6,6 +6,8 @@ from pydantic import Field
 
 from sslrun.recipe.schema.base import Section, option
 
+TAG = r"^[\w][\w./+-]{0,63}$"
+
 
 class Run(Section):
     """Operational settings: none of them is part of a run's identity."""
@@ -18,5 +20,9 @@ class Run(Section):
     )
     checkpoint_minutes: float = option(
         5.0, "Most minutes between two checkpoints; each epoch's end may save too.", ge=0, operational=True
+    )
+    note: str = option("", "What a reader should know of the run; kept with it, as --note.", operational=True)
+    tags: tuple[Annotated[str, Field(pattern=TAG)], ...] = option(
+        (), "Words to find it by, as --tag: lists and reports take --tag too.", operational=True
     )
     verbosity: Literal["quiet", "normal"] = option("normal", "`quiet` prints only the end.", operational=True)

@@ -69,11 +69,15 @@ class FourierOptions(Section):
 class FourierStyle(FourierOptions):
     """FA: each image takes the low-frequency amplitudes of another image of the batch, drawn on its own."""
 
+    PAPERS = ("2303.06088",)
+
     kind: Literal["fa"] = option(description="A style of its own for each image.")
 
 
 class BatchStyle(FourierOptions):
     """BSS: all images of a view take the low-frequency amplitudes of one of them, drawn for each view."""
+
+    PAPERS = ("2303.06088",)
 
     kind: Literal["bss"] = option(description="One style for all images of a view.")
     styles: int = option(

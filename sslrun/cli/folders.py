@@ -1,0 +1,112 @@
+"""The commands about runs that are there: runs, note, cite, remove."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sslrun import console
+from sslrun.cli.complete import run_names
+from sslrun.cli.options import (
+    JsonOption,
+    ResultsOption,
+    RunArgument,
+    TaggedOption,
+    TagOption,
+    command,
+    echo_json,
+    names_in,
+    results_folder,
+    run_folder,
+)
+
+if TYPE_CHECKING:
+    from sslrun.runs.cleaning import Removal
+
+
+@command("look")
+def runs(
+    results: Annotated[Path | None, typer.Argument(metavar="[RESULTS]", help="A results folder.")] = None,
+    metric: Annotated[list[str], typer.Option("--metric", help="Columns: knn, linear, std, ...")] = [],  # noqa: B006
+    tags: TaggedOption = [],  # noqa: B006
+    as_json: JsonOption = False,
+) -> None:
+    """List all runs with their numbers, the newest first.
+
+    Example: sslrun runs --metric knn --metric rank
+    """
+    from sslrun.report.formats import show_table
+    from sslrun.report.listing import runs_table
+
+    table, found = runs_table(results_folder(results), names_in(metric), tags)
+    if as_json:
+        echo_json({**table.as_json(), "left_out": [list(pair) for pair in found.left_out]})
+        return
+    show_table(table)
+    for path, why in found.left_out:
+        console.say(f"left out   {path}: {why}")
+
+
+@command("run")
+def note(
+    run: RunArgument,
+    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="The note; an empty text removes it.")] = None,
+    tags: TagOption = [],  # noqa: B006
+    untag: Annotated[list[str], typer.Option("--untag", help="Take a tag off.")] = [],  # noqa: B006
+    results: ResultsOption = None,
+) -> None:
+    """Put a note and tags on a run, or show what is there.
+
+    Example: sslrun note quickstart "the first try" --tag paper
+    """
+    from sslrun.runs.notes import annotate
+
+    folder = run_folder(run, results)
+    noted = annotate(folder, text, tags, untag)
+    console.say(f"{folder.path.name}   {noted.note or 'no note'}")
+    console.say(f"tags   {', '.join(noted.tags) or 'none'}")
+
+
+@command("look")
+def cite(run: RunArgument, results: ResultsOption = None) -> None:
+    """Print BibTeX of what a run stands on: the papers of its parts, and this tool.
+
+    Example: sslrun cite quickstart
+    """
+    from sslrun.recipe import read_recipe
+    from sslrun.report.citing import bibtex
+
+    console.write(bibtex(read_recipe(run_folder(run, results).recipe)) + "\n")
+
+
+@command("sweep")
+def remove(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs.", autocompletion=run_names)],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    results: ResultsOption = None,
+) -> None:
+    """Remove runs with all that is in their folders, after asking.
+
+    A name that several runs have is refused: give more of it. A sweep whose cell it was does it anew.
+
+    Example: sslrun remove quickstart-3f9a
+    """
+    from sslrun.runs.cleaning import removal
+    from sslrun.runs.resolving import resolve
+
+    folder = results_folder(results)
+    found = {one.path: one for one in (resolve(folder, run, only=True) for run in runs)}
+    carry_out([removal(one) for one in found.values()], yes)
+
+
+def carry_out(listed: "list[Removal]", yes: bool) -> None:
+    """List what would go, ask unless `yes`, and remove just that."""
+    from sslrun.runs.cleaning import remove as remove_all
+
+    for one in listed:
+        console.say(f"{one.size / 1e6:10,.1f} MB   {one.path}   {one.why}")
+    if not listed:
+        console.say("nothing to remove")
+    elif yes or typer.confirm(f"Remove these {len(listed)}?"):
+        for path in remove_all(listed):
+            console.say(f"left: {path} is in use again")

@@ -1,0 +1,84 @@
+"""Runs as people speak of them: by bare names, with notes and tags, in a list, cited, and removed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from report.synthetic_runs import make_run
+
+from sslrun.recipe import read_recipe
+from sslrun.report.citing import bibtex
+from sslrun.runs import load_runs
+from sslrun.runs.folder import RunFolder
+from sslrun.runs.notes import annotate, notes_of
+from sslrun.runs.resolving import resolve
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def made(results: Path, day: int, *changes: str, name: str = "quickstart") -> RunFolder:
+    folder = make_run(results, 0, *changes, name=name)
+    folder.write_status(replace(folder.status, created=f"2026-01-{day:02}T00:00:00Z"))
+    return folder
+
+
+def test_a_bare_name_is_the_recipe_as_shipped_else_the_newest_and_says_which(tmp_path: Path) -> None:
+    said: list[str] = []
+    made(tmp_path, 1, "training.epochs=3")
+    newest = made(tmp_path, 3, "training.epochs=4")
+    assert resolve(tmp_path, "quickstart", say=said.append) == newest
+    assert said.pop() == f"quickstart: {newest.path.name}, the newest of 2 runs of that name"
+    shipped = made(tmp_path, 2)
+    for name in ("quickstart", "quick"):
+        assert resolve(tmp_path, name, say=said.append) == shipped
+        assert said.pop() == f"{name}: {shipped.path.name}, the recipe as shipped, of 3 runs of that name"
+    assert resolve(tmp_path, newest.path.name, say=said.append) == newest and not said
+    newest.recipe.write_text("damaged: [")
+    assert resolve(tmp_path, "quickstart", say=said.append) == shipped
+
+
+def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, sslrun: Run) -> None:
+    first, second = made(tmp_path, 1, name="a"), made(tmp_path, 2, "training.epochs=3", name="b")
+    assert sslrun("note", "b", "looks odd", "--tag", "paper", "--tag", "odd", "--results", tmp_path)[0] == 0
+    out = sslrun("runs", tmp_path)[1]
+    assert out.index(second.path.name) < out.index(first.path.name)
+    assert "0.950" in out and "no collapse" in out and "looks odd" in out
+    found = json.loads(sslrun("runs", tmp_path, "--tag", "paper", "--json")[1])
+    assert [row[0] for row in found["rows"]] == [second.path.name]
+    assert load_runs(tmp_path)["tags"].tolist() == [(), ("paper", "odd")]
+    assert first.path.name not in sslrun("status", tmp_path, "--tag", "paper", "--json")[1]
+    assert "only runs tagged odd: 1 others are left out" in sslrun("report", tmp_path, "--tag", "odd")[1]
+    assert sslrun("note", "b", "", "--untag", "odd", "--results", tmp_path)[1].splitlines()[1] == "tags   paper"
+    assert notes_of(second).note == ""
+    assert sslrun("note", "b", "--tag", "two words", "--results", tmp_path)[0] == 2
+    (second.path / "notes.json").write_text("[]")
+    assert notes_of(second).tags == ()
+
+
+def test_a_note_and_tags_make_no_other_run() -> None:
+    plain, noted = read_recipe("quickstart"), read_recipe("quickstart", ["run.note=x", "run.tags=[a, b]"])
+    assert noted.run.tags == ("a", "b")
+    from sslrun.recipe.identity import identity
+
+    assert identity(plain, "data") == identity(noted, "data")
+
+
+def test_what_is_removed_is_one_run_and_asked_for(tmp_path: Path, sslrun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, gone = made(tmp_path, 1), made(tmp_path, 2, "training.epochs=3")
+    annotate(gone, "soon gone")
+    code, _, said = sslrun("remove", "quickstart", "--yes", "--results", tmp_path)
+    assert code == 2 and kept.path.name in said
+    monkeypatch.setattr("typer.confirm", lambda _: False)
+    assert sslrun("remove", gone.path.name, "--results", tmp_path)[0] == 0 and gone.path.exists()
+    assert sslrun("remove", gone.path.name, "--yes", "--results", tmp_path)[0] == 0
+    assert not gone.path.exists() and kept.path.exists()
+
+
+def test_a_run_is_cited_by_what_it_uses() -> None:
+    first = bibtex(read_recipe("quickstart"))
+    assert "@software{sslrun," in first and "{2102.06810}" in first and "2303.06088" not in first
+    styled = bibtex(read_recipe("bss/digits_styles"))
+    assert "{2303.06088}" in styled and "{2002.05709}" in styled and "2102.06810" not in styled
+    assert first.count("{") == first.count("}")
