@@ -67,7 +67,8 @@ def test_names_are_no_mathematics(tmp_path: Path) -> None:
 def test_two_runs_side_by_side(tmp_path: Path) -> None:
     a = make_run(tmp_path, 0, knn=0.9)
     b = make_run(tmp_path, 0, "method.stop_gradient=false", knn=0.5, state="collapsed", verdict="complete")
-    settings, outcome = compare(a, b)
+    runs, settings, outcome = compare(a, b)
+    assert runs.texts == [["A", a.path.name], ["B", b.path.name]]
     assert [[cell.text for cell in row] for row in settings.rows] == [
         ["method.stop_gradient", "true", "false", "another run"]
     ]
@@ -83,7 +84,7 @@ def test_two_runs_side_by_side(tmp_path: Path) -> None:
 
 def test_a_run_against_itself_differs_in_nothing(tmp_path: Path) -> None:
     a = make_run(tmp_path, 0)
-    settings, _ = compare(a, a)
+    _, settings, _ = compare(a, a)
     assert (settings.rows, settings.notes) == ((), ("None.",))
 
 
