@@ -142,16 +142,22 @@ def preview(
 ) -> None:
     """Draw a sheet of training images and the views made of them; with a style, also of what FA and BSS do to them.
 
+    With a style, or several domains, it says what a style can do on these images, before anything is trained.
+
     Example: sslrun preview imagenette_directpred --out views.png
     """
     if out.suffix.lower() != ".png" and not out.is_dir():
         raise InputError("a sheet of pictures is written as .png", where=str(out), remedy=f"--out {out.stem}.png")
     plan = read(recipe, changes, imports=imports)
+    from sslrun.evaluation.style_measures import measure_style
     from sslrun.jobs import places
-    from sslrun.views.preview import preview_sheet
+    from sslrun.views.preview import preview_sheet, spread
 
-    preview_sheet(plan, places(plan, None, data).data.images("pretrain"), out)
+    opened = places(plan, None, data).data
+    preview_sheet(plan, opened.some("pretrain", spread), out)
     console.say(f"drawn to {out}")
+    if plan.views.style.kind != "none" or plan.data.SEVERAL_DOMAINS:
+        measure_style(plan, opened).show()
 
 
 @data_app.command("check", cls=Command)

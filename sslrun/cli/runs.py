@@ -158,7 +158,7 @@ def analyse(
     Example: sslrun analyse pacs-none pacs-bss
     """
     from sslrun.drawing import check_suffix
-    from sslrun.jobs.analysing import analyse_runs, planes
+    from sslrun.jobs.analysing import analyse_runs, planes, style_of
     from sslrun.report import purity_tables
     from sslrun.report.formats import show_table
 
@@ -177,6 +177,7 @@ def analyse(
     else:
         for table in purity_tables.tables(found):
             show_table(table)
+        style_of(folders[0], data).show(f"what a style can do here, by the views of {folders[0].path.name}")
     if out is not None:
         from sslrun.report.purity_figure import MOST_PLANES, plot
         from sslrun.report.summary import starting

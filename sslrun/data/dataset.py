@@ -8,7 +8,7 @@ import hashlib
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property, singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,22 +154,26 @@ class Dataset(ABC):
         return self._images[part]
 
     @naming_files()
-    def _read(self, split: Split, progress: Progress | None) -> "ImageSet":
+    def some(self, split: Split, rows: Callable[[Labels, Labels | None], Labels]) -> "ImageSet":
+        """A few images of a split, for a look: those at the ascending `rows` (n,) that are chosen by the labels and the
+        domains of all. No others are decoded for it. Raises as `images` does."""
         import torch
 
-        from sslrun.data.images import ImageSet
+        if self.decoded(split):
+            whole = self.images(split)
+            domains = None if whole.domains is None else whole.domains.numpy()
+            return whole.subset(torch.from_numpy(rows(whole.labels.numpy(), domains)))
+        listing, index = self.chosen(split)
+        domains = None if listing.domains is None else listing.domains[index]
+        return _image_set(cache.decoded(listing, index[rows(listing.labels[index], domains)]))
 
+    @naming_files()
+    def _read(self, split: Split, progress: Progress | None) -> "ImageSet":
         key = self.cache_key(split)
         if key is None:
-            found = self._hold(split)
-        else:
-            made = cache.find(self.root, key)
-            found = made or cache.make(self.root, key, self.shape, lambda: self.chosen(split), progress)
-        with warnings.catch_warnings():  # torch warns that a map can't be written; nothing writes into it
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writ", category=UserWarning)
-            images = torch.from_numpy(found.images)
-        domains = None if found.domains is None else torch.from_numpy(found.domains)
-        return ImageSet(images, torch.from_numpy(found.labels), domains, found.class_names, found.domain_names)
+            return _image_set(self._hold(split))
+        made = cache.find(self.root, key)
+        return _image_set(made or cache.make(self.root, key, self.shape, lambda: self.chosen(split), progress))
 
     def cache_key(self, split: Split) -> dict[str, Any] | None:
         """What the decoded images of a split depend on; None for sets that are read directly."""
@@ -223,6 +227,18 @@ class Dataset(ABC):
         if part not in self._held:
             self._held[part] = cache.decoded(*self.chosen(split))
         return self._held[part]
+
+
+def _image_set(found: Decoded) -> "ImageSet":
+    import torch
+
+    from sslrun.data.images import ImageSet
+
+    with warnings.catch_warnings():  # torch warns that a map can't be written; nothing writes into it
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writ", category=UserWarning)
+        images = torch.from_numpy(found.images)
+    domains = None if found.domains is None else torch.from_numpy(found.domains)
+    return ImageSet(images, torch.from_numpy(found.labels), domains, found.class_names, found.domain_names)
 
 
 @singledispatch

@@ -16,6 +16,7 @@ from sslrun.data import Dataset
 from sslrun.errors import InputError
 from sslrun.evaluation.analyses import analysed, domains_of, plane
 from sslrun.evaluation.judge import Judge
+from sslrun.evaluation.style_measures import StyleMeasures, measure_style
 from sslrun.jobs.evaluating import asking_recipe, evaluate_by, kept_encoder
 from sslrun.jobs.places import choose_device, images_folder, places
 from sslrun.recipe.identity import science
@@ -64,6 +65,12 @@ def analyse_runs(
         evaluate_by(recipe, folder, _KINDS, at=at, data=opened)[0]
         for recipe, folder in zip(recipes, folders, strict=True)
     ]
+
+
+def style_of(folder: RunFolder, data: Path | None = None) -> StyleMeasures:
+    """What a style can do on a run's images, by its recipe's views. Raises `DataError` where the images are gone."""
+    recipe = asking_recipe(folder, _KINDS, (), None, typed="sslrun analyse")
+    return measure_style(recipe, places(recipe, data=data or images_folder(folder, recipe)).data)
 
 
 def planes(

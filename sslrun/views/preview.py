@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import matplotlib
+import numpy as np
 import torch
 from torch import Tensor
 
 from sslrun.data.images import ImageSet
+from sslrun.data.listing import Labels
 from sslrun.errors import InputError
 from sslrun.recipe import schema
 from sslrun.seeds import stream_seed
@@ -25,15 +27,19 @@ FAINTEST = 0.02  # part of the raw images' amplitudes that is shown black
 WHOLE: Box = (0, 0, 1, 1)
 
 
-def preview_sheet(recipe: schema.Recipe, images: ImageSet, path: Path, count: int = 8) -> None:
-    """Write a PNG with `count` images, spread over the set, the views they get in the first step, and the style.
+def spread(labels: Labels, domains: Labels | None = None, count: int = 8) -> Labels:
+    """The rows of at most `count` images that a sheet shows: equally far apart in the set."""
+    return np.linspace(0, len(labels) - 1, min(count, len(labels))).astype(np.int64)
+
+
+def preview_sheet(recipe: schema.Recipe, images: ImageSet, path: Path) -> None:
+    """Write a PNG with some images, the views that they get in the first step, and the style.
 
     They are the whole batch here, so a style is one of theirs. Raises `InputError` for vectors.
     """
     if images.images.ndim != 4:
         raise InputError("vectors can't be shown as pictures", where=f"data.kind: {recipe.data.kind}")
-    row_N = torch.linspace(0, len(images.images) - 1, min(count, len(images.images))).long()
-    images_NCHW = images.images[row_N]
+    images_NCHW = images.images
     views = Views(recipe.views, channels=images_NCHW.shape[1], stored=images_NCHW.shape[3])
     columns = {"raw": Column(images_NCHW.float() / 255)}
     for number, x_NCSS in enumerate(views(images_NCHW, views.draw(len(images_NCHW), recipe.seed, 0)), start=1):

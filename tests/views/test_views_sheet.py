@@ -13,7 +13,7 @@ from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
 from sslrun.recipe import read_recipe
 from sslrun.seeds import stream_seed
-from sslrun.views.preview import preview_sheet
+from sslrun.views.preview import preview_sheet, spread
 from sslrun.views.sheet import ACCENT, Column, write_sheet
 from sslrun.views.style import draw_style, standardize_textbook
 
@@ -52,7 +52,9 @@ def test_groups_are_titled_and_apart_and_pictures_have_frames_and_notes(tmp_path
 def test_a_preview_shows_the_images_and_their_views(tmp_path: Path) -> None:
     recipe = read_recipe("quickstart")
     images = ImageSet(pictures(20, 1, 16), torch.full((20,), -1))
-    preview_sheet(recipe, images, tmp_path / "sheet.png", count=5)
+    preview_sheet(
+        recipe, images.subset(torch.from_numpy(spread(images.labels.numpy(), count=5))), tmp_path / "sheet.png"
+    )
     sheet = levels(tmp_path / "sheet.png")
     assert sheet.shape[:2] == (5 * 200 + 28, 3 * 200 + 8)
     assert np.array_equal(sheet[28:220:12, 8:200:12, 0], images.images[0, 0].numpy())
@@ -62,7 +64,7 @@ def test_a_preview_shows_the_images_and_their_views(tmp_path: Path) -> None:
 def test_a_preview_of_a_style_shows_both_styles_and_their_amplitudes(tmp_path: Path, kind: str) -> None:
     recipe = read_recipe("quickstart", [f"views.style.kind={kind}", "views.style.ratio=[0.1, 0.2]"])
     images = ImageSet(pictures(4, 1, 16), torch.full((4,), -1))
-    preview_sheet(recipe, images, tmp_path / "sheet.png", count=4)
+    preview_sheet(recipe, images, tmp_path / "sheet.png")
     sheet = levels(tmp_path / "sheet.png")
     assert sheet.shape[:2] == (4 * 200 + 56, 11 * 200 + 8 + 2 * 32)
     left = 8 + 3 * 200 + 32 + 2 * 200  # BSS, one view

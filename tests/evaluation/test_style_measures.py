@@ -1,0 +1,64 @@
+"""What a style can do, told before training: where the answer is known, and against measures written anew."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sslrun.data import open_dataset
+from sslrun.evaluation.style_measures import colours, match, measure_style, neighbours_right, traces
+from sslrun.recipe import read_recipe
+from sslrun.recipe.schema import Recipe
+
+
+def measured(recipe: Recipe, folder: Path):  # type: ignore[no-untyped-def]
+    return measure_style(recipe, open_dataset(recipe.data, folder))
+
+
+@pytest.mark.parametrize("kind", ["digits_casts", "digits_lenses"])
+def test_where_styles_are_amplitudes_bss_hides_the_domain_closes_the_shortcut_and_would_help(
+    kind: str, tmp_path: Path
+) -> None:
+    found = measured(read_recipe("bss/digits_casts", [f"data={{kind: {kind}, held_out: [plum]}}"]), tmp_path)
+    assert found.told is not None and found.unseen is not None
+    assert found.told["none"] > 0.9 and found.told["BSS"] < 0.5 and found.told_chance == pytest.approx(1 / 3)
+    assert found.matched["none"] > 0.9 and found.matched["BSS"] < 0.1 and found.matched_chance == 1 / 128
+    assert found.unseen[1] > found.unseen[0] + 0.1
+    assert found.warnings() == []
+
+
+def test_drawn_styles_cannot_show_it_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = measured(read_recipe("bss/digits_styles"), tmp_path)
+    assert found.told is not None and found.told["BSS"] > 0.9
+    assert len(found.warnings()) == 3
+    found.show()
+    said = capsys.readouterr().out
+    assert "domain told inside one view" in said and "unseen neon" in said
+    assert "note: BSS leaves the domains told" in said
+
+
+def test_images_of_one_domain_are_only_matched(tmp_path: Path) -> None:
+    found = measured(read_recipe("quickstart", ["views.style={kind: bss}"]), tmp_path)
+    assert found.told is None and found.unseen is None
+    assert set(found.matched) == {"none", "FA", "BSS"}
+
+
+def test_the_measures_against_numpy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand((6, 3, 16, 16), generator=generator)
+    assert np.allclose(colours(x)[:, :3], x.numpy().mean((2, 3)), atol=1e-6)
+    assert np.allclose(colours(x)[:, 3:], x.numpy().std((2, 3)), atol=1e-6)
+    amplitudes = np.log(np.abs(np.fft.rfft2(x.double().numpy())))
+    assert np.allclose(traces(x)[:, 6:], amplitudes.reshape(6, -1), atol=1e-3)
+    assert traces(torch.rand(2, 3, 48, 48, generator=generator)).shape == traces(x[:2]).shape
+    one, other = torch.randn((2, 9, 4), generator=generator)
+    spread = np.concatenate([one, other]).std(0, ddof=1)
+    apart = np.linalg.norm((one.numpy() / spread)[:, None] - (other.numpy() / spread)[None], axis=-1)
+    assert match(one, other) == pytest.approx(np.mean(apart.argmin(1) == np.arange(9)))
+    assert match(one, one) == 1
+    labels, source_labels = torch.arange(9) % 3, torch.arange(7) % 3
+    sources = torch.randn((7, 4), generator=generator)
+    likeness = np.corrcoef(np.concatenate([one, sources]))[:9, 9:]
+    right = np.mean(source_labels.numpy()[likeness.argmax(1)] == labels.numpy())
+    assert neighbours_right(one, labels, sources, source_labels) == pytest.approx(right)
