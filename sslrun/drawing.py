@@ -121,6 +121,15 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(part, format=kind, metadata=_UNDATED[kind])
 
 
+def as_pixels(figure: Figure) -> np.ndarray:
+    """A figure as RGB pixels (H, W, 3), uint8."""
+    from PIL import Image
+
+    with style():
+        figure.savefig(file := io.BytesIO(), format="png", dpi=100)
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
 _UNDATED: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 

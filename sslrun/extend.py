@@ -33,6 +33,7 @@ from sslrun.report.formats import report_format
 from sslrun.runs.folder import RunFolder
 from sslrun.sweeps.engine import Engine, Outcome, Running, open_engine
 from sslrun.sweeps.work import Job
+from sslrun.trackers.told import Telling, Told, tracker
 
 __all__ = [
     "CorrelationEstimate",
@@ -68,6 +69,8 @@ __all__ = [
     "Split",
     "SslrunError",
     "Subject",
+    "Telling",
+    "Told",
     "TrainedPredictorSection",
     "Updater",
     "build_method",
@@ -82,4 +85,5 @@ __all__ = [
     "predictor_from_correlation",
     "pretrain_job",
     "report_format",
+    "tracker",
 ]

@@ -1,4 +1,4 @@
-"""The commands that take what a run has learned elsewhere: embed."""
+"""The commands that take what runs have learned elsewhere: embed, export-logs."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from sslrun import console
-from sslrun.cli.options import DataOption, DeviceOption, ResultsOption, RunArgument, command, path_option, run_folder
+from sslrun.cli.complete import run_names
+from sslrun.cli.options import (
+    DataOption,
+    DeviceOption,
+    ImportOption,
+    ResultsOption,
+    RunArgument,
+    command,
+    path_option,
+    results_folder,
+    run_folder,
+)
 from sslrun.errors import InputError
 
 
@@ -54,3 +65,35 @@ def embed(
     if sheet is not None:
         embedding.neighbour_sheet(found, sheet)
         console.say(f"drawn to {sheet}")
+
+
+@command("look")
+def export_logs(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs [all].", autocompletion=run_names)
+    ] = None,
+    to: Annotated[str, typer.Option("--to", help="tensorboard, wandb, trackio, csv, hub, or a plug-in's.")] = "csv",
+    grid: Annotated[str | None, typer.Option("--grid", help="The runs of this grid.")] = None,
+    out: Annotated[Path | None, path_option("--out", "The folder to write to [logs/TRACKER].")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on while runs go on; Ctrl-C ends it.")] = False,
+    results: ResultsOption = None,
+    imports: ImportOption = [],  # noqa: B006
+) -> None:
+    """Tell another program of runs: an experiment tracker, a table, a model hub. Nothing is sent anywhere.
+
+    It reads what runs have kept, while they train or long after, and writes what is told of a run anew.
+
+    Example: sslrun export-logs --grid ablations_digits --to tensorboard --follow
+    """
+    from sslrun.recipe.plugins import load_all
+
+    load_all(imports)  # they may bring trackers
+    from sslrun.trackers.telling import tell, told_runs
+    from sslrun.trackers.told import choose
+
+    if runs and grid is not None:
+        raise InputError("name runs, or a grid", where="--grid")
+    tracker, target, place = choose(to), out or Path("logs") / to, results_folder(results)
+    chosen = [run_folder(run, results) for run in dict.fromkeys(runs or ())]
+    count = tell(lambda: told_runs(place, chosen, grid), tracker.begin, target, follow=follow, say=console.say)
+    console.say(f"{count} run{'s' * (count != 1)} told to {to}, in {target}")
