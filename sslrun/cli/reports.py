@@ -7,6 +7,7 @@ import typer
 
 from sslrun import console
 from sslrun.cli.options import (
+    DataOption,
     ImportOption,
     JsonOption,
     OutOption,
@@ -21,6 +22,7 @@ from sslrun.cli.options import (
     results_folder,
     run_folder,
 )
+from sslrun.errors import InputError
 from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_table
 
 
@@ -124,6 +126,45 @@ def compare(
         from sslrun.report.plots import plot_two
 
         draw(plot_two(a, b), out, err=as_json)
+
+
+@command("look")
+def verify(
+    table: Annotated[Path, typer.Argument(metavar="FILE", help="A kept table: markdown with its commands.")],
+    results: ResultsOption = None,
+    data: DataOption = None,
+    no_runs: Annotated[bool, typer.Option("--no-runs", help="Run nothing: look at what is there.")] = False,
+) -> None:
+    """Run what a kept table says it was made with, or find it done, and say which of its numbers come out again.
+
+    Example: sslrun verify results/tables/casts.md
+    """
+    from sslrun.cli.verifying import printed
+    from sslrun.report import verifying
+    from sslrun.runs.environment import environment
+
+    try:
+        text = table.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"can't be read: {error}", where=str(table)) from None
+    asked = verifying.commands(text)
+    here = {"Python" if name == "python" else name: said for name, said in environment().items()}
+    for name, there in verifying.versions(text).items():
+        if here.get(name) not in (there, None):
+            console.say(f"made with {name} {there}, here is {here[name]}: last digits may differ")
+    console.say(f"this machine: {here['cpu']}")
+    now = printed(asked, results_folder(results), data, runs=not no_runs)
+    found, alone = verifying.compare(list(verifying.tables(text)), list(verifying.tables(now)))
+    for one in found:
+        differ = f", {len(one.differing)} cells differ" if one.differing else ""
+        console.say(f"{one.title}: {one.same} numbers the same{differ}", style="yellow" if differ else "")
+        for line in one.differing:
+            console.say(f"  {line}")
+    for other in alone:
+        console.say(f"{other.title or ', '.join(other.header)}: no command here prints it, not checked")
+    if not found:
+        raise InputError("none of its tables is printed by its commands", where=str(table))
+    raise typer.Exit(1 if any(one.differing for one in found) else 0)
 
 
 @command("run")
