@@ -11,7 +11,7 @@ from sslrun.data.pictures import PictureSet
 from sslrun.errors import DataError, SslrunError
 from sslrun.evaluation import Subject, evaluate
 from sslrun.evaluation.problem import Problem
-from sslrun.grids.schema import Engine as EngineSection
+from sslrun.grids.engines import Engine as EngineSection
 from sslrun.jobs import Places, pretrain_job
 from sslrun.jobs.measuring import Cost, measure
 from sslrun.methods.base import Method, Updater, build_method, full_precision

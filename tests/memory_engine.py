@@ -1,7 +1,7 @@
 """An engine without processes: it carries a sweep's jobs out in memory, as fast as it is asked to."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ class MemoryEngine:
 
     `cost` is what measuring says, or how it fails; `takes` the seconds that each job pretends to have taken.
     """
+
+    detached, look_seconds = False, 0.0
 
     def __init__(
         self,
@@ -45,6 +47,9 @@ class MemoryEngine:
     @property
     def run_options(self) -> Mapping[str, Any]:
         return {"device": "cpu", "threads": 1}
+
+    def foresee(self, jobs: Sequence[tuple[Job, float | None]]) -> list[str]:
+        return []
 
     def warm_up(self) -> None:
         pass

@@ -23,6 +23,7 @@ from sslrun.cli.options import (
     command,
     echo_json,
     noted,
+    path_option,
     results_folder,
     run_folder,
     seconds,
@@ -45,6 +46,10 @@ def sweep(
     retry: Annotated[bool, typer.Option("--retry", help="Do runs that failed before again.")] = False,
     hang_after: Annotated[str, typer.Option("--hang-after", help="End a job that shows no life for so long.")] = "30m",
     stop_on_failure: Annotated[bool, typer.Option("--stop-on-failure", help="Stop when a run is given up.")] = False,
+    slurm: Annotated[
+        Path | None, path_option("--slurm", "Submit the runs to Slurm, as this file says, and end.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow submitted runs until all are done.")] = False,
     note: NoteOption = None,
     tags: TagOption = [],  # noqa: B006
     changes: SetOption = [],  # noqa: B006
@@ -60,16 +65,22 @@ def sweep(
     Example: sslrun sweep --grid ablations_digits --plan
     """
     from sslrun.grids import read_grid
+    from sslrun.grids.engines import Local, read_slurm
 
     longest, most = seconds(hang_after, "--hang-after"), seconds(budget, "--budget") if budget else None
     cells = read_grid(grid, [*changes, *noted(note, tags)], small=small, imports=imports)
+    engine = read_slurm(slurm) if slurm is not None else None
     from sslrun.sweeps.warming import warm_up
 
-    if not plan:
+    if not plan and isinstance(engine or cells.file.engine, Local):
         warm_up(threads or cells.cells[0].recipe.run.threads or 1)  # while this process imports the rest
     from sslrun.sweeps.session import Options, carry_out, planned
 
-    options = Options(results, data, device, jobs, threads, tuple(only), limit, most, retry, longest, stop_on_failure)
+    options = Options(
+        *(results, data, device, jobs, threads, tuple(only), limit, most, retry, longest, stop_on_failure),
+        engine=engine,
+        watch=watch,
+    )
     if cells.space is not None:
         from sslrun.sweeps.search.command import search
 
@@ -79,7 +90,9 @@ def sweep(
         console.say(todo.text())
         if not plan:
             carry_out(todo, session)
-            console.say(f"next:\n  sslrun report {session.results} --grid {todo.name}")
+            next_one = "status" if session.hands_over else "report"
+            of = "" if session.hands_over else f" --grid {todo.name}"
+            console.say(f"next:\n  sslrun {next_one} {session.results}{of}")
 
 
 @command("sweep")
@@ -93,9 +106,13 @@ def status(
     Example: sslrun status results
     """
     from sslrun.runs.status import overview
+    from sslrun.sweeps.slurm.standing import standing
 
-    found = overview(results_folder(results), tags)
-    echo_json(found.as_json()) if as_json else console.say("\n".join(found.lines()))
+    folder = results_folder(results)
+    jobs = standing(folder)
+    found = overview(folder, tags, jobs.queued if jobs else None)
+    said = jobs.lines if jobs else []
+    echo_json({**found.as_json(), "queue": said}) if as_json else console.say("\n".join([*found.lines(), *said]))
 
 
 @command("sweep")

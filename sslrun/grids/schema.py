@@ -11,8 +11,9 @@ from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
+from sslrun.grids.engines import Engine, Local
 from sslrun.recipe.plugins import PluginName
-from sslrun.recipe.schema.base import Kind, Misfit, Section, option
+from sslrun.recipe.schema.base import Misfit, Section, option
 
 Direction = Literal["maximise", "minimise"]
 Partial = dict[str, Any]
@@ -89,21 +90,6 @@ class Search(Section):
         if self.sampler == "cmaes" and len(self.fields) < 2:
             raise Misfit("cmaes needs two fields or more", "sampler", "fields")
         return self
-
-
-class Engine(Kind):
-    """What carries a sweep's jobs out. The recipes' `run` says on which device and with how many threads each."""
-
-    BUILDER = "sslrun.sweeps.engine:open_engine"
-
-
-class Local(Engine):
-    """Processes of this machine."""
-
-    kind: Literal["local"] = option(description="This machine.")
-    jobs: int | None = option(
-        None, "How many at once on each device; null for as many as cores, or one on a GPU.", ge=1
-    )
 
 
 class GridFile(Section):

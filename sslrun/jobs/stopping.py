@@ -1,16 +1,16 @@
 """Being asked to stop, turned into a checkpoint and exit code 130: Ctrl-C, SIGTERM, a connection that breaks (SIGHUP),
-and a scheduler's warning (SIGUSR1). What was ignored at the start (`nohup`) stays ignored.
+and a scheduler's warning (SIGUSR1, SIGUSR2). What was ignored at the start (`nohup`) stays ignored.
 """
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGUSR1, getsignal, signal
+from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, getsignal, signal
 from types import FrameType
 
 from sslrun.errors import Interrupted
 
-WARNINGS = (SIGHUP, SIGUSR1)
+WARNINGS = (SIGHUP, SIGUSR1, SIGUSR2)
 """These may come twice, from the system and from a shell: the second one adds nothing."""
 
 

@@ -127,7 +127,8 @@ def _unknown(path: KeyPath, model: type[Section], loc: tuple[str | int, ...], do
     if kind is not None:
         what = f"no such option for {parent[-1]} {shown(kind)}"
     else:
-        what = f"no such option in {key_path(parent)}" if parent else "no such section"
+        parts = any(sections(field.annotation) for field in section.model_fields.values())
+        what = f"no such option in {key_path(parent)}" if parent else f"no such {'section' if parts else 'option'}"
     listed = f"(allowed: {', '.join(allowed) or 'none'})"
 
     around = sections(follow(model, loc[:-2])[1].annotation)  # the kinds, if the location ends in (kind, option)

@@ -108,7 +108,7 @@ def locate(path: str | PathLike[str], names: Mapping[str, Path] | None = None, n
     elif close := nearest(file.with_suffix("").name, names):
         remedy = f"among the shipped {noun}s: {close}"
     else:
-        remedy = f"shipped {noun}s: {', '.join(names) or 'none'}"
+        remedy = f"shipped {noun}s: {', '.join(names)}" if names else f"a {noun} is a YAML file"
     raise RecipeError("no such file", where=str(file), remedy=remedy)
 
 

@@ -4,7 +4,7 @@ It reads folders only, so it works from anywhere, during a sweep (whose live tab
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, run_folders
 from sslrun.runs.lease import Holder, holder
 from sslrun.runs.notes import notes_of
-from sslrun.runs.records import LeftOut, State, grid_records, state_now
+from sslrun.runs.records import UNFINISHED, LeftOut, State, grid_records, state_now
 from sslrun.runs.verdict import NONE, WORDS
 
 _LOG_LINES = 3
@@ -117,8 +117,12 @@ class Overview:
         return {"grids": self.grids, "runs": runs, "left_out": [list(pair) for pair in self.left_out]}
 
 
-def overview(results: Path, tags: Sequence[str] = ()) -> Overview:
-    """Read a results folder; with `tags` only the runs that have them all. Raises `InputError` if there is none."""
+def overview(results: Path, tags: Sequence[str] = (), queued: Collection[str] | None = None) -> Overview:
+    """Read a results folder; with `tags` only the runs that have them all.
+
+    `queued` are the runs that wait in a cluster's queue, by identity, if it is known which. Raises `InputError` if
+    there is no such folder.
+    """
     if not results.is_dir():
         raise InputError("no such results folder", where=str(results), remedy="Name one: sslrun status DIR")
     found = Overview(results, {}, {}, {}, [])
@@ -141,7 +145,11 @@ def overview(results: Path, tags: Sequence[str] = ()) -> Overview:
         ends: list[tuple[State, str | None]] = []
         for cell in cells:
             run = folders.get(cell.identity)
-            ends.append((state_of(run, cell.asked), found.runs[run.path.name].verdict if run else None))
+            state = state_of(run, cell.asked)
+            if queued is not None and state in (*UNFINISHED, State.MISSING) and state != State.RUNNING:
+                waits = State.MISSING if state == State.QUEUED else state
+                state = State.QUEUED if cell.identity in queued else waits
+            ends.append((state, found.runs[run.path.name].verdict if run else None))
             if run is not None:
                 found.labels.setdefault(run.path.name, str(cell))
                 asked.setdefault(cell.identity, []).extend(cell.asked)

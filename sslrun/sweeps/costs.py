@@ -23,10 +23,13 @@ _MOST_RUNS = 200  # the newest of each kind tell enough
 
 
 class Costs:
-    """The costs of a sweep's jobs; `measure` times a job of whose kind no earlier run in `results` tells."""
+    """The costs of a sweep's jobs; `measure` times a job of whose kind no earlier run in `results` tells.
 
-    def __init__(self, results: Path, measure: Callable[[Job], Cost]) -> None:
-        self._results, self._known = results, dict[Key, Cost | None]()
+    `anywhere`: jobs go to other machines, so runs of any machine tell.
+    """
+
+    def __init__(self, results: Path, measure: Callable[[Job], Cost], *, anywhere: bool = False) -> None:
+        self._results, self._known, self._anywhere = results, dict[Key, Cost | None](), anywhere
         self._looked = False
         self._measure = measure
         self._how = "measured on earlier runs"
@@ -35,7 +38,7 @@ class Costs:
     def of(self, job: Job) -> Cost | None:
         """What the job costs in all; None if its steps could not be timed."""
         if not self._looked:  # there may be thousands of runs, and nothing left to do
-            self._known |= earlier(self._results)
+            self._known |= earlier(self._results, anywhere=self._anywhere)
             self._looked = True
         kind = recipe_key(job.recipes[0])
         if kind not in self._known:
@@ -78,20 +81,21 @@ def _key(recipe: dict[str, Any], threads: int | None, device: str) -> Key:
     return json.dumps(parts, sort_keys=True)
 
 
-def earlier(results: Path) -> dict[Key, Cost]:
-    """The median costs of runs on this host, by key. Folders that can't be read are passed over."""
+def earlier(results: Path, *, anywhere: bool = False) -> dict[Key, Cost]:
+    """The median costs of runs on this host, or anywhere, by key. Folders that can't be read are passed over."""
     found: dict[Key, list[Cost]] = {}
     for folder in run_folders(results):
-        for kind, cost in _measured(folder):
+        for kind, cost in _measured(folder, anywhere):
             found.setdefault(kind, []).append(cost)
     return {kind: _median(costs[-_MOST_RUNS:]) for kind, costs in found.items()}
 
 
-def _measured(folder: RunFolder) -> Iterator[tuple[Key, Cost]]:
+def _measured(folder: RunFolder, anywhere: bool) -> Iterator[tuple[Key, Cost]]:
     try:
         about = read_json(folder.environment)
         status, row = folder.status, folder.history.last()
-        if about["host"] != socket.gethostname() or not row or not row["epoch"] or not row["seconds"]:
+        here = anywhere or about["host"] == socket.gethostname()
+        if not here or not row or not row["epoch"] or not row["seconds"]:
             return
         recipe = folder.record.recipe
         device = recipe["run"]["device"]

@@ -5,7 +5,7 @@ Both look at the runs' folders for all else, so a job may be anywhere that write
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import singledispatch
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from sslrun.errors import InputError
-from sslrun.grids import schema
+from sslrun.grids import engines
 from sslrun.jobs.measuring import Cost
 from sslrun.recipe.schema import Run
 from sslrun.runs.folder import RunFolder
@@ -23,6 +23,11 @@ GRACE_SECONDS = 60.0
 """What a job that is asked to stop has for its checkpoint."""
 
 End = Literal["done", "held", "interrupted", "failed", "memory", "crashed", "hung", "killed", "orphaned", "pruned"]
+_WORDS = {
+    "memory": "out of memory",
+    "orphaned": "cut off",
+    "interrupted": "was stopped from elsewhere",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class Outcome:
     kind: End
     reason: str = ""
 
+    def __str__(self) -> str:
+        return f"{_WORDS.get(self.kind, self.kind)}: {self.reason}".removesuffix(": ")
+
 
 @dataclass(frozen=True, eq=False)
 class Running:
@@ -41,6 +49,16 @@ class Running:
     job: Job
     folder: RunFolder
     started: float = field(default_factory=time.time)
+
+    @property
+    def begun(self) -> bool:
+        """Whether somebody works on it by now; else it waits in a queue of the engine's."""
+        return True
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been worked on."""
+        return time.time() - self.started
 
     def heartbeat(self) -> float:
         """When it last gave a sign of life, in seconds since 1970: the lease's time of change, once it holds it."""
@@ -51,6 +69,14 @@ class Running:
 
 class Engine(Protocol):
     """Where jobs run; its text says how many at once, and on what. `close` it in the end."""
+
+    @property
+    def detached(self) -> bool:
+        """Whether jobs go on when this process ends, so that it may end as soon as they have been started."""
+
+    @property
+    def look_seconds(self) -> float:
+        """How often it is worth to look at the runs' folders, of which there may be thousands on a shared disk."""
 
     @property
     def at_once(self) -> int:
@@ -64,6 +90,9 @@ class Engine(Protocol):
     def running(self) -> Collection[Running]:
         """The jobs that were started and have not been given out by `wait`."""
 
+    def foresee(self, jobs: Sequence[tuple[Job, float | None]]) -> list[str]:
+        """Jobs that will be started, and the seconds that each takes, if known; what people should know of how."""
+
     def warm_up(self) -> None:
         """Get ready for jobs without waiting for that: some will come soon."""
 
@@ -71,7 +100,10 @@ class Engine(Protocol):
         """Whether one more job could start now, or one that gets a device by itself."""
 
     def start(self, job: Job, folder: RunFolder, *, alone: bool = False) -> None:
-        """Start a job whose run has this folder. There is `room`. Raises `OSError` or an error of ours if it can't."""
+        """Start a job whose run has this folder. There is `room`. Raises `OSError` or an error of ours if it can't.
+
+        A detached engine that has the job already, from another process, only follows it.
+        """
 
     def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
         """Those that end within `timeout` seconds, and how: `interrupted` if they were cancelled."""
@@ -83,11 +115,11 @@ class Engine(Protocol):
         """What a job costs by a few timed steps. Raises `RunFailed` with the reason where they can't be had."""
 
     def close(self) -> None:
-        """End at once what runs still."""
+        """End at once what runs still, unless it is detached."""
 
 
 @singledispatch
-def open_engine(section: schema.Engine, run: Run, results: Path, jobs: int | None = None) -> Engine:
+def open_engine(section: engines.Engine, run: Run, results: Path, jobs: int | None = None) -> Engine:
     """The engine of a section, for runs in the folder `results`; `jobs` is what the command line says of it.
 
     `run` says where and how each job is done. A kind registers a function for its section: `@open_engine.register`.

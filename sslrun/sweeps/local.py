@@ -4,8 +4,9 @@ Processes are forked from a server that has imported torch and touched no device
 die in any way. `slots` says how many there are where, `worker` what a process does.
 """
 
+import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -16,7 +17,7 @@ from typing import Any
 
 from sslrun.data import Dataset
 from sslrun.errors import RunFailed
-from sslrun.grids import schema
+from sslrun.grids import engines
 from sslrun.jobs import Places
 from sslrun.jobs.measuring import Cost
 from sslrun.limits import free_memory
@@ -48,9 +49,16 @@ class Process:
     ended: bool = False
     """Whether it was ended from here."""
 
+    @property
+    def orphaned(self) -> bool:
+        """Whether it lives on without its server, which may be all that a signal to both has ended: see its link."""
+        return self.process.exitcode == _SERVER_GONE and not self.link.poll()
+
 
 class LocalEngine:
     """Processes on this machine, for runs in the folder `results`."""
+
+    detached, look_seconds = False, 1.0
 
     def __init__(self, slots: Slots, results: Path) -> None:
         self.slots, self.results = slots, results
@@ -71,6 +79,9 @@ class LocalEngine:
     @property
     def running(self) -> list[Running]:
         return list(self.processes)
+
+    def foresee(self, jobs: Sequence[tuple[Job, float | None]]) -> list[str]:
+        return []
 
     def warm_up(self) -> None:
         warm_up(self.slots.threads)
@@ -144,15 +155,18 @@ class LocalEngine:
         raise RunFailed(reason, remedy="Was it killed? The same command goes on.")
 
     def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
-        wait([one.process.sentinel for one in self.processes.values()], timeout)
-        ended = [running for running, one in self.processes.items() if one.process.exitcode is not None]
+        wait([one.link if one.orphaned else one.process.sentinel for one in self.processes.values()], timeout)
+        every = self.processes.items()
+        ended = [running for running, one in every if one.process.exitcode is not None and not one.orphaned]
         return [(running, _outcome(self.processes.pop(running))) for running in ended]
 
     def cancel(self, one: Running, *, now: bool = False) -> None:
         process = self.processes[one]
         process.ended = process.ended or now
-        if process.process.exitcode is None:
-            process.process.kill() if now else process.process.terminate()
+        pid = process.process.pid
+        if pid is not None and (process.process.exitcode is None or process.orphaned):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL if now else signal.SIGTERM)
 
     def close(self) -> None:
         for one in self.running:
@@ -162,7 +176,7 @@ class LocalEngine:
 
 
 @open_engine.register
-def _open(section: schema.Local, run: Run, results: Path, jobs: int | None = None) -> LocalEngine:
+def _open(section: engines.Local, run: Run, results: Path, jobs: int | None = None) -> LocalEngine:
     return LocalEngine(slots(run.device, jobs or section.jobs, run.threads), results)
 
 

@@ -157,7 +157,8 @@ def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str
         f"done in {clock(max(free))}, {finish}",
     ]
     how, *untimed_kinds = costs.how()
-    return [" · ".join(parts), f"{engine}; {how}", *untimed_kinds]
+    made = engine.foresee([(entry.job, entry.seconds) for entry in entries])
+    return [" · ".join(parts), f"{engine}; {how}", *made, *untimed_kinds]
 
 
 def _size(count: int) -> str:

@@ -1,6 +1,7 @@
 """What one sees of a sweep: a live table on a terminal, plain lines elsewhere. Read from the runs' folders."""
 
 import time
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _PLAIN_SECONDS = 30.0
+_MOST_ROWS = 24
+"""Each is read from its run's folder, again and again."""
 _HEADER = ("running", "epoch", "loss", "std", "img/s", "left")
 
 
@@ -60,9 +63,11 @@ class Board:
 
 def counts(sweep: Sweep) -> str:
     """The cells by state, and the time until the last is done."""
+    running = sweep.engine.running
     jobs = {
         "done": [*sweep.done, *sweep.cached],
-        "running": [one.job for one in sweep.engine.running],
+        "running": [one.job for one in running if one.begun],
+        "queued": [one.job for one in running if not one.begun],
         "elsewhere": sweep.watched,
         "waiting": list(sweep.queue),
         "failed": [failure.job for failure in sweep.failures],
@@ -75,13 +80,19 @@ def counts(sweep: Sweep) -> str:
 def seconds_left(sweep: Sweep) -> float:
     """By what the sweep expects of its jobs; of those that run also by their pace so far."""
     running = []
-    for one in sweep.engine.running:
-        expected = max(0.0, sweep.expected(one.job) - (time.time() - one.started))
+    for one in _shown(sweep):
+        expected = max(0.0, sweep.expected(one.job) - one.seconds)
         found = _snapshot(one)
         running.append(max(expected, (found.seconds_left if found else None) or 0.0))
-    waiting = sum(sweep.expected(job) for job in sweep.queue)
+    queued = [one.job for one in sweep.engine.running if not one.begun]
+    waiting = sum(sweep.expected(job) for job in [*sweep.queue, *queued])
     waiting += sweep.feed.seconds_left if sweep.feed else 0.0
     return max([(sum(running) + waiting) / sweep.engine.at_once, *running])
+
+
+def _shown(sweep: Sweep) -> list[Running]:
+    """The first of the jobs that are worked on."""
+    return list(islice((one for one in sweep.engine.running if one.begun), _MOST_ROWS))
 
 
 def row(found: Snapshot | None) -> list[str]:
@@ -106,6 +117,6 @@ def _table(sweep: Sweep) -> "Table":
     table = Table(*_HEADER, box=None, pad_edge=False, caption=counts(sweep), caption_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
-    for one in sweep.engine.running:
+    for one in _shown(sweep):
         table.add_row(Text(console.visible(str(one.job))), *row(_snapshot(one)))
     return table

@@ -25,19 +25,11 @@ from sslrun.sweeps.partners import Feed, Watcher
 from sslrun.sweeps.plan import Entry
 from sslrun.sweeps.work import Job
 
-LOOK_SECONDS = 1.0
-"""How often runs that others hold are looked at."""
+_TURN_SECONDS = 1.0
+"""How soon what is asked of it is answered."""
 AWAY_SECONDS = 60.0
 """A scheduler whose own turn comes so late was away, as on a laptop that slept; its jobs then were too."""
 _TRIES, _ORPHANED_TRIES = 2, 5
-_WORDS = {
-    "memory": "out of memory",
-    "crashed": "crashed",
-    "hung": "hung",
-    "killed": "killed",
-    "orphaned": "cut off",
-    "interrupted": "was stopped from elsewhere",
-}
 
 
 @dataclass
@@ -49,7 +41,10 @@ class Failure:
 
 
 class Sweep:
-    """One session of a sweep; `run` does what was chosen of the plan's `entries`, and what `feed` adds."""
+    """One session of a sweep; `run` does what was chosen of the plan's `entries`, and what `feed` adds.
+
+    One that is not `patient` ends when only runs are left that others hold.
+    """
 
     def __init__(
         self,
@@ -61,16 +56,18 @@ class Sweep:
         stop_on_failure: bool = False,
         hang_after: float = 1800.0,
         feed: Feed | None = None,
+        patient: bool = True,
     ) -> None:
         self.engine, self.watcher, self.results, self.feed = engine, watcher, results, feed
-        self.stop_on_failure, self.hang_after = stop_on_failure, hang_after
+        self.stop_on_failure, self.hang_after, self.patient = stop_on_failure, hang_after, patient
         self.began = utc_now()
         self.queue: deque[Job] = deque(entry.job for entry in entries if entry.ours)
         self.watched = [entry.job for entry in entries if entry.chosen and not entry.ours]
         self.cached = [entry.job for entry in entries if entry.state in FINISHED]
         self.done: list[Job] = []
         self.failures: list[Failure] = []
-        self.stops = 0
+        self.stops, self.left = 0, False
+        self.heard = set[int]()  # the signals that asked it to stop
         self._retrying = {entry.job.identity for entry in entries if entry.ours and entry.state == State.FAILED}
         self._costs = {entry.job.identity: entry.seconds or 0.0 for entry in entries}
         self._worked = self._estimated = 0.0
@@ -96,18 +93,32 @@ class Sweep:
         """Work until all that was chosen is done, failed, or a stop was asked for and heeded."""
         with answered(self._answer):
             self._ask_feed()
-            while self.engine.running or (not self.stops and self._more()):
+            while not self.left and (self.engine.running or (not self.stops and self._more())):
+                due = time.monotonic() - self._looked >= self.engine.look_seconds
                 if not self.stops:
-                    self._look_at_others()
+                    if due:
+                        self._look_at_others()
                     self._fill()
                 elif time.monotonic() > self._deadline:
                     self._cancel_all(now=True)
-                for one, outcome in self.engine.wait(LOOK_SECONDS):
-                    with self._at_its_cost(one.job):
-                        self._settle(one, outcome)
+                ended = self._take_in(_TURN_SECONDS)
                 self._end_hung()
-                self._ask_feed()
-                self.watcher.draw(self)
+                if due or ended:
+                    self._ask_feed()
+                    self.watcher.draw(self)
+
+    def hand_over(self) -> None:
+        """Start all that there is room for, and leave it to an engine that is detached."""
+        self._fill()
+        self._take_in(0.0)
+
+    def _take_in(self, timeout: float) -> bool:
+        """Settle the jobs that end within so many seconds; whether there were any."""
+        ended = self.engine.wait(timeout)
+        for one, outcome in ended:
+            with self._at_its_cost(one.job):
+                self._settle(one, outcome)
+        return bool(ended)
 
     def stop(self) -> None:
         """First: start nothing more, and let jobs save their state. Again: end them now."""
@@ -156,7 +167,7 @@ class Sweep:
                 self.engine.cancel(one, now=True)
 
     def _more(self) -> bool:
-        return bool(self.queue or self.watched or (self.feed is not None and self.feed.open))
+        return bool(self.queue or (self.watched and self.patient) or (self.feed is not None and self.feed.open))
 
     def _ask_feed(self) -> None:
         if self.feed is not None:
@@ -202,8 +213,6 @@ class Sweep:
         return self.feed is not None or before
 
     def _look_at_others(self) -> None:
-        if time.monotonic() - self._looked < LOOK_SECONDS:
-            return
         self._looked = time.monotonic()
         watched, self.watched = self.watched, []
         for job in watched:
@@ -227,8 +236,7 @@ class Sweep:
         elif outcome.kind == "failed":
             self._give_up(job, one.folder, outcome.reason)
         else:
-            reason = f"{_WORDS[outcome.kind]}: {outcome.reason}".removesuffix(": ")
-            orphaned = outcome.kind == "orphaned"
+            reason, orphaned = str(outcome), outcome.kind == "orphaned"
             self._tries[job.identity, orphaned] += 1
             tries, most = self._tries[job.identity, orphaned], _ORPHANED_TRIES if orphaned else _TRIES
             if tries >= most:
@@ -246,7 +254,7 @@ class Sweep:
                 status = one.folder.update_status(reason=None)
         self.done.append(one.job)
         if planned := self._costs[one.job.identity]:
-            self._worked += time.time() - one.started
+            self._worked += one.seconds
             self._estimated += planned
         self.watcher.event(f"{one.job}   {WORDS.get(status.verdict or '', status.state)}")
 
@@ -274,6 +282,10 @@ class Sweep:
 
     def _answer(self, number: int, _: object) -> None:
         """To being asked to stop."""
+        self.heard.add(number)
+        if self.engine.detached:
+            self.left = True
+            return
         if self.stops == 0:
             self.watcher.event("stopping: jobs save their state (again: now)")
         elif number in WARNINGS:

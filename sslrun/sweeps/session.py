@@ -11,6 +11,7 @@ from pathlib import Path
 from sslrun import console
 from sslrun.errors import Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
+from sslrun.grids.engines import Engine as EngineSection
 from sslrun.grids.selection import select
 from sslrun.jobs.places import folders
 from sslrun.runs.folder import by_identity
@@ -22,6 +23,7 @@ from sslrun.sweeps.partners import Feed
 from sslrun.sweeps.plan import Entry, Plan, make_plan
 from sslrun.sweeps.progress import Board, counts
 from sslrun.sweeps.scheduler import Sweep
+from sslrun.sweeps.slurm import engine as slurm_engine  # noqa: F401
 from sslrun.sweeps.work import Job, grid_record, jobs_of
 
 
@@ -40,6 +42,10 @@ class Options:
     retry: bool = False
     hang_after: float = 1800.0
     stop_on_failure: bool = False
+    engine: EngineSection | None = None
+    """In place of the grid's."""
+    watch: bool = True
+    """Whether to stay until all is done, where jobs go on without."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,16 @@ class Session:
     costs: Costs
     options: Options
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether jobs are only started here, and go on by themselves."""
+        return self.engine.detached and not self.options.watch
+
     def work(self, entries: Sequence[Entry] = (), feed: Feed | None = None, *, quiet: bool = False) -> Sweep:
-        """Do what was chosen of `entries`, and what `feed` adds; say where that got to."""
+        """Do what was chosen of `entries`, and what `feed` adds, or hand it over; say where that got to.
+
+        A feed needs somebody who stays. Raises `Interrupted` if it was left to go on by itself.
+        """
         with Board(quiet=quiet) as board:
             sweep = Sweep(
                 entries,
@@ -64,9 +78,15 @@ class Session:
                 hang_after=self.options.hang_after,
                 feed=feed,
             )
-            sweep.run()
+            if feed is None and self.hands_over:
+                sweep.hand_over()
+            else:
+                sweep.run()
         if not quiet:
             console.say(counts(sweep))
+        if sweep.left:
+            remedy = "They go on by themselves: `sslrun status` says how far; the same command follows them again."
+            raise Interrupted("no longer watching the runs under way", remedy=remedy)
         return sweep
 
 
@@ -77,11 +97,12 @@ def opened(grid: Grid, options: Options, *, start: bool) -> Iterator[Session]:
     results, data = folders(first, options.results, options.data)
     given = {"device": options.device or first.run.device, "threads": options.threads or first.run.threads}
     run = first.run.model_copy(update=given)
-    with closing(open_engine(grid.file.engine, run, results, options.jobs)) as engine:
+    with closing(open_engine(options.engine or grid.file.engine, run, results, options.jobs)) as engine:
         if start:
             engine.warm_up()
         log = results / "sweeps" / f"{grid.name}.measure.log"
-        yield Session(engine, results, data, Costs(results, lambda job: engine.measure(job, log)), options)
+        costs = Costs(results, lambda job: engine.measure(job, log), anywhere=engine.detached)
+        yield Session(engine, results, data, costs, options)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 @contextmanager
 def signals_ignored() -> Iterator[None]:
     """For processes started within: terminals and schedulers send them these too, which are not theirs to answer."""
-    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     try:
         yield

@@ -1,6 +1,6 @@
 """An engine of one's own: a sweep's jobs one after the other, in the sweep's own process, for a debugger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ class Serial(EngineSection):
 
 
 class SerialEngine:
-    at_once = 1
+    at_once, detached, look_seconds = 1, False, 1.0
 
     def __init__(self, run: RunSection, results: Path) -> None:
         self.results, self.running = results, list[Running]()
@@ -36,6 +36,9 @@ class SerialEngine:
 
     def __str__(self) -> str:
         return "one after the other, in this process"
+
+    def foresee(self, jobs: Sequence[tuple[Job, float | None]]) -> list[str]:
+        return []
 
     def warm_up(self) -> None:
         return
