@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from sslrun.folding import table_lines, wrapped
+from sslrun.folding import listed, table_lines, wrapped
 from sslrun.streams import Stream
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ REFRESH_SECONDS = 0.1
 """The live line is redrawn at most this often."""
 PLAIN_SECONDS = 5.0
 """Without a terminal, and in logs, a progress line is written at most this often."""
+
+READABLE = 100
+"""Columns that entries of sentences take where nobody says how wide the screen is."""
 
 _BAR, _LEAST_BAR = 24, 8
 
@@ -97,6 +100,12 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
     clean, titles = [[_one_line(cell) for cell in row] for row in rows], [_one_line(title) for title in header]
     for line, is_header in table_lines(clean, titles, screen_width()):
         say(line, style="bold" if is_header else "")
+
+
+def entries(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
+    """Print rows of sentences, each as its name and below that the titles and texts of the other columns."""
+    for line, is_name in listed(rows, header, 1, screen_width() or READABLE):
+        say(line, style="bold" if is_name else "")
 
 
 def clock(seconds: float) -> str:

@@ -84,7 +84,7 @@ def table_lines(rows: Sequence[Sequence[str]], header: Sequence[str], width: int
     if any(_total(widths, [*range(keys), *group]) > width for group in groups):
         groups = [[column] for group in groups for column in group]
     if not header or any(_total(widths, [*range(keys), *group]) > width for group in groups):
-        return _listed(rows, header, keys, width)
+        return listed(rows, header, keys, width)
     parts: list[list[int]] = []
     for group in groups:
         if not parts or _total(widths, [*parts[-1], *group]) > width:
@@ -126,7 +126,9 @@ def _columns(
     return lines
 
 
-def _listed(rows: Sequence[Sequence[str]], header: Sequence[str], keys: int, width: int) -> list[tuple[str, bool]]:
+def listed(rows: Sequence[Sequence[str]], header: Sequence[str], keys: int, width: int) -> list[tuple[str, bool]]:
+    """(line, whether it heads an entry): each row as the values of its first `keys` columns, and below these the titles
+    and values of the others; empty ones are left out."""
     titles = header or [""] * len(rows[0])
     longest = max(map(width_of, titles[keys:]), default=0)
     lines: list[tuple[str, bool]] = []

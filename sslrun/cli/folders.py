@@ -1,4 +1,4 @@
-"""The commands about runs that are there: runs, note, cite, remove."""
+"""The commands about runs that are there: runs, metrics, note, cite, remove."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +8,7 @@ import typer
 from sslrun import console
 from sslrun.cli.complete import run_names
 from sslrun.cli.options import (
+    ImportOption,
     JsonOption,
     ResultsOption,
     RunArgument,
@@ -19,6 +20,7 @@ from sslrun.cli.options import (
     results_folder,
     run_folder,
 )
+from sslrun.errors import InputError
 
 if TYPE_CHECKING:
     from sslrun.runs.cleaning import Removal
@@ -45,6 +47,35 @@ def runs(
     show_table(table)
     for path, why in found.left_out:
         console.say(f"left out   {path}: {why}")
+
+
+@command("look")
+def metrics(
+    pattern: Annotated[str | None, typer.Argument(metavar="[PATTERN]", help="knn, linear.*, hardness, ...")] = None,
+    imports: ImportOption = [],  # noqa: B006
+    as_json: JsonOption = False,
+) -> None:
+    """Explain the columns of reports and tables, each in a sentence; those of plug-ins with --import.
+
+    Without a pattern all but the options of recipes, which `sslrun schema` explains.
+
+    Example: sslrun metrics hardness
+    """
+    from sslrun.recipe.plugins import load_all
+    from sslrun.recipe.schema import Recipe
+    from sslrun.report.meanings import columns, matching
+
+    load_all(imports)
+    options = tuple(f"{name}." for name in Recipe.model_fields)
+    found = matching(pattern) if pattern else [pair for pair in columns() if not pair[0].startswith(options)]
+    if not found:
+        raise InputError(f"no column fits {pattern!r}", remedy="All of them:\nsslrun metrics")
+    if as_json:
+        echo_json(dict(found))
+        return
+    widest = min(max(len(name) for name, _ in found), 40)
+    for name, text in found:
+        console.say(f"{name:{widest}}   {text}")
 
 
 @command("run")

@@ -58,16 +58,48 @@ def show(
 
 
 @command("recipe")
-def schema(imports: ImportOption = []) -> None:  # noqa: B006
-    """Print the JSON Schema of recipes: every field, its default and its meaning; those of plug-ins with --import.
+def schema(
+    section: Annotated[
+        str | None, typer.Argument(metavar="[SECTION]", help="A section or option, dotted; grid, or grid.search.")
+    ] = None,
+    imports: ImportOption = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="For programs; without a section the JSON Schema.")] = False,
+) -> None:
+    """Explain what a recipe or a grid may hold: each option, its default, what is allowed, what it means.
 
-    Example: sslrun schema > recipe.schema.json
+    Without a section it lists them all. Kinds of plug-ins are among them with --import.
+
+    Example: sslrun schema views.style
     """
+    from sslrun.grids.schema import GridFile
     from sslrun.recipe import json_schema
+    from sslrun.recipe.manual import HEADER, manual, sections_of
     from sslrun.recipe.plugins import load_all
+    from sslrun.recipe.schema import Recipe
 
     load_all(imports)
-    echo_json(json_schema())
+    whole, _, below = (section or "").partition(".")
+    root, path = (GridFile, below) if whole == "grid" else (Recipe, section or "")
+    if as_json and not path:
+        echo_json(json_schema() if root is Recipe else GridFile.model_json_schema())
+        return
+    if as_json:
+        entries = manual(root, path)
+        options = [[dict(zip(HEADER, row, strict=True)) for row in entry.rows] for entry in entries]
+        echo_json([vars(entry) | {"rows": rows} for entry, rows in zip(entries, options, strict=True)])
+        return
+    if section is None:
+        rows = [*sections_of(Recipe).items(), ("grid", "A grid file: " + " ".join((GridFile.__doc__ or "").split()))]
+        for name, about in rows:
+            console.say(f"{name:{max(len(name) for name, _ in rows)}}   {about}")
+        console.say("\nOne of them in full:\n  sslrun schema views.style")
+        return
+    for entry in manual(root, path):
+        console.say(entry.title, style="bold")
+        console.say(f"{entry.about}\n")
+        if entry.rows:
+            console.entries(entry.rows, HEADER)
+            console.say()
 
 
 @command("recipe")

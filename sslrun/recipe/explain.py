@@ -68,11 +68,11 @@ def _differences(a: Section, b: Section, above: str, part: Part) -> list[Differe
         if isinstance(left, Section) and type(left) is type(right):
             found += _differences(left, right, path, inner)
         elif left != right:
-            found.append(Difference(path, _set_options(left), _set_options(right), inner))
+            found.append(Difference(path, set_options(left), set_options(right), inner))
     return found
 
 
-def _set_options(value: Any) -> Any:
+def set_options(value: Any) -> Any:
     """A section as its kind and the options away from their defaults; anything else as JSON has it."""
     if isinstance(value, Section):
         options = value.model_dump(mode="json")

@@ -114,7 +114,7 @@ def expected(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         count = "a list" if arguments[-1] is Ellipsis else f"a list of {len(arguments)}"
         return f"{count}, each {expected(arguments[0])}"
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-    return names.get(annotation, "something else") + _bounds(metadata)
+    return names.get(annotation, "any value") + _bounds(metadata)
 
 
 def _bounds(metadata: Sequence[Any]) -> str:

@@ -30,6 +30,17 @@ class Udg(EvaluationSection):
 
     NAME = "udg"
     COLUMNS: ClassVar[Mapping[str, str]] = {}
+    MEANS: ClassVar[Mapping[str, str]] = {
+        "(nn|[\\d.]+)\\.avg": "Plain mean of the accuracies on the unseen domains.",
+        "(nn|[\\d.]+)\\.overall": "Accuracy over all images of the unseen domains.",
+        "[\\d.]+\\.validation": "Accuracy on held-out images of the source domains, by which was chosen.",
+        "[\\d.]+\\.decay": "The linear probe's weight decay that was chosen.",
+        "[\\d.]+\\.epoch": "The epoch of fine-tuning that was chosen.",
+        "[\\d.]+\\.labelled": "How many images are labelled.",
+        "[\\d.]+\\.part": "Which part of all training images these are.",
+        "nn\\..+": "Accuracy on this unseen domain by the nearest training image.",
+        "[\\d.]+\\..+": "Accuracy on this unseen domain with so many per cent of the source images labelled.",
+    }
     METRICS = ()
     SPLITS = ("train", "validation", "test")
     FROZEN = False
@@ -123,6 +134,17 @@ class Analyses(EvaluationSection):
 
     NAME = "analyses"
     COLUMNS: ClassVar[Mapping[str, str]] = {"domain_purity": "domain purity", "class_purity": "class purity"}
+    MEANS: ClassVar[Mapping[str, str]] = {
+        "domain_purity": "Part of an image's nearest neighbours that are of its domain: low where features forget it.",
+        "domain_purity_excess": "Domain purity less what chance gives.",
+        "domain_purity_same_class": "Domain purity among images of the same class.",
+        "class_purity": "Part of an image's nearest neighbours that are of its class.",
+        "class_purity_across": "Part of the nearest neighbours from other domains that are of the image's class.",
+        "cluster_purity": "Part of the images of a k-means cluster that are of its most frequent domain.",
+        "domain_probe": "Accuracy of a linear probe that tells domains from features.",
+        "images": "How many images were looked at.",
+        ".+_chance": "What chance alone gives of the measure of that name.",
+    }
     METRICS = ()
     SPLITS = ("validation", "test")
 

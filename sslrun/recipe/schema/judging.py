@@ -39,6 +39,7 @@ class Counts:
         return found
 
 
+STANDARD_ERROR = "Standard error of the accuracy, test images taken as drawn independently."
 Counted = Callable[[Split], Counts]
 """Gives the counts of a split. Raises `DataError` where its images are not there, or have no labels."""
 
@@ -54,6 +55,8 @@ class EvaluationSection(Section):
 
     COLUMNS: ClassVar[Mapping[str, str]]
     """What stands in a run's closing table: metrics, and their titles there; `accuracy` if a kind does not say."""
+    MEANS: ClassVar[Mapping[str, str]] = {"accuracy": "Accuracy on the test images, a part of 1."}
+    """What each of its metrics is, in a sentence, by a pattern of its name."""
     METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)
     """What a search may choose by, unless it is of domains that are held out; parts of 1."""
     SPLITS: ClassVar[tuple[Split, ...]] = ("train", "test")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sslrun.errors import InputError
 from sslrun.recipe.schema.base import option
-from sslrun.recipe.schema.judging import Counted, EvaluationSection
+from sslrun.recipe.schema.judging import STANDARD_ERROR, Counted, EvaluationSection
 
 
 class Knn(EvaluationSection):
@@ -17,6 +17,10 @@ class Knn(EvaluationSection):
 
     NAME = "knn"
     COLUMNS: ClassVar[Mapping[str, str]] = {"accuracy": "kNN"}
+    MEANS: ClassVar[Mapping[str, str]] = {
+        "accuracy": "Accuracy on the test images by a vote of their nearest training images, a part of 1.",
+        "standard_error": STANDARD_ERROR,
+    }
 
     k: int = option(5, "Neighbours.", ge=1)
     temperature: float = option(0.07, "Temperature of the votes.", gt=0)
@@ -40,6 +44,14 @@ class LinearProbe(EvaluationSection):
 
     NAME = "linear"
     COLUMNS: ClassVar[Mapping[str, str]] = {"accuracy": "linear"}
+    MEANS: ClassVar[Mapping[str, str]] = {
+        "accuracy": "Accuracy on the test images of a linear classifier on frozen features, a part of 1.",
+        "standard_error": STANDARD_ERROR,
+        "train_accuracy": "Accuracy of the same fit on its training images.",
+        "decay": "The weight decay that was chosen on held-out training images.",
+        "converged": "Whether the last fit ended before its last allowed iteration.",
+        "held_out\\..+": "Accuracy on held-out training images with this weight decay.",
+    }
     METRICS = ("accuracy", "train_accuracy")
 
     decays: tuple[Annotated[float, Field(ge=0)], ...] = option(
@@ -72,6 +84,12 @@ class AuthorsProbe(EvaluationSection):
 
     NAME = "authors_probe"
     COLUMNS: ClassVar[Mapping[str, str]] = {"last": "authors' probe, last", "best_on_test": "best on test"}
+    MEANS: ClassVar[Mapping[str, str]] = {
+        "last": "Test accuracy of the DirectPred code's probe after its last epoch.",
+        "best_on_test": "The best of that probe's epochs, chosen on the test images themselves: too good by that.",
+        "per_epoch": "Test accuracy after each of that probe's epochs.",
+        "accuracy": "Not measured: see last and best_on_test.",
+    }
     METRICS = ("last", "best_on_test")
 
     epochs: int = option(50, "Passes over the training features.", ge=1, le=1_000_000)

@@ -1,0 +1,132 @@
+"""What every column of a report is, in a sentence: of runs, of signals of training, of evaluations, of recipes.
+
+Evaluations say it of their own metrics (`EvaluationSection.MEANS`), options in the schema; all else is here.
+"""
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from sslrun.recipe.introspect import sections
+from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema.base import Section, defined
+from sslrun.recipe.schema.judging import EvaluationSection
+from sslrun.runs.cells import ACCURACY, SECONDS, Number
+
+OF_RUNS = {
+    "identity": "Hash of all that decides the run's numbers: recipe, data, starting weights.",
+    "name": "What the run is called before the digits of its identity.",
+    "folder": "The run's folder in the results folder.",
+    "status": "done, collapsed, pruned, running, interrupted, queued, missing or failed.",
+    "verdict": "Whether the run collapsed: none, dimensional or complete.",
+    "verdict.std": "std of the last epoch, on which the verdict rests.",
+    "verdict.rank": "Effective rank of the last epoch, on which the verdict rests.",
+    "verdict.std_threshold": "Below this std a collapse is complete.",
+    "verdict.rank_threshold": "Below this effective rank a collapse is dimensional.",
+    "reason": "Why a run failed or ended early.",
+    "created": "When its folder was made, in UTC.",
+    "started": "When training began, in UTC.",
+    "finished": "When training ended, in UTC.",
+    "threads": "CPU threads that it began with and keeps to.",
+    "note": "What people noted of it.",
+    "tags": "Words to find it by.",
+}
+OF_TRAINING = {
+    "epoch": "Epochs finished.",
+    "step": "Steps done by then.",
+    "loss": "Mean loss of the epoch.",
+    "lr": "The network's learning rate in the epoch's last step.",
+    "images_per_second": "Training speed in the epoch.",
+    "seconds": "Seconds at work so far.",
+    "std": "Spread of normalised projector outputs, about 1 when spread and 0 when collapsed.",
+    "rank": "Effective rank of the outputs' covariance: how many directions they use.",
+    "rank_correlation": "Effective rank of the outputs' correlation F, which counts their mean too.",
+    "cosine": "Mean cosine similarity between outputs of different images; near 1 when collapsed.",
+    "spectrum": "Eigenvalues of the outputs' correlation F, largest first.",
+    "asymmetry": "How far the predictor's matrix is from symmetric.",
+    "commutator": "How far the predictor's matrix and F are from sharing eigenvectors.",
+    "smallest_eigenvalue": "Smallest eigenvalue of the predictor's matrix.",
+    "alignment": "Mean alignment of the predictor's eigenvectors with F's; 1 by construction where it is set from F.",
+    "alignments": "That alignment for each mode of F.",
+    "p": "The predictor's eigenvalue for each mode of F.",
+    "proportionality": "How nearly the moving target is proportional to the online network.",
+    "balance": "Residual of the theory's invariant of a linear network.",
+    "weights.*": "Matrices of a linear network, for the theory.",
+    "std_within": "Spread of outputs within a view's column of images, to which a common style adds nothing.",
+    "hardness_*.own_column": "Mean similarity of negatives in the anchor's own view of the batch.",
+    "hardness_*.other_columns": "Mean similarity of negatives in the other views.",
+    "hardness_*.percentile_95": "95th percentile of the similarity of an anchor's negatives.",
+    "hardness_*.largest": "Similarity of an anchor's hardest negative.",
+    "hardness_*.negative_mass": "Part of the softmax that all negatives take from a positive.",
+    "hardness_*.style_gap": "Similarity of negatives of one domain less that of others; 0 where it doesn't matter.",
+}
+_NUMBER = re.compile(
+    r"(?:(?P<baseline>untrained|pixels)\.)?(?P<kind>\w+)(?:\[(?P<settings>.*)\])?(?:@(?P<epoch>\d+))?(?:\.(?P<metric>.+))?"
+)
+
+
+def meaning(column: str) -> str | None:
+    """What a column of `load_runs` holds; None if nobody says."""
+    for known in (OF_RUNS, OF_TRAINING):
+        for pattern, text in known.items():
+            if fnmatch(column, pattern):
+                return text
+    signal = Number.of_signal(column)
+    if signal is not None:
+        told = _of_number(signal)
+        return told and f"On the way, by evaluation.every: {told}"
+    found = _NUMBER.fullmatch(column)
+    if found is not None and found["kind"] in _evaluations():
+        parts = found.groupdict()
+        epoch = int(parts["epoch"]) if parts["epoch"] else None
+        return _of_number(
+            Number(parts["kind"], epoch, parts["metric"] or ACCURACY, parts["baseline"], parts["settings"] or "")
+        )
+    return dict(_options(Recipe)).get(column)
+
+
+def columns() -> Iterator[tuple[str, str]]:
+    """(name, meaning) of all that reports have of every run, the options of recipes last."""
+    yield from OF_RUNS.items()
+    yield from OF_TRAINING.items()
+    for kind, section in _evaluations().items():
+        for pattern, text in section.MEANS.items():
+            shown = re.sub(r"\(nn\|\[\\d\.\]\+\)|\[\\d\.\]\+", "PER_CENT", pattern).replace("\\", "").replace(".+", "*")
+            yield kind if pattern == ACCURACY else f"{kind}.{shown}", text
+        yield f"{kind}.{SECONDS}", "Seconds that the evaluation took."
+    yield from _options(Recipe)
+
+
+def matching(pattern: str) -> list[tuple[str, str]]:
+    """The columns that a pattern with `*` fits, or whose names have it in them; or the one that it is."""
+    wild = pattern if "*" in pattern else f"*{pattern}*"
+    found = [(name, text) for name, text in columns() if fnmatch(name, wild)]
+    own = meaning(pattern) if not any(name == pattern for name, _ in found) else None
+    return [(pattern, own), *found] if own else found
+
+
+def _evaluations() -> dict[str, type[EvaluationSection]]:
+    return {section.NAME: section for section in defined(EvaluationSection)}
+
+
+def _of_number(number: Number) -> str | None:
+    told = "Seconds that the evaluation took." if number.metric == SECONDS else None
+    for pattern, text in _evaluations()[number.kind].MEANS.items():
+        told = told or (text if re.fullmatch(pattern, number.metric) else None)
+    if told is None:
+        return None
+    whose = {"untrained": "Of the encoder that training starts from", "pixels": "Of raw pixels"}.get(
+        number.baseline or ""
+    )
+    at = f"of the encoder kept after epoch {number.epoch}" if number.epoch is not None else ""
+    set_ = f"with {number.settings}" if number.settings else ""
+    front = ", ".join(part for part in (whose, at, set_) if part)
+    return f"{front[0].upper()}{front[1:]}: {told[0].lower()}{told[1:]}" if front else told
+
+
+def _options(section: type[Section], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in section.model_fields.items():
+        if field.description:
+            yield above + name, field.description
+        for one in sections(field.annotation):
+            yield from _options(one, f"{above}{name}.")
