@@ -64,7 +64,7 @@ def pil_view(images_NHWC: NDArray[np.uint8], draws: ViewDraws, views: Views) -> 
     before = recipe.colours == "per_image_before"
     if before:
         pictures = [coloured(picture, i) for i, picture in enumerate(pictures)]
-    if draws.style is not None:
+    if isinstance(draws.style, StyleDraws):
         pictures = _styled(pictures, draws.style, recipe.style)
     out = []
     for i, picture in enumerate(pictures):
@@ -123,7 +123,7 @@ class BareLoop:
         self.online, self.target = copy.deepcopy(method.online), copy_of(method.target or method.online)
         self.predictor = copy.deepcopy(method.predictor)
         self.device = next(self.online.parameters()).device
-        self.momentum = ema_momentum(method.ema, 0, method.steps)
+        self.momentum = float(ema_momentum(method.ema, 0, method.steps))
         self.pixels = as_pil_arrays(images_NCHW)
         self.views = Views(recipe.views, channels=images_NCHW.shape[1], stored=images_NCHW.shape[-1])
         section = recipe.optimizer.network

@@ -12,6 +12,7 @@ from sslrun.evaluation.features import extract
 from sslrun.jobs.evaluating import asked_for
 from sslrun.jobs.places import Places, choose_device
 from sslrun.recipe.schema import Recipe
+from sslrun.training.capture import WARM_UP
 from sslrun.training.memory import check_memory
 from sslrun.training.pretrain import Trainer, assemble
 from sslrun.training.starting import starting_encoder
@@ -44,7 +45,9 @@ def measure(recipe: Recipe, where: Places) -> Cost:
     images = ImageSet(images_NCHW, torch.full((batch,), -1))
     trainer = assemble(recipe, starting_encoder(recipe, where.data.shape[0]), images, device)
     on_device_NCHW = images_NCHW.to(device)
-    float(trainer.step(on_device_NCHW, 0))
+    for _ in range(1 if trainer.captured is None else WARM_UP + 2):
+        loss = trainer.step(on_device_NCHW, 0)
+    float(loss)
     begun, steps = time.perf_counter(), 0
     while steps < _MOST_STEPS and (steps < 2 or time.perf_counter() - begun < _SECONDS):
         loss = trainer.step(on_device_NCHW, 0)

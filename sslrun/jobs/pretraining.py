@@ -92,7 +92,7 @@ def pretrain_job(
             if kept is not None and recipe.run.threads not in (None, kept):
                 say(f"it keeps to the {kept} CPU threads that it began with, for the same bits: --fresh changes that")
             with _failures_recorded(folder, retried), others_needed():
-                _train(recipe, where, folder, encoder, device, signals, begin, seen, lease.beat, group)
+                _train(recipe, where, folder, encoder, device, signals, begin, seen, lease.beat, group, say)
         return folder, evaluation_job(folder, recipe, where, asked_for(recipe), lease.beat)
 
 
@@ -136,6 +136,7 @@ def _train(
     watch: Watch,
     beat: Callable[[], None],
     group: Group,
+    say: Callable[[str], None],
 ) -> None:
     """Train the run in `folder`, which this process holds, and write its verdict."""
     status, threads = folder.status, torch.get_num_threads()
@@ -151,7 +152,7 @@ def _train(
         reason=None,
     )
     write_json(folder.environment, environment(threads))
-    trainer = assemble(recipe, encoder, images, device, group)
+    trainer = assemble(recipe, encoder, images, device, group, say=say)
     begun = time.perf_counter()
 
     def stop_asked() -> bool:  # asked after every step, so that slow steps show life too

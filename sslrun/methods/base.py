@@ -5,7 +5,7 @@ written out in the method's own file from top to bottom; the loop (`sslrun.train
 numerics. `build_method` makes one from its section of the recipe.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import singledispatch
 from itertools import groupby
 from typing import Protocol
@@ -82,6 +82,12 @@ class Method(nn.Module):
         else:
             parts = list(full_precision(projector(torch.cat(list(features)))).chunk(len(features)))
         return [self.group.gather(z_ND) for z_ND in parts]
+
+    def phase(self, iteration: int) -> Hashable:
+        """Steps of one phase do the same work on the device and can be replayed (`sslrun.training.capture`). None if
+        it is the host that decides, or waits.
+        """
+        return None
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """Train on one batch, given as one tensor a view. Returns the loss, detached and still on the device."""

@@ -5,7 +5,7 @@ that set a predictor, `sslrun.networks.ema` for the target.
 Shapes: N images, C channels, H×W pixels, D projector outputs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,9 @@ class NonContrastive(Method):
                 self.target = copy_of(nn.Sequential(*setup.independent()))
             elif not isinstance(section.ema, schema.NoEma):
                 self.target = copy_of(self.online)
+
+    def phase(self, iteration: int) -> Hashable:
+        return None if self.predictor.captured == "never" else "one"
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration, in the order of the authors' code; see `Method.step`."""

@@ -5,7 +5,7 @@ negative in the anchor's column shares its style, one in the positive's column t
 favours the positive. Shapes: N images, V views, D projector outputs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Literal
 
 import torch
@@ -48,6 +48,9 @@ class SimCLR(Method):
     def __init__(self, section: schema.SimClr, setup: Setup) -> None:
         super().__init__(setup)
         self.section, self.temperature_of_negatives = section, section.temperature
+
+    def phase(self, iteration: int) -> Hashable:
+        return "one"
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration; see `Method.step`."""

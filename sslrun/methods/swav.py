@@ -7,7 +7,7 @@ L outputs in a queue.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
@@ -53,6 +53,10 @@ class SwAV(Method):
             full_after = math.ceil(length / setup.batch_size)
             self.queue_from = section.queue.start_epoch * setup.steps_per_epoch + full_after
         self.register_buffer("queue_ALD", torch.zeros(self.assigned, length, dim))
+
+    def phase(self, iteration: int) -> Hashable:
+        """Prototypes frozen or not; assigned with the queue or without."""
+        return iteration < self.section.freeze_prototypes, iteration >= self.queue_from
 
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """One iteration, in the order of the authors' code; see `Method.step`."""

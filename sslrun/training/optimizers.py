@@ -4,7 +4,8 @@ The guard never waits for the device: a flag there masks every update from the f
 on, and the host reads it now and then (`raise_if_not_finite`). So no weight is ever spoilt before it is noticed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.optim.optimizer import Optimizer as TorchOptimizer
 
 from sslrun.errors import RunFailed
 from sslrun.methods import Method
+from sslrun.networks.iteration import Iteration
 from sslrun.recipe.schema import Optimizer, Optimizers
 from sslrun.training.lars import Lars
 from sslrun.training.schedules import weight_decays
@@ -39,10 +41,22 @@ class Updates:
         self.optimizers = [_build(options, parameters) for options, parameters in pairs if parameters]
         self.options = [options for options, parameters in pairs if parameters]
         self.decays = [weight_decays(options, len(rates)) for options in self.options]
+        self._rates_on_device: list[Tensor] = []
         self.spoilt = torch.zeros((), device=device)
         self.first_bad = torch.full((), NEVER, dtype=torch.int64, device=device)
         for optimizer in self.optimizers:
             optimizer.found_inf = self.spoilt  # type: ignore[attr-defined]  # read by torch's fused kernels and by Lars
+
+    @property
+    def same_every_step(self) -> bool:
+        """Whether a captured step can do it: learning rates are read on the device, decays are not."""
+        return all(float(decays.min()) == float(decays.max()) for decays in self.decays)
+
+    def place_rates(self) -> None:
+        """Lay the learning rates out on the device, where captured steps read them."""
+        dtype = torch.float32 if self.device.type == "cuda" else torch.float64  # as torch's kernels want it
+        rates = torch.as_tensor(np.asarray(self.rates))
+        self._rates_on_device = [(options.lr * rates).to(self.device, dtype) for options in self.options]
 
     def zero_grad(self) -> None:
         """Forget the gradients of the step before."""
@@ -61,16 +75,38 @@ class Updates:
         gradients = [p.grad for o in self.optimizers for g in o.param_groups for p in g["params"] if p.grad is not None]
         size = torch.stack([*torch._foreach_norm(gradients), loss]).sum()
         bad = ~torch.isfinite(size)
-        torch.minimum(self.first_bad, torch.where(bad, iteration, NEVER), out=self.first_bad)
+        number = iteration.on_device if isinstance(iteration, Iteration) else iteration
+        torch.minimum(self.first_bad, torch.where(bad, number, NEVER), out=self.first_bad)
         self.spoilt.copy_(torch.maximum(self.spoilt, bad.to(self.spoilt)))
-        for optimizer, options, decays in zip(self.optimizers, self.options, self.decays, strict=True):
+        for which, (optimizer, options, decays) in enumerate(
+            zip(self.optimizers, self.options, self.decays, strict=True)
+        ):
             decayed, *_ = groups = optimizer.param_groups  # vectors come second where they are not decayed
-            for group in groups:
-                group["lr"] = options.lr * float(self.rates[iteration])
             decayed["weight_decay"] = float(decays[iteration])
             if options.clip is not None:
                 nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], options.clip)
-            optimizer.step()
+            with self._rated(which, iteration):
+                optimizer.step()
+
+    @contextmanager
+    def _rated(self, which: int, iteration: int) -> Iterator[None]:
+        """One of the optimisers at its learning rate, for a captured step a tensor; numbers are what is saved."""
+        groups, peak = self.optimizers[which].param_groups, self.options[which].lr
+        for group in groups:
+            group["lr"] = peak * float(self.rates[iteration])
+        if not isinstance(iteration, Iteration):
+            yield
+            return
+        kept = [dict(group) for group in groups]
+        for group in groups:
+            group["lr"] = self._rates_on_device[which].index_select(0, iteration.on_device.view(1)).view(())
+            if "capturable" in group:
+                group["capturable"] = True
+        try:
+            yield
+        finally:
+            for group, values in zip(groups, kept, strict=True):
+                group.update(values)
 
     def raise_if_not_finite(self) -> None:
         """Wait for the device and raise `RunFailed` naming the first step whose loss or gradient was not finite."""

@@ -23,6 +23,7 @@ from sslrun.networks.layout import trained_channels_last
 from sslrun.networks.weights import save_encoder
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
+from sslrun.training.capture import CapturedSteps, CudaGraphs, Graphs, why_not
 from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from sslrun.training.diagnostics import fixed_images, not_finite, signals
 from sslrun.training.negatives import Negatives
@@ -47,6 +48,9 @@ class MakesViews(Protocol):
     def __call__(self, images_NCHW: Tensor, draws: list[Any], /) -> list[Tensor]:
         """The views, one tensor each."""
 
+    def for_device(self, draws: list[Any], /) -> list[Any]:
+        """The same draws, which within `fixed_shapes` are applied where they lie."""
+
     def part(self, images_NCHW: Tensor, draws: list[Any], rows: slice, /) -> list[Tensor]:
         """Those of some rows of the batch."""
 
@@ -63,6 +67,7 @@ class Trainer:
     batches: Batches
     views: MakesViews
     seed: int
+    captured: CapturedSteps | None = None
 
     def step(self, images_NCHW: Tensor, iteration: int) -> Tensor:
         """Draw the views of a batch of uint8 images and train on them. Returns the loss, still on the device.
@@ -72,8 +77,11 @@ class Trainer:
         """
         draws, group = self.views.draw(len(images_NCHW), self.seed, iteration), self.method.group
         group.batch = len(images_NCHW)
-        views = self.views(images_NCHW, draws) if group.size == 1 else self.views.part(images_NCHW, draws, group.part())
         try:
+            if self.captured is not None:
+                return self.captured.step(images_NCHW, self.views.for_device(draws), iteration)
+            whole = group.size == 1
+            views = self.views(images_NCHW, draws) if whole else self.views.part(images_NCHW, draws, group.part())
             return self.method.step(views, iteration, self.updates)
         # Of a predictor's rule, before the flag of the step is read.
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
@@ -85,9 +93,19 @@ class Trainer:
         return self.views.plain(images_NCHW.to(self.updates.device))
 
 
-def assemble(recipe: Recipe, encoder: Encoder, images: ImageSet, device: torch.device, group: Group = ALONE) -> Trainer:
+def assemble(
+    recipe: Recipe,
+    encoder: Encoder,
+    images: ImageSet,
+    device: torch.device,
+    group: Group = ALONE,
+    *,
+    graphs: Graphs | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Trainer:
     """Everything that `recipe` trains with on `images`, around an `encoder` in its starting state; in a `group` of
-    processes if not alone."""
+    processes if not alone. Steps are captured by `graphs`, if given, else as the recipe says.
+    """
     training, channels = recipe.training, images.channels
     batches = Batches(
         images,
@@ -109,7 +127,12 @@ def assemble(recipe: Recipe, encoder: Encoder, images: ImageSet, device: torch.d
         views = NoiseViews(recipe.views.noise, channels, recipe.views.count)
     else:
         views = Views(recipe.views, channels=channels, stored=images.side, channels_last=channels_last)
-    return Trainer(method, Updates(method, recipe.optimizer, rates, device), batches, views, recipe.seed)
+    updates = Updates(method, recipe.optimizer, rates, device)
+    captured = None
+    pixels = training.batch_size * (1 if recipe.views.noise is not None else (recipe.views.size or images.side) ** 2)
+    if graphs is not None or why_not(recipe.run.graph, method, updates, pixels, device) is None:
+        captured = CapturedSteps(views, method, updates, graphs or CudaGraphs(device), batches.batch_size, say)
+    return Trainer(method, updates, batches, views, recipe.seed, captured)
 
 
 def pretrain(

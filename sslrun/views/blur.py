@@ -44,7 +44,7 @@ def gaussian_blur(x_NCHW: Tensor, draws: BlurDraws, kernel: int) -> Tensor:
             x_NCHW = filter_axis(x_NCHW, filters)
         return x_NCHW
 
-    return change_chosen(x_NCHW, draws.chosen_N.tolist(), blur)
+    return change_chosen(x_NCHW, draws.chosen_N, blur)
 
 
 def _reflected(offset_K: Tensor, side: int) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sslrun.views.per_image import Draws, Rows, change_chosen, chosen, on_device, uniform
+from sslrun.views.per_image import Draws, Rows, change_chosen, chosen, on_device, shapes_are_fixed, uniform
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
@@ -64,17 +64,20 @@ def jitter(x_NCHW: Tensor, draws: JitterDraws) -> Tensor:
     A blend is the same operation whatever its kind, so all images go through each of the three together.
     """
     n, channels = x_NCHW.shape[:2]
-    turn_after = draws.turn_after_N.tolist()
-    if min(turn_after) == 4 and bool((draws.share_N33[:, :, 0] == 1).all()):
-        return x_NCHW  # nobody chosen
+    if not shapes_are_fixed() and _nobody(draws):
+        return x_NCHW
     shares = on_device(draws.share_N33, x_NCHW.device).view(n, 3, 3, 1, 1, 1).unbind(1)
     for blends in range(4):
         if channels == 3:
-            turned = [after == blends for after in turn_after]
-            x_NCHW = change_chosen(x_NCHW, turned, lambda x, rows: adjust_hue(x, draws.turn_N[rows]))
+            turned_N = draws.turn_after_N == blends
+            x_NCHW = change_chosen(x_NCHW, turned_N, lambda x, rows: adjust_hue(x, draws.turn_N[rows]))
         if blends < 3:
             x_NCHW = _blend(x_NCHW, *shares[blends].unbind(1))
     return x_NCHW
+
+
+def _nobody(draws: JitterDraws) -> bool:
+    return int(draws.turn_after_N.min()) == 4 and bool((draws.share_N33[:, :, 0] == 1).all())
 
 
 def _blend(x_NCHW: Tensor, own_N111: Tensor, mean_N111: Tensor, grey_N111: Tensor) -> Tensor:
@@ -122,7 +125,7 @@ def adjust_hue(x_N3HW: Tensor, turn_N: Tensor) -> Tensor:
 
 def greyscale(x_NCHW: Tensor, chosen_N: Tensor) -> Tensor:
     """Remove the colour of the chosen images; the number of channels stays."""
-    return change_chosen(x_NCHW, chosen_N.tolist(), lambda x, _: grey(x).expand_as(x))
+    return change_chosen(x_NCHW, chosen_N, lambda x, _: grey(x).expand_as(x))
 
 
 def solarize(x_NCHW: Tensor, chosen_N: Tensor, threshold: float) -> Tensor:
@@ -132,10 +135,9 @@ def solarize(x_NCHW: Tensor, chosen_N: Tensor, threshold: float) -> Tensor:
         above = x.clone().ge_(threshold)  # 0.0 or 1.0: arithmetic is several times faster than `where` on a CPU
         return torch.addcmul(x, above, 1 - 2 * x)
 
-    return change_chosen(x_NCHW, chosen_N.tolist(), invert)
+    return change_chosen(x_NCHW, chosen_N, invert)
 
 
 def normalize(x_NCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:
-    """(x − mean) / std per channel; one value serves all channels. Mean and deviation lie on the host."""
-    mean_C11, std_C11 = (on_device(value, x_NCHW.device).view(-1, 1, 1) for value in (mean_C, std_C))
-    return (x_NCHW - mean_C11).div_(std_C11)
+    """(x − mean) / std per channel; one value serves all channels."""
+    return (x_NCHW - mean_C.view(-1, 1, 1)).div_(std_C.view(-1, 1, 1))

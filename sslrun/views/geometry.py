@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sslrun.views.filtering import Filter, filter_columns, filter_rows
-from sslrun.views.per_image import Draws, on_device, uniform
+from sslrun.views.per_image import Draws, on_device, shapes_are_fixed, uniform
 
 TRIES = 10  # torchvision's number of attempts before the centre of the image is taken
 
@@ -83,18 +83,20 @@ def resized_crop(images_NCHW: Tensor, crops: CropDraws, flip_N: Tensor | None, s
     `images_NCHW` is uint8, or float in [0, 1]. Returns contiguous float32 (N, C, S, S) in [0, 1]. Equal to
     torchvision's `resized_crop(..., antialias=True)` and `hflip` on single images.
     """
-    return resample(images_NCHW, *crop_filters(crops, flip_N, size, images_NCHW.device)).contiguous()
+    return resample(images_NCHW, *crop_filters(crops, flip_N, size, images_NCHW)).contiguous()
 
 
-def crop_filters(crops: CropDraws, flip_N: Tensor | None, size: int, device: torch.device) -> tuple[Filter, Filter]:
-    """The filters that mix an image's rows, and then its columns, into a resized and mirrored crop, on `device`.
+def crop_filters(crops: CropDraws, flip_N: Tensor | None, size: int, images_NCHW: Tensor) -> tuple[Filter, Filter]:
+    """The filters that mix an image's rows, and then its columns, into a resized and mirrored crop, where images are.
 
     A tap's weight falls linearly with its distance from the output pixel's centre and is zero beyond `reach`: one
     source pixel, or more where the axis shrinks. Each output pixel's weights add up to 1.
     """
+    device = images_NCHW.device
     start_2N = torch.stack([crops.top_N, crops.left_N])
     length_2N = torch.stack([crops.height_N, crops.width_N])
-    most_taps = max(2, math.ceil(2 * int(length_2N.max()) / size))  # integers in an open interval of 2 · reach
+    longest = max(images_NCHW.shape[2:]) if shapes_are_fixed() else int(length_2N.max())
+    most_taps = max(2, math.ceil(2 * longest / size))  # integers in an open interval of 2 · reach
     start, length = (on_device(draw, device)[:, :, None, None] for draw in (start_2N, length_2N))
     output = torch.arange(size, device=device)[:, None]
     if flip_N is not None:

@@ -25,6 +25,10 @@ class NoiseViews:
         """Add the drawn noise to float32 `x_ND`."""
         return [x_ND + self.sigma * on_device(noise_ND, x_ND.device) for noise_ND in draws]
 
+    def for_device(self, draws: list[Tensor]) -> list[Tensor]:
+        """The same."""
+        return draws
+
     def part(self, x_ND: Tensor, draws: list[Tensor], rows: slice) -> list[Tensor]:
         """The same for some `rows` of the batch alone."""
         return self(x_ND[rows], [noise_ND[rows] for noise_ND in draws])

@@ -6,7 +6,7 @@ Shapes: N images, C channels, S pixels of a view.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ from sslrun.recipe import schema
 from sslrun.views.blur import gaussian_blur
 from sslrun.views.colour import greyscale, jitter, normalize, solarize
 from sslrun.views.geometry import crop_filters, resample, resized_crop, whole_images
-from sslrun.views.per_image import cache_sized, on_device
-from sslrun.views.style import StyleDraws, standardize
+from sslrun.views.per_image import cache_sized, on_device, shapes_are_fixed
+from sslrun.views.style import DeviceStyle, StyleDraws, standardize
 from sslrun.views.view_draws import ViewDraws, draw_view, part_of
 
 
@@ -47,6 +47,14 @@ class Views:
         """Apply `draws` to uint8 images; a float32 (N, C, S, S) tensor a view, S as drawn."""
         return [self._view(images_NCHW, view_draws) for view_draws in draws]
 
+    def for_device(self, draws: list[ViewDraws]) -> list[ViewDraws]:
+        """The same draws with all that decides about them in tensors, as within `fixed_shapes` they are applied."""
+        window = self.recipe.style.window if self.recipe.style.kind != "none" else "half"
+        styles = [
+            DeviceStyle.of(one.style, one.size, window) if isinstance(one.style, StyleDraws) else None for one in draws
+        ]
+        return [replace(one, style=style) for one, style in zip(draws, styles, strict=True)]
+
     def part(self, images_NCHW: Tensor, draws: list[ViewDraws], rows: slice) -> list[Tensor]:
         """The same for some `rows` of the batch alone; styles are of the whole batch's images all the same."""
         views = []
@@ -72,18 +80,20 @@ class Views:
         mean_C11, std_C11 = (value.to(x_NCSS.device).view(-1, 1, 1) for value in self.constants)
         return x_NCSS * std_C11 + mean_C11
 
-    def styled(self, x_NCSS: Tensor, draws: StyleDraws) -> Tensor:
+    def styled(self, x_NCSS: Tensor, draws: StyleDraws | DeviceStyle) -> Tensor:
         """Float images in [0, 1] in the style that was drawn, computed as the recipe says."""
         style = self.recipe.style
         if style.kind == "none":
             return x_NCSS
+        if isinstance(draws, DeviceStyle):
+            return draws.applied(x_NCSS, style.clamp)
         return standardize(x_NCSS, draws.ratio, draws.reference, style.window, style.clamp)
 
     def _view(self, images_NCHW: Tensor, draws: ViewDraws) -> Tensor:
         device, shape = images_NCHW.device, (len(images_NCHW), self.channels, draws.size, draws.size)
         portions = _portions(draws, self.channels * max(draws.size, self.stored) ** 2, device)
-        ordered = draws.part(portions.order_N)
-        rows, columns = crop_filters(ordered.crop, ordered.flip_N, draws.size, device)
+        ordered = draws if portions.order_N is None else draws.part(portions.order_N)
+        rows, columns = crop_filters(ordered.crop, ordered.flip_N, draws.size, images_NCHW)
         out_NCSS = torch.empty(shape, device=device, memory_format=self.memory_format)
 
         def cropped(part: slice) -> Tensor:
@@ -123,30 +133,32 @@ class Views:
         return self._normalize(x_NCSS)
 
     def _normalize(self, x_NCSS: Tensor) -> Tensor:
-        return x_NCSS if self.constants is None else normalize(x_NCSS, *self.constants)
+        if self.constants is None:
+            return x_NCSS
+        if self.constants[0].device != x_NCSS.device:  # once
+            mean_C, std_C = self.constants
+            self.constants = on_device(mean_C, x_NCSS.device), on_device(std_C, x_NCSS.device)
+        return normalize(x_NCSS, *self.constants)
 
 
 @dataclass(frozen=True)
 class _Portions:
-    """An order of the images, on the host and on their device, and ranges of it that are worked on at a time."""
+    """An order of the images on a CPU, and ranges of it that are worked on at a time; None where all are at once."""
 
-    order_N: Tensor
-    place_N: Tensor
+    order_N: Tensor | None
     ranges: list[slice]
 
     def take(self, images_NCHW: Tensor, part: slice) -> Tensor:
         """The images of one of the ranges."""
-        return images_NCHW.index_select(0, self.place_N[part])
+        return images_NCHW if self.order_N is None else images_NCHW.index_select(0, self.order_N[part])
 
     def fill(self, out_NCSS: Tensor, make: Callable[[slice], Tensor]) -> Tensor:
         """`out_NCSS` with what `make` gives for each range, back in the images' own order."""
+        if self.order_N is None:
+            return out_NCSS.copy_(make(self.ranges[0]))
         out = out_NCSS.unbind()
-        for part in self.ranges:
-            x_NCSS = make(part)
-            if out_NCSS.device.type == "cpu":  # where index_copy_ is slow
-                torch._foreach_copy_([out[row] for row in self.order_N[part].tolist()], x_NCSS.unbind())
-            else:
-                out_NCSS.index_copy_(0, self.place_N[part], x_NCSS)
+        for part in self.ranges:  # index_copy_ is slow
+            torch._foreach_copy_([out[row] for row in self.order_N[part].tolist()], make(part).unbind())
         return out_NCSS
 
 
@@ -157,9 +169,8 @@ def _portions(draws: ViewDraws, values_per_image: int, device: torch.device) -> 
     lose their colour, lie side by side, so that little has to be gathered.
     """
     n = len(draws.crop.top_N)
-    if device.type != "cpu":
-        order_N = torch.arange(n)
-        return _Portions(order_N, on_device(order_N, device), [slice(0, n)])
+    if device.type != "cpu" or shapes_are_fixed():
+        return _Portions(None, [slice(0, n)])
     no_N = torch.zeros(n, dtype=torch.bool)
     turn_after_N = draws.jitter.turn_after_N if draws.jitter else no_N.long()
     blur_N = draws.blur.chosen_N if draws.blur else no_N
@@ -170,7 +181,7 @@ def _portions(draws: ViewDraws, values_per_image: int, device: torch.device) -> 
         parts = cache_sized(count, values_per_image, device)
         ranges += [slice(start + part.start, start + part.stop) for part in parts]
         start += count
-    return _Portions(order_N, order_N, ranges)
+    return _Portions(order_N, ranges)
 
 
 def _check(recipe: schema.Views, channels: int, size: int) -> None:

@@ -13,8 +13,6 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from sslrun.views.per_image import on_device
-
 WindowKind = Literal["half", "area"]
 """How an area ratio r becomes a rectangle around frequency zero, both sides scaled by √r.
 
@@ -45,18 +43,27 @@ def _axis_window(side: int, ratio: float, kind: WindowKind) -> range:
     return range(max(first, -(side // 2)), min(stop, (side + 1) // 2))
 
 
-@lru_cache(maxsize=512)
-def window_weights(size: tuple[int, int], window: Window, device: torch.device) -> Tensor:
-    """How far each amplitude is replaced: w(k) = (M(k) + M(−k)) / 2, with M the window's indicator; (1, H, K).
+def bounds_of(windows: Sequence[Window]) -> Tensor:
+    """First and stop of each window's rows and of its columns, int64 (M, 4): windows for a device."""
+    return torch.tensor([[rows.start, rows.stop, columns.start, columns.stop] for rows, columns in windows])
+
+
+def window_weights(size: tuple[int, int], bounds_M4: Tensor) -> Tensor:
+    """How far each amplitude is replaced: w(k) = (M(k) + M(−k)) / 2, with M the window's indicator; (M, 1, H, K).
 
     A real image has equal amplitudes at k and −k. Where only one of the two is inside, taking the real part of the
     inverse transform leaves the mean of the old and the new amplitude, hence the ½.
     """
-    indicator_HW = torch.zeros(size)
-    rows, columns = (torch.tensor([*inside], dtype=torch.int64) for inside in window)
-    indicator_HW[rows[:, None], columns] = 1  # a negative index is a negative frequency
-    mirrored_HW = indicator_HW.flip(0, 1).roll((1, 1), (0, 1))
-    return on_device((indicator_HW + mirrored_HW)[None, :, : size[1] // 2 + 1] / 2, device)
+    own, mirrored = [], []
+    for side, bounds_M2 in zip(size, bounds_M4.split(2, dim=1), strict=True):
+        index = torch.arange(side, device=bounds_M4.device)
+        frequency = torch.where(index < (side + 1) // 2, index, index - side)
+        inside = (frequency >= bounds_M2[:, :1]) & (frequency < bounds_M2[:, 1:])
+        own.append(inside)
+        mirrored.append(inside[:, -index % side])
+    both = [(rows[:, :, None] & columns[:, None]).float() for rows, columns in (own, mirrored)]
+    weights_M1HK: Tensor = ((both[0] + both[1]) / 2)[:, None, :, : size[1] // 2 + 1]
+    return weights_M1HK
 
 
 LOW_PART = 0.23  # of the side: up to this highest frequency, matrix products are faster (measured)

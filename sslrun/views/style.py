@@ -15,7 +15,16 @@ from torch import Tensor
 
 from sslrun.errors import InputError
 from sslrun.views.per_image import Draws, cache_sized, chosen, on_device, uniform
-from sslrun.views.spectrum import Window, WindowKind, spectrum_for, window_of, window_weights
+from sslrun.views.spectrum import (
+    HalfPlane,
+    Spectrum,
+    Window,
+    WindowKind,
+    bounds_of,
+    spectrum_for,
+    window_of,
+    window_weights,
+)
 
 TINY = 1e-18  # far below the rounding of any bin, and its square is still a float32
 
@@ -53,6 +62,27 @@ class StyleDraws(Draws):
         return kept_M, replace(
             self, reference=reference_M, ratio=torch.cat([self.ratio[rows_M], torch.zeros(len(own))])
         )
+
+
+@dataclass(frozen=True)
+class DeviceStyle(Draws):
+    """What `StyleDraws` say of images of one size, as tensors that may lie on a device: references (M,) and windows
+    (M, 4), of all images or of each.
+    """
+
+    reference_M: Tensor
+    bounds_M4: Tensor
+
+    @classmethod
+    def of(cls, draws: StyleDraws, side: int, window: WindowKind) -> Self:
+        """The same styles, for square images with `side` pixels a side."""
+        ratios = torch.as_tensor(draws.ratio, dtype=torch.float64).reshape(-1).tolist()
+        bounds_M4 = bounds_of([window_of((side, side), ratio, window) for ratio in ratios])
+        return cls(torch.as_tensor(draws.reference).reshape(-1), bounds_M4)
+
+    def applied(self, images_NCHW: Tensor, clamp: bool) -> Tensor:
+        """The images in these styles: `standardize` without its checks and shortcuts."""
+        return _replace(images_NCHW, HalfPlane(), self.bounds_M4, self.reference_M, clamp)
 
 
 def draw_style(
@@ -106,9 +136,13 @@ def standardize(
     references = torch.as_tensor(reference).reshape(-1).tolist()
     _check(images_NCHW, ratios, references)
     windows = [_window(images_NCHW, ratio, window) for ratio in ratios]
-    if len(references) == 1:
-        return _replace(images_NCHW, windows, _amplitude(images_NCHW[references[0]]), clamp)
-    return _replace(images_NCHW, windows, torch.tensor(references), clamp)
+    if not any(rows and columns for rows, columns in windows):
+        plain_NCHW = images_NCHW.detach().clone(memory_format=torch.contiguous_format)
+        return plain_NCHW.clamp_(0, 1) if clamp else plain_NCHW
+    size, device = (images_NCHW.shape[-2], images_NCHW.shape[-1]), images_NCHW.device
+    spectrum = spectrum_for(size, windows, _working_dtype(images_NCHW), device)
+    bounds_M4, reference_M = on_device(bounds_of(windows), device), on_device(torch.tensor(references), device)
+    return _replace(images_NCHW, spectrum, bounds_M4, reference_M, clamp)
 
 
 def standardize_textbook(
@@ -127,27 +161,27 @@ def standardize_textbook(
     return out_NCHW.clamp(0, 1) if clamp else out_NCHW
 
 
-def _replace(images_NCHW: Tensor, windows: list[Window], source: Tensor, clamp: bool) -> Tensor:
-    """Replace amplitudes by `source`: one image's (C, H, K), or those of the partners with these indices (N,)."""
+def _replace(images_NCHW: Tensor, spectrum: Spectrum, bounds_M4: Tensor, reference_M: Tensor, clamp: bool) -> Tensor:
+    """Replace amplitudes within the windows of one or of all images by those of one image, or of each one's partner."""
     n, channels, height, width = images_NCHW.shape
-    size, device = (height, width), images_NCHW.device
-    if not any(rows and columns for rows, columns in windows):
-        plain_NCHW = images_NCHW.detach().clone(memory_format=torch.contiguous_format)
-        return plain_NCHW.clamp_(0, 1) if clamp else plain_NCHW
+    device = images_NCHW.device
     out_NCHW = torch.empty(images_NCHW.shape, dtype=_working_dtype(images_NCHW), device=device)
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        spectrum = spectrum_for(size, windows, out_NCHW.dtype, device)
-        weights = spectrum.arrange(torch.stack([window_weights(size, window, device) for window in windows]))
-        shared = source.is_floating_point()
-        source = spectrum.arrange(source) if shared else on_device(source, device)
+        weights = spectrum.arrange(window_weights((height, width), bounds_M4))
+        shared = None
+        if len(reference_M) == 1:
+            shared = spectrum.arrange(_amplitude(images_NCHW.index_select(0, reference_M)[0]))
         for part in cache_sized(n, channels * height * width, device):
             x_NCHW, out_part = _working(images_NCHW[part]), out_NCHW[part]
             bins = spectrum.forward(x_NCHW)
             bins[..., 0, 0] += TINY  # a black channel has phase 0, and takes its reference's mean
-            target = source if shared else spectrum.forward(_working(images_NCHW[source[part]])).abs()
+            if shared is None:
+                target = spectrum.forward(_working(images_NCHW.index_select(0, reference_M[part]))).abs()
+            else:
+                target = shared
             power = bins.real.square().addcmul_(bins.imag, bins.imag)
             ratio = power.clamp_min_(TINY**2).rsqrt_().mul_(target)
-            spectrum.inverse(x_NCHW, bins, ratio, weights if len(windows) == 1 else weights[part], out_part)
+            spectrum.inverse(x_NCHW, bins, ratio, weights if len(weights) == 1 else weights[part], out_part)
             if clamp:
                 out_part.clamp_(0, 1)
     return out_NCHW.to(images_NCHW.dtype)

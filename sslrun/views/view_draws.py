@@ -15,7 +15,7 @@ from sslrun.views.blur import BlurDraws, draw_blur
 from sslrun.views.colour import JitterDraws, draw_jitter
 from sslrun.views.geometry import CropDraws, draw_crops, whole_images
 from sslrun.views.per_image import Draws, chosen
-from sslrun.views.style import StyleDraws, draw_style
+from sslrun.views.style import DeviceStyle, StyleDraws, draw_style
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ViewDraws(Draws):
     size: int
     crop: CropDraws
     flip_N: Tensor | None
-    style: StyleDraws | None
+    style: StyleDraws | DeviceStyle | None
     jitter: JitterDraws | None
     greyscale_N: Tensor | None
     blur: BlurDraws | None
@@ -68,7 +68,7 @@ def part_of(draws: ViewDraws, rows: slice) -> tuple[Tensor, ViewDraws]:
     in order, then the images outside whose styles they take.
     """
     kept_M = torch.arange(rows.start, rows.stop)
-    if draws.style is None:
+    if not isinstance(draws.style, StyleDraws):
         return kept_M, draws.part(kept_M)
     kept_M, style = draws.style.of(kept_M)
     return kept_M, replace(draws.part(kept_M), style=style)

@@ -50,7 +50,7 @@ def test_each_operational_and_evaluation_option_stays_out() -> None:
     base = build(BASES[0])
     for values in (
         {"name": "other"},
-        {"run": {"results": "r", "device": "cuda:1", "threads": 3, "verbosity": "quiet", "checkpoint_minutes": 1.5}},
+        {"run": {"results": "r", "device": "cuda:1", "threads": 3, "verbosity": "quiet", "graph": "off"}},
         {"data": {"kind": "digits", "stream": "never"}},
         {"evaluation": {"knn": None, "every": 2, "baselines": []}},
     ):

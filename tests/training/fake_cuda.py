@@ -4,8 +4,8 @@ Whatever would have the host read one of them, or wait for the device, raises `H
 operation raise too. `counted_reads` counts the reads of a step that computes, on the CPU.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -39,8 +39,14 @@ class _Host(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.walking = False
+        self.walking = self.captured = False
         self.pinned: list[Tensor] = []
+
+    @contextmanager
+    def replaying(self) -> Iterator[None]:
+        self.captured = True
+        yield
+        self.captured = False
 
     def pin(self, tensor: Tensor) -> Tensor:
         self.pinned.append(tensor)
@@ -59,13 +65,15 @@ class _Host(TorchDispatchMode):
         if any(isinstance(tensor, FakeTensor) and tensor.device == CUDA for tensor in tensors):
             if func in READS or (func is aten._to_copy.default and options.get("device") and device.type == "cpu"):
                 raise HostRead(str(func))
-            if func is aten._fused_sgd_.default:  # which torch can't walk
+            if func.overloadpacket in (aten._fused_sgd_, aten._fused_adamw_):  # which torch can't walk
                 assert {tensor.device for tensor in tensors} == {CUDA}
                 return None
             return func(*args, **options)
         if device.type != "cuda":
             with unset_fake_temporarily():
                 return func(*args, **(options | ({"pin_memory": False} if "pin_memory" in options else {})))
+        if self.captured and tensors:
+            raise HostRead(f"{func}: a replay would copy what lay on the host when the step was captured")
         if self.walking and tensors and not any(tensors[0] is tensor for tensor in self.pinned):
             raise HostRead(f"{func}: a copy from memory that is not pinned waits for the device")
         return func(*args, **options)
@@ -103,3 +111,47 @@ class CountedReads(TorchDispatchMode):
         if func in READS:
             self.found.append(str(func))
         return func(*args, **(kwargs or {}))
+
+
+class Operations(TorchDispatchMode):
+    """Lists the operations within: of tensors the shapes, of all else the value, as a graph would keep it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
+        leaves = tree_leaves((args, kwargs))
+        if func.namespace == "aten":
+            self.found.append(f"{func} {[leaf.shape if isinstance(leaf, Tensor) else leaf for leaf in leaves]}")
+        return func(*args, **(kwargs or {}))
+
+
+class CalledAgain:
+    """Graphs without a GPU: what is captured is called again at every replay, on the inputs that are there by then.
+
+    `calls` tells what was asked for, in order; a replay is done within `around()`. With a `host`, on fake CUDA tensors.
+    """
+
+    def __init__(
+        self, host: _Host | None = None, around: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        self.calls: list[str] = []
+        self.host, self.around = host, around if host is None else host.replaying
+
+    def upload(self, packed: Tensor) -> Tensor:
+        return packed.clone() if self.host is None else packed.pin_memory().to(CUDA, non_blocking=True)
+
+    def warm(self, step: Callable[[], Tensor]) -> Tensor:
+        self.calls.append("plain")
+        return step()
+
+    def capture(self, step: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        self.calls.append("capture")
+
+        def replay() -> Tensor:
+            self.calls.append("replay")
+            with self.around():
+                return step()
+
+        return replay

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from fake_cuda import CountedReads, HostRead, fake_cuda
+from fake_cuda import CalledAgain, CountedReads, HostRead, fake_cuda
 from torch import Tensor
 
 from sslrun.data.images import ImageSet
@@ -63,15 +63,18 @@ METHODS = {
 STYLES = ["{kind: none}", "{kind: fa}", "{kind: bss}", "{kind: bss, styles: 2}"]
 
 
-def trainer(device: torch.device, changes: Sequence[str], *, stream: bool = False) -> Trainer:
-    recipe = read_recipe("quickstart", [*changes, f"data.stream={'always' if stream else 'never'}"])
+def trainer(
+    device: torch.device, changes: Sequence[str], *, stream: bool = False, graphs: CalledAgain | None = None
+) -> Trainer:
+    how = [f"data.stream={'always' if stream else 'never'}", "run.graph=off"]  # but with given graphs
+    recipe = read_recipe("quickstart", [*changes, *how])
     generator = torch.Generator().manual_seed(0)
     if recipe.data.kind == "gaussian":
         images = torch.randn(24, 4, generator=generator)
     else:
         images = torch.randint(256, (24, 3, 12, 12), generator=generator, dtype=torch.uint8)
     encoder = starting_encoder(recipe, images.shape[1])
-    made = assemble(recipe, encoder, ImageSet(images, torch.full((24,), -1)), device)
+    made = assemble(recipe, encoder, ImageSet(images, torch.full((24,), -1)), device, graphs=graphs)
     made.method.train()
     return made
 

@@ -7,12 +7,15 @@ Shapes: N samples, D projector outputs (the predictor's inputs, and its outputs)
 
 from collections.abc import Sequence
 from functools import singledispatch
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from sslrun.errors import InputError
 from sslrun.recipe import schema
+
+Captured = Literal["never", "beside", "whole"]
 
 
 class Predictor(nn.Module):
@@ -31,6 +34,13 @@ class Predictor(nn.Module):
 
     def after_step(self, iteration: int) -> None:
         """Act on the weights, in place, at the end of `iteration` (counted from 0)."""
+
+    @property
+    def captured(self) -> Captured:
+        """How much of it a CUDA graph of the step may hold: what does the same on the device at every iteration, and
+        neither draws on the host nor makes it wait. `beside`: all but `after_step`.
+        """
+        return "never"
 
     @property
     def matrix_DD(self) -> Tensor | None:
@@ -58,6 +68,11 @@ class NoPredictor(Predictor):
 
     def __init__(self, section: schema.NoPredictor, dim: int, generator: torch.Generator) -> None:
         super().__init__()
+
+    @property
+    def captured(self) -> Captured:
+        """It does nothing."""
+        return "whole"
 
     def forward(self, z_ND: Tensor) -> Tensor:
         """`z_ND` itself."""
@@ -90,6 +105,11 @@ class MatrixRule(Predictor):
     def compute_matrix(self) -> Tensor:
         """The rule: W_p (D, D) from what has been observed."""
         raise NotImplementedError  # each rule has its own
+
+    @property
+    def captured(self) -> Captured:
+        """Eigensolvers make the host wait."""
+        return "beside"
 
     def between_settings(self) -> None:
         """What is done to the trained W_p after the other iterations."""

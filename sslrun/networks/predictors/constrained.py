@@ -59,7 +59,7 @@ def build_symmetric(section: schema.SymmetricPredictor, dim: int, generator: tor
 @build_predictor.register
 def build_symmetric_norm(section: schema.SymmetricNormPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """One layer kept symmetric and of unit spectral norm."""
-    return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator, symmetric_norm)
+    return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator, symmetric_norm, waits=True)
 
 
 @build_predictor.register

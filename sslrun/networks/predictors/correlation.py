@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sslrun.errors import InputError
-from sslrun.networks.predictors.base import MatrixRule, Predictor, build_predictor
+from sslrun.networks.predictors.base import Captured, MatrixRule, Predictor, build_predictor
 from sslrun.networks.predictors.roots import root_predictor
 from sslrun.recipe import schema
 
@@ -186,6 +186,11 @@ class DirectPred(CorrelationRule):
         return predictor_from_correlation(
             F_DD, rule.exponent, rule.epsilon, rule.floor, epsilon_inside=rule.epsilon_inside
         )
+
+    @property
+    def captured(self) -> Captured:
+        """All, if products do after every iteration."""
+        return "whole" if self.root_does and self.freq == 1 else "beside"
 
     @property
     def root_does(self) -> bool:

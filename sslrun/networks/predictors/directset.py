@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sslrun.networks.predictors.base import build_predictor
+from sslrun.networks.predictors.base import Captured, build_predictor
 from sslrun.networks.predictors.correlation import CorrelationRule, eigenpairs, from_eigenpairs
 from sslrun.recipe import schema
 
@@ -60,6 +60,11 @@ class DirectCopy(CorrelationRule):
     def __init__(self, section: schema.DirectCopyPredictor, dim: int, generator: torch.Generator) -> None:
         super().__init__(dim, generator, rho=section.rho, freq=section.freq)
         self.section = section
+
+    @property
+    def captured(self) -> Captured:
+        """All, if it takes no eigenvalue."""
+        return "whole" if self.section.norm != "spectral" and self.freq == 1 else "beside"
 
     def compute_matrix(self) -> Tensor:
         """W_p from the F of all batches so far."""

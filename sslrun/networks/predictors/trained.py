@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sslrun.networks.predictors.base import Predictor, RandomStream, build_predictor, linear_layer
+from sslrun.networks.predictors.base import Captured, Predictor, RandomStream, build_predictor, linear_layer
 from sslrun.recipe.schema import predictor as schema
 
 _RESTARTED = {"all": slice(None), "first": slice(0, 1), "last": slice(1, None)}
@@ -40,8 +40,9 @@ class Restarts(nn.Module):
 class TrainedPredictor(Predictor):
     """Layers that the optimiser trains, and what is done to them after each of its steps; nothing is observed.
 
-    `project` puts the weights of the linear layers back under a constraint, then `decay` takes its fraction off
-    them (the authors' code forgets it where there is no constraint). Restarted layers are treated likewise.
+    `project` puts the weights of the linear layers back under a constraint (`waits`: making the host wait), then
+    `decay` takes its fraction off them (the authors' code forgets it where there is no constraint). Restarted layers
+    are treated likewise.
     """
 
     def __init__(
@@ -50,14 +51,21 @@ class TrainedPredictor(Predictor):
         layers: nn.Sequential,
         generator: torch.Generator,
         project: Callable[..., None] | None = None,
+        *,
+        waits: bool = False,
     ) -> None:
         super().__init__()
-        self.layers, self.project, self.decay = layers, project, section.decay
+        self.layers, self.project, self.decay, self.waits = layers, project, section.decay, waits
         self.restarts: Restarts | None = None
         if section.restart_every is not None:
             which = section.restart_layers if isinstance(section, schema.TwoLayers) else "all"
             self.restarts = Restarts(section.restart_every, _RESTARTED[which], generator)
         self._restart_before(0)
+
+    @property
+    def captured(self) -> Captured:
+        """All, but for restarts, which are drawn on the host, and constraints that make it wait."""
+        return "beside" if self.restarts is not None or self.waits else "whole"
 
     @property
     def linears(self) -> list[nn.Linear]:

@@ -15,6 +15,9 @@ class Run(Section):
     results: str | None = option(None, "Results folder; --results, SSLRUN_RESULTS, or `results`.", operational=True)
     data: str | None = option(None, "Data folder; --data, SSLRUN_DATA, or `data`.", operational=True)
     device: str = option("auto", "`cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes the best there is.", operational=True)
+    graph: Literal["auto", "off"] = option(
+        "auto", "`auto` replays steps on small views as one CUDA graph, where that is possible.", operational=True
+    )
     threads: Annotated[int, Field(ge=1)] | None = option(
         None, "CPU threads; a resumed run keeps those it began with.", operational=True
     )
