@@ -91,6 +91,8 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
     signals: Columns = {}
     try:
         signals = _flat(folder.history.last() or {})
+        if (said := _flat(recipe)).get("method.kind") == "simclr":
+            signals["plateau"] = _plateau(said, folder)
     except InputError as error:
         left_out.append((str(folder.history.path), error.what))
     found = evaluation_numbers(folder.evaluations(left_out), recipe.get("evaluation") or {})
@@ -111,6 +113,17 @@ def _state(folder: RunFolder, status: Status) -> Columns:
         "threads": status.threads,
         "epoch": status.epoch,
     }
+
+
+def _plateau(recipe: Columns, folder: RunFolder) -> int | None:
+    """The first epoch whose loss was clearly below that of constant outputs; None while it isn't."""
+    from sslrun.recipe.schema import SimClr
+
+    negatives = recipe.get("method.negatives", "all")
+    batch, views = recipe.get("training.batch_size", 128), recipe.get("views.count", 2)
+    below = 0.95 * SimClr(kind="simclr", negatives=negatives).loss_of_constant_outputs(batch, views)
+    losses = ((row["epoch"], row.get("loss")) for row in folder.history.read())
+    return next((epoch for epoch, loss in losses if loss is not None and loss < below), None)
 
 
 def evaluation_numbers(records: Sequence[EvaluationRecord], asked: Mapping[str, Any]) -> dict[Number, Any]:

@@ -103,3 +103,11 @@ def test_six_steps_with_three_views_equal_the_computation_by_hand() -> None:
 
 def test_a_resume_in_the_middle_gives_the_same_bits() -> None:
     assert_resumes_in_the_middle(simclr, views(4, count=3), at=3)
+
+
+@pytest.mark.parametrize("views", [2, 3])
+@pytest.mark.parametrize("negatives", ["all", "anchor_view", "positive_view"])
+def test_the_loss_of_constant_outputs_is_as_its_section_says(views: int, negatives: Negatives) -> None:
+    constant = torch.ones(views, 7, 4, dtype=torch.float64)
+    section = SimClr(kind="simclr", negatives=negatives)
+    assert float(nt_xent(constant, 0.2, negatives)) == pytest.approx(section.loss_of_constant_outputs(7, views))

@@ -194,3 +194,16 @@ def test_a_thousand_runs_are_read_in_time(tmp_path: Path) -> None:
     assert time.process_time() - began < 3
     assert table.shape[0] == 1000
     assert table["seed"].tolist() == list(range(1000))
+
+
+def test_simclr_has_the_epoch_in_which_its_loss_left_that_of_constant_outputs(tmp_path: Path) -> None:
+    recipe = (
+        RECIPE[: RECIPE.index("method:")] + "method: {{kind: simclr, negatives: all}}\ntraining: {{batch_size: 64}}\n"
+    )
+    for number, losses in enumerate([(None, 4.84, 4.7, 4.5, 4.0), (None, 4.84, 4.7, 4.61, 4.61)]):
+        folder = create(tmp_path, "simclr", identity_of(number), recipe.format(seed=number))
+        for epoch, loss in enumerate(losses):
+            folder.history.append({"epoch": epoch, "loss": loss, "std": 0.8})
+    found = load_runs(tmp_path)["plateau"].tolist()
+    assert found[0] == 3  # log(2 · 64 − 1) = 4.844, less 5 %: 4.602
+    assert math.isnan(found[1])

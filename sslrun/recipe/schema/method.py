@@ -2,6 +2,7 @@
 SwAV or MSN. Where an option's value in a paper is not known to us, its description says that the default is ours.
 """
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -135,6 +136,10 @@ class SimClr(Method):
 
     def words(self) -> str:
         return "SimCLR"
+
+    def loss_of_constant_outputs(self, batch: int, views: int) -> float:
+        """What is lost where all outputs are one: the logarithm of how many candidates each pair is chosen from."""
+        return math.log(1 + (batch - 1) * (views if self.negatives == "all" else 1))
 
 
 class SwavQueue(Section):
