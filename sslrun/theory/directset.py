@@ -11,6 +11,7 @@ from sslrun.errors import InputError
 from sslrun.theory.fixed_points import fixed_points
 from sslrun.theory.integration import integrate
 from sslrun.theory.linear import LinearProblem, linear_flow
+from sslrun.theory.rules import Rule
 
 Array = NDArray[np.float64]
 
@@ -32,6 +33,26 @@ def simulate_directset(
         return linear_flow(problem, W, directset_predictor(W, alpha), W)[0]
 
     return integrate(derivative, np.asarray(W_DM, dtype=np.float64), times)
+
+
+def simulate_rule(s_J: Array, times: ArrayLike, rule: Rule, *, problem: LinearProblem) -> tuple[Array, Array]:
+    """(p, s) at `times`, each (T, J), of modes that start at s_J and whose W_p a rule sets from all of them together.
+
+    `problem` is of one mode: its data of variance 1, its noise, decay, EMA and stop-gradient; the target starts as the
+    online network. Under a rule that the scale of F leaves alone only directions mean anything: the sum of s stays.
+    """
+    s_J = np.clip(s_J, 0.0, None)
+    w_J, free = np.sqrt(s_J), np.allclose(rule(s_J), rule(4.0 * s_J), rtol=1e-9)
+
+    def derivative(both: Array) -> Array:
+        w_J11, target_J11 = (w[:, None, None] for w in both)
+        p_J = rule(both[0] ** 2)
+        dw, _, dtarget = linear_flow(problem, w_J11, p_J[:, None, None], target_J11)
+        change = np.stack([dw[:, 0, 0], dtarget[:, 0, 0]])
+        return change - (both[0] @ change[0] / (both[0] @ both[0])) * both if free else change
+
+    s_TJ = integrate(derivative, np.stack([w_J, w_J]), times, method="LSODA", tolerance=1e-6)[:, 0] ** 2
+    return np.array([rule(s_J) for s_J in s_TJ]), s_TJ
 
 
 def surviving_size(alpha: float, eta: float, sigma2: float = 0.0) -> float | None:

@@ -16,7 +16,7 @@ from sslrun.errors import InputError
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Gaussian, Recipe
 from sslrun.runs.folder import RunFolder
-from sslrun.theory.directset import simulate_directset
+from sslrun.theory.directset import simulate_rule
 from sslrun.theory.linear import LinearProblem, simulate_linear
 from sslrun.theory.setting import SIGMA2, Setting, setting_of
 
@@ -130,36 +130,37 @@ def _linear(
 
 def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Mapping[str, Any]]) -> Overlay:
     """Each leading mode alone, from the first epoch's eigenvalues; modes are F's, by rank, in every epoch."""
-    measured = Eigenvalues(
-        *(np.array([row[key][:MOST_MODES] for row in rows], dtype=np.float64) for key in ("p", "spectrum"))
+    p_TJ, s_TJ = (np.array([row[key] for row in rows], dtype=np.float64) for key in ("p", "spectrum"))
+    flow, noise, rule = setting.flow, SIGMA2 if setting.sigma2 is None else setting.sigma2, setting.rule
+    problem = LinearProblem(
+        X_MM=np.eye(1),
+        X_prime_MM=noise * np.eye(1),
+        alpha_p=flow.alpha_p,
+        eta=flow.eta,
+        eta_p=flow.eta_p,
+        beta=flow.beta,
+        stop_gradient=setting.stop_gradient,
     )
-    flow, p_J, s_J = setting.flow, measured.p_TJ[0], measured.s_TJ[0]
-    noise = SIGMA2 if setting.sigma2 is None else setting.sigma2
-    one, noises = np.eye(1), noise * np.eye(1)
-    if setting.alpha is not None:
-        # Where W_p is set, p says where a mode is, and the scale of s is free. The rule sets it at once: a mode starts
-        # from what the rule makes of F, not from what W_p was drawn to be.
-        w_J = np.sqrt(np.clip(s_J, 0, None) / max(s_J.max(), np.finfo(float).tiny))
-        w_TJ11 = simulate_directset(
-            w_J[:, None, None], times_T, alpha=setting.alpha, X_MM=one, X_prime_MM=noises, eta=flow.eta
-        )
-        size_TJ = w_TJ11[..., 0, 0] ** 2
-        alone = Eigenvalues(size_TJ**setting.alpha, size_TJ)
+    if rule is not None:
+        # The rule sets p at the first step, from what F is, not from what W_p was drawn to be. Sizes mean nothing where
+        # it divides by the largest one: s is told as a part of that.
+        alone = Eigenvalues(*simulate_rule(s_TJ[0], times_T, rule, problem=problem))
+        s_TJ, alone = _parts(s_TJ), Eigenvalues(alone.p_TJ, _parts(alone.s_TJ))
     else:
-        problem = LinearProblem(
-            X_MM=one,
-            X_prime_MM=noises,
-            alpha_p=flow.alpha_p,
-            eta=flow.eta,
-            eta_p=flow.eta_p,
-            beta=flow.beta,
-            stop_gradient=setting.stop_gradient,
-        )
-        w_J11 = np.sqrt(s_J)[:, None, None]
-        single = simulate_linear(problem, w_J11, p_J[:, None, None], times_T, W_a_DM=w_J11, tolerance=1e-9)
+        p_TJ, s_TJ = p_TJ[:, :MOST_MODES], s_TJ[:, :MOST_MODES]
+        w_J11 = np.sqrt(s_TJ[0])[:, None, None]
+        single = simulate_linear(problem, w_J11, p_TJ[0][:, None, None], times_T, W_a_DM=w_J11, tolerance=1e-9)
         alone = Eigenvalues(single.W_p_TDD[..., 0, 0], single.W_TDM[..., 0, 0] ** 2)
     differences = setting.differences or ("its weights were not kept",)
+    measured, alone = (
+        Eigenvalues(*(values_TJ[:, :MOST_MODES] for values_TJ in both)) for both in ((p_TJ, s_TJ), alone)
+    )
     return Overlay(name, replace(setting, differences=differences), times_T, measured, None, alone)
+
+
+def _parts(s_TJ: Array) -> Array:
+    """Of the largest one at each time."""
+    return np.asarray(s_TJ / s_TJ.max(axis=1, keepdims=True).clip(np.finfo(float).tiny))
 
 
 def _off_diagonal(matrix: Array) -> float:

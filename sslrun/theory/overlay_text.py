@@ -24,8 +24,8 @@ def closing(found: Overlay) -> list[str]:
         f"{found.times_T[-1]:.4g}; alpha_p = {flow.alpha_p:g}, eta = {flow.eta:.4g}, {rate}"
     )
     if found.exact is None:
-        if setting.alpha is not None:
-            lines.append(f"The rule sets p at the first step: the theory starts there, at (s / s_1)^{setting.alpha:g}.")
+        if setting.rule is not None:
+            lines.append("The rule sets p at the first step: the theory starts there. s are parts of the largest one.")
         lines.append("Directions only: the sizes of p and s do not carry over from the theory, and no error is given.")
         return lines
     for name, predicted in (("exact flow", found.exact), ("each mode alone", found.alone)):

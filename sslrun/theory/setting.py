@@ -15,6 +15,7 @@ from sslrun.theory.fixed_points import critical_decay, fixed_points
 from sslrun.theory.forecast import Forecast, describe_mode
 from sslrun.theory.integration import check_range
 from sslrun.theory.phase import Outcome
+from sslrun.theory.rules import Rule, rule_of
 
 _RATES = ("eta", "eta_p", "alpha_p", "beta")
 P0, ETA, SIGMA2 = 0.2, 0.04, 0.0009  # of a forecast where nothing is given; the paper's decay and sigma of 0.03
@@ -24,8 +25,9 @@ P0, ETA, SIGMA2 = 0.2, 0.04, 0.0009  # of a forecast where nothing is given; the
 class Setting:
     """A training in the flow's units. `sigma2` is the augmentation's variance over the data's, None if not known.
 
-    `alpha` is the power of F that a rule sets W_p to, None for a trained W_p; `run_time` how long the run is in flow
-    time, None if that takes a look at the data. `differences` says what the flow does not have: none, and it is exact.
+    `alpha` is the power of F that a rule sets W_p to, `rule` all that it does; None for a trained one. `run_time` is
+    how long the run is in flow time, None if that takes a look at the data. `differences` says what the flow does not
+    have: none, and it is exact.
     `trained` is false for numbers that come from no training.
     """
 
@@ -35,6 +37,7 @@ class Setting:
     predictor: bool = True
     symmetric: bool = False
     alpha: float | None = None
+    rule: Rule | None = None
     run_time: float | None = None
     differences: tuple[str, ...] = ()
     trained: bool = True
@@ -75,6 +78,7 @@ def setting_of(recipe: Recipe) -> Setting:
         predictor=not isinstance(method.predictor, NoPredictor),
         symmetric=isinstance(method.predictor, SymmetricPredictor),
         alpha=method.predictor.power(),
+        rule=rule_of(method.predictor),
         run_time=run_time,
         differences=tuple(_differences(recipe)),
     )

@@ -9,14 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from sslrun.errors import InputError
 from sslrun.jobs import places, pretrain_job
+from sslrun.networks.predictors import predictor_from_correlation
+from sslrun.networks.predictors.directset import directcopy_matrix, directset_matrix
 from sslrun.recipe import read_recipe, to_yaml
 from sslrun.runs.folder import RunFolder
 from sslrun.theory import figures, integration
+from sslrun.theory.directset import simulate_rule
 from sslrun.theory.dynamics import simulate
 from sslrun.theory.forecast import describe_mode
+from sslrun.theory.linear import LinearProblem
 from sslrun.theory.overlay import error, overlay
 from sslrun.theory.overlay_text import as_json, closing, table
 from sslrun.theory.setting import flags_setting, forecast, setting_of
@@ -199,10 +205,43 @@ def test_a_rule_sets_p_at_once(tmp_path: Path) -> None:
         folder.history.append({"epoch": epoch, "step": 2000 * epoch, "p": p, "spectrum": [0.3, 0.03, 0.003]})
     found = overlay(folder)
     assert found.alone is not None
-    assert found.alone.p_TJ[0] == pytest.approx([1, 0.1**0.5, 0.1])
+    assert found.alone.p_TJ[0] == pytest.approx([1.1, 0.1**0.5 + 0.1, 0.2])  # epsilon with it
+    assert found.measured.s_TJ[0] == pytest.approx([1, 0.1, 0.01])
     assert (found.alone.p_TJ[-1] > 0.9).all()
     assert any("The rule sets p at the first step" in line for line in closing(found))
     figure = figures.overlay_figure(found)
     figure.canvas.draw()
     foot = figure._supxlabel.get_window_extent()
     assert foot.x0 >= 0 and foot.x1 <= figure.bbox.width and "qualitative" in figure._supxlabel.get_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "matrix"),
+    [
+        ("kind: directpred, epsilon: 0.2, exponent: 0.7", lambda F: predictor_from_correlation(F, 0.7, 0.2)),
+        (
+            "kind: directpred, epsilon: -0.3, epsilon_inside: true",
+            lambda F: predictor_from_correlation(F, 0.5, -0.3, epsilon_inside=True),
+        ),
+        ("kind: directset, alpha: 0.3, norm: frobenius", lambda F: directset_matrix(F, 0.3, 0.3, "frobenius")),
+        ("kind: directcopy, norm: none, epsilon: 0.1", lambda F: directcopy_matrix(F, 0.1, "none")),
+    ],
+)
+def test_the_theorys_rule_is_the_one_that_training_sets(options: str, matrix: Callable[[Tensor], Tensor]) -> None:
+    """And its flow is that of whole matrices whose W_p is set anew all along."""
+    recipe = read_recipe("quickstart", [f"method.predictor={{{options}}}"])
+    rule = setting_of(recipe).rule
+    assert rule is not None
+    s_J = np.array([2.0, 0.9, 0.05, 0.0])
+    U, _ = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    F_DD = U @ torch.diag(torch.tensor(s_J)) @ U.T
+    p_J = np.diag((U.T @ matrix(F_DD) @ U).numpy())
+    np.testing.assert_allclose(rule(s_J), p_J, atol=1e-9)
+    problem = LinearProblem(X_MM=np.eye(1), X_prime_MM=0.1 * np.eye(1), eta=0.01, beta=0.5)
+    p_TJ, s_TJ = simulate_rule(s_J, [0.0, 1.0, 3.0], rule, problem=problem)
+    w, target = np.sqrt(s_J), np.sqrt(s_J)
+    for _ in range(30_000):  # Euler's steps of the flow, by hand
+        p = rule(w**2)
+        w, target = w + 1e-4 * (p * (target - p * w * 1.1) - 0.01 * w), target + 1e-4 * 0.5 * (w - target)
+    np.testing.assert_allclose(p_TJ[-1], rule(w**2), rtol=2e-3, atol=1e-6)
+    np.testing.assert_allclose(s_TJ[-1] / s_TJ[-1].max(), w**2 / (w**2).max(), rtol=2e-3, atol=1e-9)

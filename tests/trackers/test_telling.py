@@ -14,6 +14,7 @@ import yaml
 from report.synthetic_runs import make_run
 
 from sslrun import load_encoder
+from sslrun.drawing import panels
 from sslrun.errors import InputError
 from sslrun.networks.backbones import build_backbone
 from sslrun.networks.weights import save_encoder
@@ -24,6 +25,11 @@ from sslrun.trackers.telling import tell, told_runs
 from sslrun.trackers.told import TRACKERS, Told, choose, numbers
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sslrun.report.plots.plot_run", lambda folder: panels(1, 1, 6, 3)[0])
 
 
 @pytest.fixture
