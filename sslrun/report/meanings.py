@@ -52,6 +52,7 @@ OF_TRAINING = {
     "proportionality": "How nearly the moving target is proportional to the online network.",
     "balance": "Residual of the theory's invariant of a linear network.",
     "weights.*": "Matrices of a linear network, for the theory.",
+    "plateau": "Epoch in which SimCLR's loss was first 5 % below that of constant outputs; none while it is not.",
     "std_within": "Spread of outputs within a view's column of images, to which a common style adds nothing.",
     "hardness_*.own_column": "Mean similarity of negatives in the anchor's own view of the batch.",
     "hardness_*.other_columns": "Mean similarity of negatives in the other views.",
