@@ -41,6 +41,12 @@ def report(
     slope: Annotated[
         str | None, typer.Option("--slope", metavar="AXIS", help="Change per doubling of it: batch_size, say.")
     ] = None,
+    effects: Annotated[
+        bool, typer.Option("--effects", help="What each axis does, given the others; for whole grids.")
+    ] = False,
+    drawn: Annotated[
+        Path | None, path_option("--map", "Draw the conditions as a map, coloured by the first metric.")
+    ] = None,
     format_: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}; else --out's suffix.")] = None,
     out: Annotated[Path | None, path_option("--out", "Write it here.")] = None,
     without_collapsed: Annotated[
@@ -58,6 +64,7 @@ def report(
 
     Example: sslrun report --grid ablations_digits --columns ema
     """
+    from sslrun.drawing import check_suffix
     from sslrun.files import write_text
     from sslrun.recipe.plugins import load_all
     from sslrun.report.collecting import collect
@@ -65,6 +72,8 @@ def report(
 
     load_all(imports)  # they may bring formats
     chosen = choose("json" if as_json else format_, out)
+    if drawn is not None:
+        check_suffix(drawn)
     document = build(
         collect(results_folder(results), grid, tags=tags),
         rows=names_in(rows),
@@ -75,7 +84,15 @@ def report(
         slope=slope,
         without_collapsed=without_collapsed,
         other_data=other_data,
+        effects=effects,
     )
+    if drawn is not None:
+        from sslrun.report.map_figure import draw_map
+
+        axes = document.results.axes
+        across = [document.results.axis(name) for name in names_in(columns)] or list(axes[len(axes) // 2 :])
+        along = [axis for axis in axes if axis not in across]
+        draw(draw_map(document.results, document.metrics[0], along, across), drawn, err=True)
     if out is not None:
         write_text(out, FORMATS[chosen].write(document))
         console.say(f"written to {out}")

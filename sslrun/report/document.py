@@ -13,6 +13,7 @@ import pandas as pd
 from sslrun.errors import InputError
 from sslrun.report import layout
 from sslrun.report.collecting import Results
+from sslrun.report.effects import effect_tables
 from sslrun.report.mixtures import mixtures
 from sslrun.report.scorecard import Score, contrasts, read_claims, scorecard
 from sslrun.report.slopes import slopes
@@ -52,11 +53,13 @@ def build(
     slope: str | None = None,
     without_collapsed: bool = False,
     other_data: bool = False,
+    effects: bool = False,
 ) -> Document:
     """The report of `results`. `rows` and `columns` name axes; with `columns` tables are square. Axes that neither
     names give a table for each of their labels, so that no mean is over anything but seeds; but axes in `mean` are
     averaged over within each seed first. `slope` names an axis of numbers: the metrics are laid against its logarithm.
-    `other_data` sets papers' numbers on other data beside ours too.
+    `other_data` sets papers' numbers on other data beside ours too; `effects` says what each axis does in place of
+    what each condition is against the baseline.
 
     Raises `InputError` for axes, metrics and labels that are not there.
     """
@@ -79,7 +82,7 @@ def build(
         if across
         else layout.lists(results, means, chosen, along or results.axes, of)
     )
-    tables += layout.compared(results, paired, reference)
+    tables += effect_tables(results, chosen, reference) if effects else layout.compared(results, paired, reference)
     if slope is not None:
         tables += slopes(results, chosen, results.axis(slope), without_collapsed)
     tables += layout.troubles(results)
