@@ -58,6 +58,8 @@ class Claim:
     probe: str
     probe_is: str
     seeds: int | None
+    metric: str = ""
+    """What it is set beside; the linear probe, or what comes next to it, if empty."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,13 @@ def read_claims(path: Path = CLAIMS) -> list[Claim]:
 def _claim(entry: dict[str, Any], papers: dict[str, Any]) -> Claim | None:
     paper = papers.get(str(entry.get("paper")))
     text = entry.get("setting") or entry.get("statement")
-    if not isinstance(paper, dict) or not text or "arxiv" not in paper:
+    if not isinstance(paper, dict) or not text or not paper.keys() & {"arxiv", "name"}:
         return None
     match = (paper.get("match") or {}) | (entry.get("match") or {}) if entry.get("match") else {}
     protocol = (paper.get("protocol") or {}) | (entry.get("protocol") or {})
     value = str(entry.get("value", "")) + (f" ± {entry['spread']}" if "spread" in entry else "")
     return Claim(
-        paper=f"arXiv {paper['arxiv']}",
+        paper=f"arXiv {paper['arxiv']}" if "arxiv" in paper else str(paper["name"]),
         table=f"Table {entry['table']}" if "table" in entry else str(entry.get("source", "")),
         setting=str(text),
         value=value + (f" (Top-5 {entry['top5']})" if "top5" in entry else ""),
@@ -118,6 +120,7 @@ def _claim(entry: dict[str, Any], papers: dict[str, Any]) -> Claim | None:
         probe=str(paper.get("probe", "")),
         probe_is=str(paper.get("probe_is", "")),
         seeds=paper.get("seeds"),
+        metric=str(entry.get("metric", "")),
     )
 
 
@@ -127,13 +130,12 @@ def scorecard(results: Results, claims: Sequence[Claim], other_data: bool = Fals
     `other_data` also compares runs with claims that are on other data.
     """
     matched: dict[int, list[Score]] = {}
-    measured = {name: values(results, name) for name in _PROBES if name in results.runs}
+    asked = dict.fromkeys([*_PROBES, *(claim.metric for claim in claims)])
+    measured = {name: values(results, name) for name in asked if name in results.runs}
     options = sorted({option for claim in claims for option in claim.match})
     columns = [results.runs[name].tolist() if name in results.runs else [None] * len(results.runs) for name in options]
     for labels, members in conditions(results).items():
-        metric = next((name for name, found in measured.items() if found[labels]), None)
-        if metric is None:
-            continue
+        probe = next((name for name in _PROBES if measured.get(name, {}).get(labels)), None)
         chosen = dict(zip(options, (column[members[0]] for column in columns), strict=True))
         about = [number for number, claim in enumerate(claims) if claim.match and _matches(chosen, claim.match)]
         if not about:
@@ -142,9 +144,12 @@ def scorecard(results: Results, claims: Sequence[Claim], other_data: bool = Fals
             ours = read_recipe(RunFolder(results.folder / str(results.runs["folder"].iloc[members[0]])).recipe)
         except InputError:  # damaged, or of a plug-in that is not here
             continue
-        by_seed = {seed: 100 * value for seed, value in measured[metric][labels].items()}
         for number in about:
             claim, theirs = claims[number], reference(claims[number], chosen)
+            metric = claim.metric or probe
+            by_seed = {seed: 100 * value for seed, value in measured.get(metric or "", {}).get(labels, {}).items()}
+            if metric is None or not by_seed:
+                continue
             if theirs is None or other_data or theirs.data.kind == ours.data.kind:
                 differences = _differences(ours, theirs, claim, metric, len(by_seed))
                 score = Score(claim, labels, estimate(list(by_seed.values())), metric, differences, by_seed)
@@ -212,6 +217,7 @@ def _same(a: Any, b: Any) -> bool:
         return _absent(a) and _absent(b)
     if isinstance(a, int | float) and isinstance(b, int | float):
         return math.isclose(a, b, rel_tol=1e-9)
+    a, b = (list(value) if isinstance(value, tuple) else value for value in (a, b))
     return bool(a == b)
 
 
@@ -227,7 +233,9 @@ def _differences(ours: Recipe, theirs: Recipe | None, claim: Claim, metric: str,
             text = f"{_name(each.path)} {_text(each.a)}, not {_text(each.b)}"
             found.append((_WEIGHT.index(part), text))
     texts = [text for _, text in sorted(found, key=lambda pair: pair[0])]
-    if metric != claim.probe:
+    if theirs is None:
+        texts.append("how it was done there is not known to us")
+    elif metric != claim.probe:
         texts.append(f"{_PROBE_NAMES[metric]}, not {claim.probe_is}")
     if claim.seeds is not None and seeds != claim.seeds:
         texts.append(f"{seeds} seed{'s' * (seeds != 1)}, not {claim.seeds}")
