@@ -23,7 +23,7 @@ from sslrun.cli.options import (
     run_folder,
 )
 from sslrun.errors import InputError
-from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_table
+from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_entries, show_table
 
 
 @command("look")
@@ -100,6 +100,28 @@ def report(
         show(document)
     else:
         console.write(FORMATS[chosen].write(document))
+
+
+@command("look")
+def claims(
+    pattern: Annotated[str | None, typer.Argument(metavar="[WORDS]", help="Only claims that have these words.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what the papers claim, with their numbers, and which shipped grids test each of them.
+
+    Example: sslrun claims "Table 3"
+    """
+    from sslrun.report.claim_list import claim_table
+    from sslrun.report.scorecard import read_claims
+
+    every = read_claims()
+    wanted = [
+        claim for claim in every if (pattern or "").lower() in f"{claim.setting} {claim.paper}, {claim.table}".lower()
+    ]
+    if not wanted:
+        raise InputError(f"no claim has {pattern!r} in it", remedy="All of them:\nsslrun claims")
+    table = claim_table(wanted)
+    echo_json(table.as_json()) if as_json else show_entries(table)
 
 
 @command("look")

@@ -88,7 +88,11 @@ def sweep(
         return
     with planned(cells, options, start=not plan) as (todo, session):
         console.say(todo.text())
-        if not plan:
+        if plan:
+            header, rows = todo.conditions()
+            console.say()
+            console.table(rows, header)
+        else:
             carry_out(todo, session)
             next_one = "status" if session.hands_over else "report"
             of = "" if session.hands_over else f" --grid {todo.name}"

@@ -43,6 +43,8 @@ class Dataset(ABC):
     """What people call it, and as which files they expect it (`{place}` is its place); for sets that need `files`."""
     downloads = False
     """Whether `download` can fetch it."""
+    download_bytes = 0
+    """About what `download` fetches."""
 
     def __init__(self, section: Data, root: Path, fingerprint: str | None = None) -> None:
         self.section, self.root, self._handed = section, root, fingerprint
@@ -76,6 +78,10 @@ class Dataset(ABC):
     def files(self) -> list[Path]:
         """The files without which nothing can be listed."""
         return []
+
+    def published(self) -> dict[Split, int] | None:
+        """How many images its splits have as published, for plans without it; None if that is not fixed."""
+        return None
 
     def require_files(self) -> None:
         """Raise `DataError` for the first of its files that is not there."""

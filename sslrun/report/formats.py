@@ -81,6 +81,15 @@ def show_table(table: Table) -> None:
     console.say()
 
 
+def show_entries(table: Table) -> None:
+    """Print a table of sentences, each row as an entry, with its title and notes."""
+    console.say(table.title, style="bold")
+    console.entries(table.texts, table.header)
+    console.say()
+    for note in table.notes:
+        console.say(note, style="dim")
+
+
 def closing(document: "Document") -> list[str]:
     """The lines at the end: where the numbers come from, and what could not be read and why."""
     left_out = document.results.left_out

@@ -137,7 +137,7 @@ def scorecard(results: Results, claims: Sequence[Claim], other_data: bool = Fals
     for labels, members in conditions(results).items():
         probe = next((name for name in _PROBES if measured.get(name, {}).get(labels)), None)
         chosen = dict(zip(options, (column[members[0]] for column in columns), strict=True))
-        about = [number for number, claim in enumerate(claims) if claim.match and _matches(chosen, claim.match)]
+        about = [number for number, claim in enumerate(claims) if claim.match and matches(chosen, claim.match)]
         if not about:
             continue
         try:
@@ -185,7 +185,7 @@ def reference(claim: Claim, chosen: Mapping[str, Any]) -> Recipe | None:
     plain, told = _read(claim.reference), dict(claim.protocol)
     for option, wanted in claim.match.items():
         allowed = wanted if isinstance(wanted, list) else [wanted]
-        if not any(_same(_option(plain, option), one) for one in allowed):
+        if not any(_same(option_of(plain, option), one) for one in allowed):
             told[option] = next(
                 (one for one in allowed if one is not None and _same(one, chosen.get(option))), allowed[0]
             )
@@ -198,14 +198,16 @@ def _read(name: str, *changes: str) -> Recipe:
     return read_recipe(name, changes)
 
 
-def _option(recipe: Recipe, dotted: str) -> Any:
+def option_of(recipe: Recipe, dotted: str) -> Any:
+    """The value of a dotted option; None where the recipe has no such option."""
     value: Any = recipe
     for part in dotted.split("."):
         value = getattr(value, part, None)
     return value
 
 
-def _matches(recipe: Mapping[str, Any], match: Mapping[str, Any]) -> bool:
+def matches(recipe: Mapping[str, Any], match: Mapping[str, Any]) -> bool:
+    """Whether these options, by their dotted names, are what a claim is about."""
     return all(
         any(_same(recipe.get(option), value) for value in (wanted if isinstance(wanted, list) else [wanted]))
         for option, wanted in match.items()

@@ -59,6 +59,8 @@ class Plan:
     estimate: list[str]
     name: str
     """What reports call it: the grid's name for them, or another where another grid's cells have that."""
+    missing: tuple[str, ...] = ()
+    """What is said of data that are not here."""
 
     @property
     def chosen(self) -> list[Entry]:
@@ -88,8 +90,24 @@ class Plan:
         failed = any(entry.state == State.FAILED and not entry.chosen for entry in self.entries)
         power = [foreseen(self.grid.comparisons, len(self.grid.file.seeds))] if self.grid.comparisons else []
         return "\n".join(
-            [head, *taken, *power, states + "   (--retry does failed ones again)" * failed, *self.estimate]
+            [
+                head,
+                *taken,
+                *power,
+                states + "   (--retry does failed ones again)" * failed,
+                *self.estimate,
+                *self.missing,
+            ]
         )
+
+    def conditions(self) -> tuple[list[str], list[list[str]]]:
+        """The cells: a header, and for each condition its labels and how many of its seeds are in which state."""
+        states: dict[tuple[str, ...], Counter[str]] = {}
+        for entry in self.entries:
+            for cell in entry.job.cells:
+                states.setdefault(tuple(cell.labels.values()), Counter())[_WORDS[entry.state]] += 1
+        rows = [[*labels, " · ".join(f"{n} {word}" for word, n in found.items())] for labels, found in states.items()]
+        return [*self.grid.axes, "seeds"], rows
 
 
 def _product(grid: Grid, cells: int) -> str:

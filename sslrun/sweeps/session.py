@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sslrun import console
-from sslrun.errors import Interrupted, RunFailed
+from sslrun.errors import DataError, Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
 from sslrun.grids.engines import Engine as EngineSection
 from sslrun.grids.selection import select
@@ -24,6 +24,7 @@ from sslrun.sweeps.plan import Entry, Plan, make_plan
 from sslrun.sweeps.progress import Board, counts
 from sslrun.sweeps.scheduler import Sweep
 from sslrun.sweeps.slurm import engine as slurm_engine  # noqa: F401
+from sslrun.sweeps.stand_ins import stand_ins
 from sslrun.sweeps.work import Job, grid_record, jobs_of
 
 
@@ -113,7 +114,14 @@ def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan
     """
     cells = select(grid, options.only)
     with opened(grid, options, start=start) as session:
-        jobs = jobs_of(grid.cells, session.data, session.engine.run_options)
+        missing: list[str] = []
+        try:
+            jobs = jobs_of(grid.cells, session.data, session.engine.run_options)
+        except DataError:
+            if start:
+                raise
+            known, missing = stand_ins(grid.cells, session.data)
+            jobs = jobs_of(grid.cells, session.data, session.engine.run_options, known, check=False)
         plan = make_plan(
             grid,
             _only(jobs, cells),
@@ -128,7 +136,7 @@ def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan
         record = record.write(session.results) if start else record.apart(session.results)
         if start:
             _note_finished(grid, jobs, session.results)
-        yield replace(plan, name=record.grid), session
+        yield replace(plan, name=record.grid, missing=tuple(missing)), session
 
 
 def _note_finished(grid: Grid, jobs: Sequence[Job], results: Path) -> None:

@@ -67,10 +67,18 @@ def evaluations(run: str, recipe: Recipe) -> dict[CellName, str]:
     return {name: cell_identity(run, recipe, name, section) for name, section in asked_for(recipe)}
 
 
-def jobs_of(cells: Iterable[Cell], root: Path, operational: Mapping[str, Any], known: Known | None = None) -> list[Job]:
+def jobs_of(
+    cells: Iterable[Cell],
+    root: Path,
+    operational: Mapping[str, Any],
+    known: Known | None = None,
+    *,
+    check: bool = True,
+) -> list[Job]:
     """The jobs of a grid's cells, in the order of their first cells; `operational` options go into each `run` section.
 
-    `root` is the data folder; `known` remembers what has been read. Raises `DataError` where data are missing, and
+    `root` is the data folder; `known` remembers what has been read. Unless `check`, nobody asks whether data and
+    recipes suit. Raises `DataError` where data are missing, and
     `InputError` naming a cell that can't be trained or judged on them.
     """
     grouped: dict[str, list[Cell]] = {}
@@ -89,7 +97,8 @@ def jobs_of(cells: Iterable[Cell], root: Path, operational: Mapping[str, Any], k
             light.counted = opened[read].counted
             known[read] = light, weights_digest(recipe)
         data, weights = known[read]
-        _require(cell, opened.get(read, data))
+        if check:
+            _require(cell, opened.get(read, data))
         name = identity(recipe, data.fingerprint, weights)
         grouped.setdefault(name, []).append(Cell(cell.labels, cell.seed, recipe))
         datasets.setdefault(name, data)

@@ -7,7 +7,7 @@ from sslrun.recipe import read_recipe
 from sslrun.recipe.introspect import dotted
 from sslrun.recipe.schema import Recipe
 from sslrun.report.collecting import collect
-from sslrun.report.scorecard import Score, _differences, _option, contrasts, read_claims, reference, scorecard
+from sslrun.report.scorecard import Score, _differences, contrasts, option_of, read_claims, reference, scorecard
 from sslrun.runs.records import EvaluationRecord
 
 
@@ -105,7 +105,7 @@ def test_each_claims_recipe_is_the_papers_in_what_it_is_about() -> None:
             found = reference(claim, {})
             assert found is not None, claim.setting
             for option, wanted in claim.match.items():
-                value = _option(found, option)
+                value = option_of(found, option)
                 assert value in (wanted if isinstance(wanted, list) else [wanted]), (claim.setting, option)
 
 

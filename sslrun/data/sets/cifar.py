@@ -65,6 +65,11 @@ class CifarSet(PublishedSet):
 
     section: Cifar
     shape = (3, 32, 32)
+    download_bytes = 170_000_000
+
+    def published(self) -> dict[Split, int]:
+        """50,000 images to train on, 10,000 to test on."""
+        return {"pretrain": 50_000, "train": 50_000, "test": 10_000}
 
     def __init__(self, section: Cifar, root: Path, fingerprint: str | None = None) -> None:
         super().__init__(section, root, fingerprint)

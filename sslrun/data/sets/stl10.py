@@ -31,6 +31,7 @@ class Stl10Set(PublishedSet):
     folder = FOLDER
     layout = f"{FOLDER}/ with train_X.bin, train_y.bin, test_X.bin, test_y.bin, unlabeled_X.bin"
     title = "STL-10"
+    download_bytes = 2_640_000_000
 
     @property
     def files(self) -> list[Path]:
@@ -39,6 +40,11 @@ class Stl10Set(PublishedSet):
         if self.section.pretrain != "train":
             names.append("unlabeled_X.bin")
         return [self.root / FOLDER / name for name in names]
+
+    def published(self) -> dict[Split, int]:
+        """5,000 labelled images to train on, 100,000 without label, 8,000 to test on."""
+        counts: dict[str, int] = {"train": 5_000, "unlabeled": 100_000, "train+unlabeled": 105_000}
+        return {"pretrain": counts[self.section.pretrain], "train": 5_000, "test": 8_000}
 
     def part(self, split: Split) -> str:
         """`train`, `test`, `unlabeled` or `train+unlabeled`."""

@@ -1,0 +1,51 @@
+"""What the papers claim, and which of the shipped grids would test it: `sslrun claims`.
+
+A grid tests a claim if one of its cells has the options that the claim is about, on the claim's data, as `scorecard`
+matches runs; how the cells' recipes differ from the paper's is for it to say.
+"""
+
+from collections.abc import Sequence
+
+from sslrun.grids import read_grid
+from sslrun.recipe.schema import Recipe
+from sslrun.recipe.shipped import shipped_grids
+from sslrun.report.scorecard import Claim, matches, option_of, reference
+from sslrun.report.table import Cell, Table, Texts
+
+
+def claim_table(claims: Sequence[Claim]) -> Table:
+    """One row a claim: what it says, where, its number, how it is known, and the grids that have it."""
+    recipes = {name: [cell.recipe for cell in read_grid(path).cells] for name, path in shipped_grids().items()}
+    tested = _tested(claims, recipes)
+    rows = tuple(
+        (
+            Cell(claim.setting),
+            Cell(f"{claim.paper}, {claim.table}"),
+            Cell(claim.value or "no number"),
+            Cell("the paper" if claim.verified else "second hand"),
+            Cell(", ".join(grids) or "none"),
+        )
+        for claim, grids in zip(claims, tested, strict=True)
+    )
+    notes = (
+        "Top-1 in per cent as printed. Second hand: not read in the paper itself.",
+        "One of the grids in full, without its data too:\n  sslrun sweep --grid directpred/table1 --plan",
+    )
+    header: Texts = ("claim", "where", "paper, %", "known from", "grids that test it")
+    return Table("What the papers claim", header, rows, notes)
+
+
+def _tested(claims: Sequence[Claim], recipes: dict[str, list[Recipe]]) -> list[list[str]]:
+    options = sorted({option for claim in claims for option in claim.match})
+    found: list[list[str]] = [[] for _ in claims]
+    for grid, cells in recipes.items():
+        conditions = {repr(values): values for values in ({o: option_of(cell, o) for o in options} for cell in cells)}
+        kinds = {cell.data.kind for cell in cells}
+        for number, claim in enumerate(claims):
+            for chosen in conditions.values() if claim.match else ():
+                if matches(chosen, claim.match):
+                    theirs = reference(claim, chosen)
+                    if theirs is None or theirs.data.kind in kinds:
+                        found[number].append(grid)
+                    break
+    return found

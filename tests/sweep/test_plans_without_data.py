@@ -1,0 +1,40 @@
+"""A paper's table can be planned before its data are here."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from memory_engine import MemoryEngine
+
+from sslrun.sweeps import session
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "open_engine", lambda *_: MemoryEngine(lambda _: None))
+
+
+@pytest.mark.usefixtures("_in_memory")
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ("directpred/table1", "planned for STL-10 as published (105,000 pretrain, 5,000 train, 8,000 test): 2.6 GB"),
+        ("directpred/table8_cifar10", "planned for CIFAR-10 as published (50,000 pretrain"),
+        ("bss/pacs_udg", "planned as if PACS"),
+        ("directpred/table9", "planned as if imagenet had 10,000 images"),
+    ],
+)
+def test_a_plan_needs_no_data_and_lists_its_cells(
+    grid: str, said: str, tmp_path: Path, sslrun: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    where = ("--data", tmp_path / "data", "--results", tmp_path / "r")
+    code, out, err = sslrun("sweep", "--grid", grid, "--plan", *where)
+    assert code == 0, err
+    assert said in out and "not here:" in out and "of device time" in out
+    assert "new" in out.splitlines()[-1]
+    assert not (tmp_path / "data").exists()
+    code, out, err = sslrun("sweep", "--grid", grid, *where)  # to begin, they are needed
+    assert code == 2 and not out
