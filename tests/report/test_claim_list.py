@@ -15,6 +15,8 @@ def test_each_claim_is_laid_beside_the_grids_that_have_its_condition() -> None:
     for (table, setting), row in rows.items():
         if table.startswith("Table ") and "in the text" not in setting:
             assert f"directpred/{table.lower().replace(' ', '')}" in row[4], row
+    longer = rows["Table 8", "STL-10, DirectPred, 300 epochs"][4]
+    assert "directpred/table8 with --set training.epochs=300" in longer
     assert all((row[3] == "the paper") == claim.verified for row, claim in zip(rows.values(), claims, strict=True))
 
 
