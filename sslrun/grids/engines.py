@@ -26,6 +26,9 @@ class Local(Engine):
     jobs: int | None = option(
         None, "How many at once on each device; null for as many as cores, or one on a GPU.", ge=1
     )
+    mps: Literal["auto", "on", "off"] = option(
+        "auto", "Let several jobs on one GPU run side by side, through an NVIDIA MPS daemon of the sweep's own."
+    )
 
 
 _OURS = ("array", "error", "output", "open-mode", "signal", "job-name", "requeue", "no-requeue", "wait")

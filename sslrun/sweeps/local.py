@@ -25,12 +25,15 @@ from sslrun.recipe.schema import Run
 from sslrun.runs.folder import RunFolder
 from sslrun.sweeps import worker
 from sslrun.sweeps.engine import Outcome, Running, open_engine
+from sslrun.sweeps.mps import Sharing
 from sslrun.sweeps.slots import JOB_BYTES, Device, Slots, slots
 from sslrun.sweeps.warming import warm_up
 from sslrun.sweeps.work import Job
 
 _STARTS = 3
 """How often a job's process is tried to start."""
+_ATTACHED_AFTER = 20.0
+"""Seconds after which a job's process has met its GPU."""
 _SERVER_GONE = 255
 """multiprocessing's exit code of a process whose server is gone: nobody can tell how it ended."""
 
@@ -60,8 +63,8 @@ class LocalEngine:
 
     detached, look_seconds = False, 1.0
 
-    def __init__(self, slots: Slots, results: Path) -> None:
-        self.slots, self.results = slots, results
+    def __init__(self, slots: Slots, results: Path, mps: Sharing | None = None) -> None:
+        self.slots, self.results, self.mps = slots, results, mps
         self.processes: dict[Running, Process] = {}
         self._context = get_context("forkserver")
 
@@ -81,7 +84,7 @@ class LocalEngine:
         return list(self.processes)
 
     def foresee(self, jobs: Sequence[tuple[Job, float | None]]) -> list[str]:
-        return []
+        return [] if self.mps is None else [str(self.mps)]
 
     def warm_up(self) -> None:
         warm_up(self.slots.threads)
@@ -112,6 +115,8 @@ class LocalEngine:
             raise RuntimeError("there is no room")
         threads = folder.status.threads or self.slots.threads
         running, kills = Running(job, folder), _memory_kills()
+        if self.mps is not None:
+            self.mps.start()
         process, link = self._fork(worker.run_job, device, job.recipes, job.data, folder.log, threads)
         self.processes[running] = Process(process, link, device, threads, alone, kills)
 
@@ -133,6 +138,7 @@ class LocalEngine:
         self, target: Any, device: Device, task: Any, data: Dataset, log: Path, threads: int
     ) -> tuple[BaseProcess, Connection]:
         environment = {"CUDA_VISIBLE_DEVICES": device.visible} if device.visible is not None else {}
+        environment |= self.mps.daemon.environment if self.mps is not None else {}
         log.parent.mkdir(parents=True, exist_ok=True)
         failure: Exception | None = None
         for _ in range(_STARTS):
@@ -155,6 +161,9 @@ class LocalEngine:
         raise RunFailed(reason, remedy="Was it killed? The same command goes on.")
 
     def wait(self, timeout: float) -> list[tuple[Running, Outcome]]:
+        settled = [one for one in self.running if one.seconds > _ATTACHED_AFTER]
+        if self.mps is not None and len(settled) > 1:
+            self.mps.check(len(settled))
         wait([one.link if one.orphaned else one.process.sentinel for one in self.processes.values()], timeout)
         every = self.processes.items()
         ended = [running for running, one in every if one.process.exitcode is not None and not one.orphaned]
@@ -173,11 +182,15 @@ class LocalEngine:
             self.cancel(one, now=True)
         for process in self.processes.values():
             process.process.join()
+        if self.mps is not None:
+            self.mps.stop()
 
 
 @open_engine.register
 def _open(section: engines.Local, run: Run, results: Path, jobs: int | None = None) -> LocalEngine:
-    return LocalEngine(slots(run.device, jobs or section.jobs, run.threads), results)
+    found = slots(run.device, jobs or section.jobs, run.threads)
+    shared = found.devices[0].kind == "cuda" and found.jobs > 1
+    return LocalEngine(found, results, Sharing(section.mps) if shared or section.mps == "on" else None)
 
 
 def _outcome(one: Process) -> Outcome:

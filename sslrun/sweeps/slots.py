@@ -92,5 +92,7 @@ def _gpus(name: str) -> tuple[Device, ...]:
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     every = given.split(",") if given else [str(index) for index in range(torch.cuda.device_count())]
     _, colon, index = name.partition(":")
-    wanted = [int(index)] if colon else range(torch.cuda.device_count())
+    # Of several slices of GPUs that are named, CUDA shows a process the first alone.
+    count = len(every) if every[0].startswith("MIG-") else torch.cuda.device_count()
+    wanted = [int(index)] if colon else range(count)
     return tuple(Device(f"cuda:{number}", every[number]) for number in wanted)
