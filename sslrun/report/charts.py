@@ -1,71 +1,137 @@
-"""Many runs drawn: bars of each condition with its seeds, and the mean course and last spectrum of each condition.
+"""Many runs drawn: the mean of each condition with its seeds, and the mean course and last spectrum of each condition.
 
 Reads histories of the conditions drawn only. `page` puts these into the report's page.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from sslrun.drawing import COLOURS, INK, LEVEL, STROKES, panels, plain, style
 from sslrun.errors import SslrunError
+from sslrun.recipe.schema import Collapse
 from sslrun.report.collecting import Results
 from sslrun.report.intervals import estimate
-from sslrun.report.plots import Rows, courses, matrix
+from sslrun.report.plots import Rows, bounds, courses, matrix, thresholds
+from sslrun.report.table import NONE
 from sslrun.report.tables import Labels, conditions, proportion, values
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.records import FINISHED
+from sslrun.runs.records import FINISHED, State
 
-MOST_BARS = 60
+MOST_DOTS = 60
 MOST_CURVES = 14
 _MOST_SEEDS = 10
 
-Courses = dict[Labels, list[Rows]]
+Courses = dict[str, list[Rows]]
+"""By the condition's name."""
 
 
 @style()
-def bars(results: Results, metric: str, without_collapsed: bool) -> Figure | None:
-    """A bar for each condition's mean (the first `MOST_BARS`), its 95 % interval, and a dot for every seed."""
+def dots(results: Results, metric: str, without_collapsed: bool) -> Figure | None:
+    """A dot for each condition's mean (the first `MOST_DOTS`) on its 95 % interval, a small one for every seed, and a
+    cross where runs have collapsed; lines at what others are compared with. The axis shows where the numbers are."""
     found = [(labels, by_seed) for labels, by_seed in values(results, metric, without_collapsed).items() if by_seed]
     if not found:
         return None
-    found = found[:MOST_BARS]
-    figure, ((ax,),) = panels(1, 1, 6.6, 0.27 * len(found) + 0.75)
-    for place, (_, by_seed) in enumerate(found):
+    found = found[:MOST_DOTS]
+    names, of_one = names_of(results), proportion(results, metric)
+    collapsed = _collapsed(results)
+    figure, ((ax,),) = panels(1, 1, 6.6, 0.27 * len(found) + 1.0)
+    for place, (labels, by_seed) in enumerate(found):
         numbers = list(by_seed.values())
         mean = estimate(numbers)
-        mean = mean.within(0.0, 1.0) if proportion(results, metric) else mean
-        ax.barh(place, mean.mean, height=0.62, color="#C6DBEF", edgecolor="none")
+        mean = mean.within(0.0, 1.0) if of_one else mean
+        colour = COLOURS[1] if collapsed[labels] else COLOURS[0]
+        ax.plot(numbers, [place] * len(numbers), "|", color=INK, markersize=7, alpha=0.6)
         if mean.n > 1:
-            ax.plot([mean.low, mean.high], [place, place], color=COLOURS[0], linewidth=1.6, solid_capstyle="butt")
-        ax.plot(numbers, [place] * len(numbers), ".", color=INK, markersize=3.2, alpha=0.75)
-    judged = results.numbers.get(metric)
-    untrained = str(replace(judged, baseline="untrained")) if judged else ""
-    levels = values(results, untrained) if untrained in results.runs else {}
-    level = [number for by_seed in levels.values() for number in by_seed.values()]
-    if level:
-        ax.axvline(float(np.mean(level)), **LEVEL)
-    ax.set_yticks(range(len(found)), [_name(labels) for labels, _ in found])
+            ax.plot([mean.low, mean.high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
+        ax.plot(mean.mean, place, "X" if collapsed[labels] else "o", color=colour, markersize=6)
+    _levels(ax, results, metric)
+    ax.set_yticks(range(len(found)), [_told(names[labels], collapsed[labels]) for labels, _ in found])
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.invert_yaxis()
-    ax.set(xlabel=metric)
-    spread = [number for _, by_seed in found for number in by_seed.values()]
-    if min(spread) >= 0 and max(spread) <= 1:
-        ax.set_xlim(0, 1)
+    ax.margins(x=0.04, y=0.6 / len(found))
+    ax.set(xlabel=f"{metric}, part of 1" if of_one else metric)
+    shown: Any = {"linestyle": "", "color": COLOURS[0]}
+    marks = [
+        Line2D([], [], marker="o", label="mean", **shown),
+        Line2D([], [], color=COLOURS[0], linewidth=1.6, label="95 % interval of the mean"),
+        Line2D([], [], marker="|", linestyle="", color=INK, alpha=0.6, label="a seed"),
+    ]
+    if any(collapsed[labels] for labels, _ in found):
+        marks.append(Line2D([], [], marker="X", linestyle="", color=COLOURS[1], label="with collapsed runs"))
+    figure.legend(handles=[*marks, *ax.get_legend_handles_labels()[0]], loc="outside lower left", ncols=3)
     return figure
+
+
+def _levels(ax: Axes, results: Results, metric: str) -> None:
+    """What an evaluation gives the untrained encoder, and the bounds of the verdict, as lines with their names."""
+    judged = results.numbers.get(metric)
+    untrained = str(replace(judged, baseline="untrained")) if judged else ""
+    found = values(results, untrained) if untrained in results.runs else {}
+    if level := [number for by_seed in found.values() for number in by_seed.values()]:
+        ax.axvline(float(np.mean(level)), label=f"untrained encoder, {np.mean(level):.3f}", **LEVEL)
+    collapse = bounds_of(results)
+    verdicts = {"std": ("complete", collapse.std), "rank": ("dimensional", collapse.rank)}
+    if metric in verdicts:
+        kind, bound = verdicts[metric]
+        ax.axvline(bound, label=f"{kind} collapse below {bound:g}", **LEVEL)
+
+
+def _collapsed(results: Results) -> dict[Labels, str]:
+    """Of how many finished runs of each condition how many have collapsed, in words; empty for none."""
+    states = results.runs["status"].tolist()
+    told = {}
+    for labels, members in conditions(results).items():
+        ended = [states[row] for row in members if states[row] in FINISHED]
+        count = sum(state == State.COLLAPSED for state in ended)
+        told[labels] = f"{count} of {len(ended)} collapsed" if count else ""
+    return told
+
+
+def _told(name: str, collapsed: str) -> str:
+    return f"{name}\n({collapsed})" if collapsed else name
+
+
+def bounds_of(results: Results) -> Collapse:
+    """The bounds of the verdict, as the first run's recipe has them."""
+    first = next((name for name in results.runs.get("folder", []) if isinstance(name, str)), None)
+    return Collapse() if first is None else thresholds(RunFolder(results.folder / first))
+
+
+def names_of(results: Results) -> dict[Labels, str]:
+    """What to call each condition: by its labels on the axes that have several, with the axis where one alone would say
+    nothing (a number, yes or no)."""
+    axes = [(at, axis) for at, axis in enumerate(results.axes) if len(results.order[axis]) > 1]
+    bare = {axis: all(_says_what(label) for label in results.order[axis]) for _, axis in axes}
+
+    def name(labels: Labels) -> str:
+        parts = (labels[at] if bare[axis] else f"{axis.replace('_', ' ')} {labels[at]}" for at, axis in axes)
+        return plain(" · ".join(parts) or "all runs")
+
+    return {labels: name(labels) for labels in conditions(results)}
+
+
+def _says_what(label: str) -> bool:
+    return label not in ("true", "false", "none", NONE) and not label.replace(".", "").replace("-", "").isdecimal()
 
 
 def histories(results: Results) -> Courses:
     """The histories of the first `MOST_CURVES` conditions that have finished runs, at most 10 seeds of each."""
     folders, states = (results.runs[name].tolist() for name in ("folder", "status"))
     found: Courses = {}
+    names = names_of(results)
     for labels, members in conditions(results).items():
         done = [row for row in members if states[row] in FINISHED][:_MOST_SEEDS]
         histories = [rows for row in done if (rows := _history(RunFolder(results.folder / str(folders[row]))))]
         if histories:
-            found[labels] = histories
+            found[names[labels]] = histories
         if len(found) == MOST_CURVES:
             break
     return found
@@ -79,12 +145,13 @@ def _history(folder: RunFolder) -> Rows:
 
 
 @style()
-def curves(found: Courses) -> Figure | None:
-    """Loss, std and effective rank over epochs, each condition's mean over its seeds."""
+def curves(found: Courses, collapse: Collapse) -> Figure | None:
+    """Loss, std and effective rank over epochs, each condition's mean over its seeds; dashed the verdict's bounds."""
     if not found:
         return None
     figure, axes = panels(1, 3, 3.2, 2.6 + 0.17 * -(-len(found) // 3))
-    courses(axes[0], [(_name(labels), histories) for labels, histories in found.items()])
+    courses(axes[0], list(found.items()))
+    bounds(axes[0], collapse)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
     return figure
 
@@ -101,11 +168,8 @@ def spectra(found: Courses) -> Figure | None:
         if several:
             alike = [s_1D[0] for s_1D in several if len(s_1D[0]) == len(several[0][0])]
             mean_D = np.exp(np.mean(np.log([np.maximum(s_D / s_D.max(), 1e-9) for s_D in alike]), axis=0))
-            ax.plot(range(1, len(mean_D) + 1), mean_D, color=colour, linestyle=dashes, label=_name(labels))
-    ax.set(yscale="log", xlabel="mode j", ylabel="$s_j / s_1$ after the last epoch")
+            ax.plot(range(1, len(mean_D) + 1), mean_D, color=colour, linestyle=dashes, label=labels)
+    ax.set(yscale="log", xlabel="mode j of F", ylabel="$s_j / s_1$ after the last epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
-
-
-def _name(labels: Labels) -> str:
-    return plain(" · ".join(labels) or "all runs")

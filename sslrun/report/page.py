@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page: tables that sort, bars, curves, spectra, recipes, environments, claims.
+"""The report as one self-contained HTML page: tables that sort, means, curves, spectra, recipes, environments, claims.
 
 Everything is inline and nothing is fetched (the page forbids it itself); all text from runs is escaped. The template is
 `page.html.j2` in this folder.
@@ -84,12 +84,12 @@ def _parts(document: Document) -> list[Part]:
     found = charts.histories(results) if len(results.runs) else {}
     about = f"Means over seeds of {len(found)} conditions."
     courses = [
-        *_drawn(charts.curves(found), about + " Complete collapse is a std near 0."),
+        *_drawn(charts.curves(found, charts.bounds_of(results)), about),
         *_drawn(charts.spectra(found), "Eigenvalues of the correlation F of the projector's outputs, largest first."),
     ]
     return [
         Part("Results", "results", [table for table in document.tables if table.title != scored.title]),
-        Part("Ablation", "ablation", figures=_bars(document)),
+        Part("Ablation", "ablation", figures=_dots(document)),
         Part("Courses and spectra", "courses", figures=courses),
         Part(scored.title, "scorecard", [scored] if scored.rows else []),
         Part("Recipes", "recipes", texts=_recipes(document)),
@@ -99,11 +99,11 @@ def _parts(document: Document) -> list[Part]:
     ]
 
 
-def _bars(document: Document) -> list[Drawn]:
-    caption = "Bar: mean over seeds; line: 95 % interval of the mean; dots: seeds; dashed: untrained encoder."
+def _dots(document: Document) -> list[Drawn]:
     drawn = []
     for metric in document.metrics:
-        drawn += _drawn(charts.bars(document.results, metric, document.without_collapsed), f"{metric}. {caption}")
+        figure = charts.dots(document.results, metric, document.without_collapsed)
+        drawn += _drawn(figure, f"{metric}: means over seeds.")
     return drawn
 
 

@@ -17,6 +17,8 @@ from matplotlib.ticker import MaxNLocator
 
 from sslrun.drawing import COLOURS, GREY, LEVEL, STROKES, panels, plain, style
 from sslrun.errors import InputError
+from sslrun.recipe import read_recipe
+from sslrun.recipe.explain import explain, value_text
 from sslrun.recipe.schema import Collapse
 from sslrun.recipe.schema.base import defined
 from sslrun.recipe.schema.judging import EvaluationSection
@@ -27,8 +29,10 @@ from sslrun.runs.status import state_of
 from sslrun.runs.verdict import WORDS
 
 Rows = Sequence[dict[str, Any]]
+_MOST_OPTIONS = 3  # that name a curve
 Panel = Callable[[Figure, Axes, Rows], None]
-SIGNALS = {"loss": "Loss", "std": "Spread of the outputs, std", "rank": "Effective rank"}
+SIGNALS = {"loss": "Loss", "std": "Spread of the outputs", "rank": "Effective rank"}
+_AXES = {"loss": "loss", "std": "std, 1 where fully spread", "rank": "dimensions in use"}
 
 
 @style()
@@ -53,26 +57,34 @@ def plot_run(folder: RunFolder) -> Figure:
         panel(figure, ax, rows)
         if ax.get_xlabel().startswith("epoch"):
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    for ax in axes.flat[len(drawn) :]:
+    spare = axes.flat[len(drawn) :]
+    for ax in spare:
         ax.set_axis_off()
+    if _structure in drawn:  # its lines' names stand where they hide nothing
+        lines = axes.flat[len(drawn) - 1].get_legend_handles_labels()
+        if len(spare):
+            spare[0].legend(*lines, loc="center left", title="Predictor and target", alignment="left")
+        else:
+            below: Any = {"bbox_to_anchor": (0, -0.22), "fontsize": 7, "ncols": 2, "columnspacing": 1}
+            axes.flat[len(drawn) - 1].legend(*lines, loc="upper left", **below)
     return figure
 
 
 @style()
 def plot_two(a: RunFolder, b: RunFolder) -> Figure:
     """Loss, std, effective rank and the last spectrum of both. Raises `InputError` if one has no history yet."""
-    both = [(plain(folder.path.name), [history(folder)]) for folder in (a, b)]
+    names = differing(a, b)
+    both = [(plain(name), [history(folder)]) for name, folder in zip(names, (a, b), strict=True)]
     figure, axes = panels(1, 4, 2.75, 2.9)
     courses(axes[0], both)
-    collapse = thresholds(a)
-    threshold(axes[0, 1], collapse.std, "complete collapse")
-    threshold(axes[0, 2], collapse.rank, "dimensional collapse")
+    bounds(axes[0], thresholds(a))
     for (_, (rows,)), (colour, _) in zip(both, STROKES, strict=False):
         _, s_ED = matrix(rows, "spectrum")
         if s_ED.size and s_ED[-1].max() > 0:
             s_D = s_ED[-1][s_ED[-1] > 1e-9 * s_ED[-1].max()]
             axes[0, 3].plot(range(1, len(s_D) + 1), s_D, color=colour)
-    axes[0, 3].set(title="Eigenvalues of F, last epoch", xlabel="mode", yscale="log")
+    axes[0, 3].set(title="Eigenvalues of F, last epoch", xlabel="mode j", ylabel="$s_j$", yscale="log")
+    axes[0, 3].xaxis.set_major_locator(MaxNLocator(6, integer=True))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 
@@ -82,7 +94,7 @@ def courses(axes: Sequence[Axes], found: Sequence[tuple[str, Sequence[Rows]]]) -
     for ax, (name, title) in zip(axes, SIGNALS.items(), strict=False):
         for (label, histories), (colour, dashes) in zip(found, STROKES, strict=False):
             course(ax, *mean_course(histories, name), color=colour, linestyle=dashes, label=label)
-        ax.set(title=title, xlabel="epoch")
+        ax.set(title=title, xlabel="epoch", ylabel=_AXES[name])
 
 
 def course(ax: Axes, epochs: Sequence[int], values: Any, **look: Any) -> None:
@@ -128,16 +140,45 @@ def _title(folder: RunFolder) -> str:
 
 def _signal(figure: Figure, ax: Axes, rows: Rows, name: str, below: float | None = None, verdict: str = "") -> None:
     course(ax, *series(rows, name), color=COLOURS[0])
-    ax.set(title=SIGNALS[name], xlabel="epoch")
+    ax.set(title=SIGNALS[name], xlabel="epoch", ylabel=_AXES[name])
     if below is not None:
         threshold(ax, below, verdict)
+
+
+def differing(a: RunFolder, b: RunFolder) -> tuple[str, str]:
+    """What to call two runs: by the options in which they differ, sections by their kinds; by their folders' names if
+    these are many, or none."""
+    names = a.path.name, b.path.name
+    try:
+        found = explain(read_recipe(a.recipe), read_recipe(b.recipe)).differences
+    except (InputError, OSError):
+        return names
+    told = [each for each in found if each.part == "science"]
+    if not 0 < len(told) <= _MOST_OPTIONS:
+        return names
+    options = [each.path.rpartition(".")[2].replace("_", " ") for each in told]
+    ours, theirs = (
+        ", ".join(f"{option} {_kind_or_value(value)}" for option, value in zip(options, values, strict=True))
+        for values in ([each.a for each in told], [each.b for each in told])
+    )
+    return ours, theirs
+
+
+def _kind_or_value(value: Any) -> str:
+    return str(value["kind"]) if isinstance(value, dict) and "kind" in value else value_text(value)
+
+
+def bounds(axes: Sequence[Axes], collapse: Collapse) -> None:
+    """The verdict's bounds in the panels of std and rank, as `courses` has them."""
+    threshold(axes[1], collapse.std, "complete collapse")
+    threshold(axes[2], collapse.rank, "dimensional collapse")
 
 
 def threshold(ax: Axes, value: float, below: str) -> None:
     """A dashed line; under the axis, where no curve goes, what ends below it. The axis starts at zero."""
     ax.set_ylim(0, max(ax.get_ylim()[1], 1.25 * value))
     ax.axhline(value, **LEVEL)
-    ax.set_xlabel(f"{ax.get_xlabel()}\ndashed: {below} below {value:.2g}", fontsize=7)
+    ax.set_xlabel(f"{ax.get_xlabel()}\ndashed: {below} below {value:.2g}")
 
 
 def _probes(row: dict[str, Any]) -> list[Number]:
@@ -152,7 +193,7 @@ def _probe(figure: Figure, ax: Axes, rows: Rows) -> None:
         label = str(number).replace("_", " ").replace(".", ", ")
         ax.plot(*series(rows, number.signal), color=colour, marker=".", markersize=4, label=label)
     ax.legend(loc="lower right")
-    ax.set(title="Probes on the way", xlabel="epoch", ylabel="accuracy")
+    ax.set(title="Probes on the way", xlabel="epoch", ylabel="accuracy, part of 1")
 
 
 def matrix(rows: Rows, name: str) -> tuple[list[int], np.ndarray]:
@@ -176,8 +217,8 @@ def _spectrum(figure: Figure, ax: Axes, rows: Rows) -> None:
     if len(positive):
         # Rounding's tail would stretch the axis far below what means anything.
         ax.set(yscale="log", ylim=(max(positive.min(), positive.max() * 1e-9) / 1.5, positive.max() * 1.5))
-    ax.set(title="Eigenvalues of F", xlabel="epoch")
-    bar = figure.colorbar(colours, ax=ax, label="mode", pad=0.02, aspect=25, ticks=MaxNLocator(5, integer=True))
+    ax.set(title="Eigenvalues of F", xlabel="epoch", ylabel="$s_j$")
+    bar = figure.colorbar(colours, ax=ax, label="mode j", pad=0.02, aspect=25, ticks=MaxNLocator(5, integer=True))
     bar.outline.set_visible(False)
 
 
@@ -190,8 +231,8 @@ def _alignment(figure: Figure, ax: Axes, rows: Rows) -> None:
     ax.invert_yaxis()
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.spines[["left", "bottom"]].set_visible(False)
-    ax.set(title="Alignment of $W_p$ with F", xlabel="epoch", ylabel="mode")
-    figure.colorbar(image, ax=ax, pad=0.02, aspect=25).outline.set_visible(False)
+    ax.set(title="Alignment of $W_p$ with F", xlabel="epoch", ylabel="mode j of F")
+    figure.colorbar(image, ax=ax, pad=0.02, aspect=25, label="$a_j$, 1 where aligned").outline.set_visible(False)
 
 
 def _eigenvalues(figure: Figure, ax: Axes, rows: Rows) -> None:
@@ -220,4 +261,3 @@ def _structure(figure: Figure, ax: Axes, rows: Rows) -> None:
             course(ax, epochs, values, color=colour, label=label)
     ax.axhline(0, color=GREY, linewidth=0.6, zorder=1)
     ax.set(title="Predictor and target", xlabel="epoch")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.22), fontsize=7, ncols=2, columnspacing=1)

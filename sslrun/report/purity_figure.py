@@ -54,7 +54,7 @@ def _has(run: Analysed, kind: str) -> bool:
 
 
 def _purity(part: SubFigure, runs: Sequence[Analysed]) -> None:
-    """A bar for each run, and for what it is compared with, and a line at the level of chance."""
+    """A dot for each run, and for what it is compared with, and a line at the level of chance."""
     ax = part.subplots()
     titled = [(run.name, run.metrics, colour) for run, (colour, _) in zip(runs, cycle(STROKES), strict=False)]
     titled += [
@@ -63,19 +63,21 @@ def _purity(part: SubFigure, runs: Sequence[Analysed]) -> None:
     width, names = 0.8 / len(titled), list(measured(runs[0].metrics))
     for number, (title, metrics, colour) in enumerate(titled):
         places = np.arange(len(names)) + (number + 0.5) * width - 0.4
-        ax.bar(places, [metrics[name] for name in names], 0.92 * width, color=colour, label=plain(title))
+        marker = "o" if number < len(runs) else "s"
+        ax.plot(places, [metrics[name] for name in names], marker, color=colour, markersize=6, label=plain(title))
     for place, name in enumerate(names):
         level = runs[0].metrics[CHANCE[name]]
         ax.plot([place - 0.44, place + 0.44], [level, level], **_CHANCE)
     ax.plot([], [], **_CHANCE, label="chance")
     ax.set_xticks(range(len(names)), [MEASURES[name][0].upper() + MEASURES[name][1:] for name in names])
     ax.tick_params(axis="x", length=0)
-    ax.set(title="What the features know of the domains", ylim=(0, 1))
+    ax.margins(y=0.08)
+    ax.set(title="What the features know of the domains", ylabel="part of 1")
     part.legend(loc="outside lower left", ncols=2)
 
 
 def _hardness(part: SubFigure, runs: Sequence[Analysed], kind: str) -> None:
-    """Curves over epochs in the colours of the bars."""
+    """Curves over epochs in the colours of the dots."""
     axes: Sequence[Axes] = part.subplots(1, len(_CURVES))
     for ax, (name, title) in zip(axes, _CURVES.items(), strict=True):
         for run, (colour, dashes) in zip(runs, cycle(STROKES), strict=False):

@@ -10,8 +10,10 @@ from synthetic_runs import make_run
 from sslrun.drawing import as_svg, save
 from sslrun.errors import InputError
 from sslrun.files import read_json
+from sslrun.report import charts
+from sslrun.report.collecting import collect
 from sslrun.report.compare import compare
-from sslrun.report.plots import plot_run, plot_two
+from sslrun.report.plots import differing, plot_run, plot_two
 from sslrun.runs.folder import RunFolder
 
 
@@ -106,3 +108,43 @@ def test_one_epoch_is_a_point_and_no_text_lies_on_a_curve(tmp_path: Path) -> Non
     assert "complete collapse below 0.05" in shown[0] and "dimensional collapse below 2" in shown[1]
     two = plot_two(folder, folder)
     assert (two.axes[1].get_xlabel(), two.axes[2].get_xlabel()) == shown
+
+
+def test_curves_are_named_by_what_differs(tmp_path: Path) -> None:
+    a, b = make_run(tmp_path, 0), make_run(tmp_path, 0, "method.stop_gradient=false")
+    assert differing(a, b) == ("stop gradient true", "stop gradient false")
+    assert differing(a, make_run(tmp_path, 3)) == ("seed 0", "seed 3")
+    assert differing(a, make_run(tmp_path, 0, "method.predictor={kind: linear}")) == (
+        "predictor directpred",
+        "predictor linear",
+    )
+    many = make_run(tmp_path, 1, "training.batch_size=32", "optimizer.network.lr=0.1", "data.size=24")
+    assert differing(a, many) == (a.path.name, many.path.name)
+    legend = plot_two(a, b).legends[0]
+    assert [text.get_text() for text in legend.texts] == ["stop gradient true", "stop gradient false"]
+
+
+def test_means_are_dots_on_an_axis_where_they_are_and_collapse_is_marked(tmp_path: Path) -> None:
+    for seed in range(3):
+        make_run(tmp_path, seed, knn=0.95 + seed / 100)
+        make_run(tmp_path, seed, "method.stop_gradient=false", knn=0.85, state="collapsed", verdict="complete")
+    results = collect(tmp_path)
+    figure = charts.dots(results, "knn", False)
+    assert figure is not None
+    (ax,) = figure.axes
+    assert not ax.patches and ax.get_xlim()[0] > 0.7
+    assert [text.get_text() for text in ax.get_yticklabels()] == [
+        "stop gradient false\n(3 of 3 collapsed)",
+        "stop gradient true",
+    ]
+    named = [text.get_text() for text in figure.legends[0].texts]
+    assert "with collapsed runs" in named and "untrained encoder, 0.800" in named
+    assert ax.get_xlabel() == "knn, part of 1"
+    spread = charts.dots(results, "std", False)
+    assert spread is not None
+    assert "complete collapse below 0.05" in [text.get_text() for text in spread.legends[0].texts]
+    courses = charts.curves(charts.histories(results), charts.bounds_of(results))
+    assert courses is not None
+    shown = plot_run(RunFolder(next(tmp_path.glob("quick-*"))))
+    for panel in (1, 2):  # the same bound in every figure
+        assert courses.axes[panel].get_xlabel() == shown.axes[panel].get_xlabel() != "epoch"

@@ -50,7 +50,7 @@ def test_what_was_not_asked_has_no_column_and_own_statistics_have_a_table() -> N
             del run.metrics[name]  # type: ignore[attr-defined]  # a dict
     (table,) = tables(runs)
     assert table.header[1:] == tuple(title for name, title in MEASURES.items() if name != "class_purity_across")
-    assert [bar.get_height() for bar in plot(runs, [("plane", plane(4))]).subfigs[0].axes[0].containers[0]] == [
+    assert list(plot(runs, [("plane", plane(4))]).subfigs[0].axes[0].lines[0].get_ydata()) == [
         runs[0].metrics[name] for name in MEASURES if name != "class_purity_across"
     ]
 

@@ -19,11 +19,11 @@ def figure_7() -> Figure:
         3,
         3.6,
         2.9,
-        title="The target stays nearly proportional to the online network: <W_a, W> / (|W_a| |W|)",
-        foot=f"After figure 7 of arXiv 2102.06810 (X = I, X' = sigma² I, sigma = 0.03, W_a(0) = 0, {repeats} starts: "
+        title="The target stays nearly proportional to the online network: <Wₐ, W> / (|Wₐ| |W|)",
+        foot=f"After figure 7 of arXiv 2102.06810 (X = I, X' = σ² I, σ = 0.03, Wₐ(0) = 0, {repeats} starts: "
         "mean and standard deviation, these decays).\nNot stated there, chosen here: "
-        f"{D} x {D} matrices, W(0) and W_p(0) Gaussian with standard deviation 0.1, alpha_p = 1, "
-        "beta = (1 - gamma_a)/0.01, the values of gamma_a, the range of time.",
+        f"{D} × {D} matrices, W(0) and Wₚ(0) Gaussian with standard deviation 0.1, αₚ = 1, "
+        "β = (1 - γₐ)/0.01, the values of γₐ, the range of time.",
     )
     generator = np.random.default_rng(7)
     W_NDM, W_p_NDD = generator.normal(scale=0.1, size=(2, repeats, D, D))
@@ -34,9 +34,10 @@ def figure_7() -> Figure:
             course = simulate_linear(problem, W_NDM, W_p_NDD, times, W_a_DM=np.zeros_like(W_NDM), tolerance=1e-6)
             alike = proportionality(course.W_a_TDM, course.W_TDM)
             mean, spread = alike.mean(axis=1), alike.std(axis=1)
-            ax.plot(times, mean, color=colour, label=f"gamma_a = {keep:g}")
+            ax.plot(times, mean, color=colour, label=f"γₐ = {keep:g}")
             ax.fill_between(times, mean - spread, np.minimum(mean + spread, 1), color=colour, alpha=0.2, lw=0)
-        ax.set(xlabel="t", title=f"eta = {eta:g}", ylim=(0.85, 1.005))
+        ax.set(xlabel="flow time t", title=f"η = {eta:g}", ylim=(0.85, 1.005))
+    axes[0, 0].set_ylabel("cosine of Wₐ and W")
     axes[0, 0].legend(loc="lower right")
     return figure
 
@@ -50,17 +51,17 @@ def figure_8() -> Figure:
         2,
         4.7,
         2.1,
-        title="The skew part of the predictor always vanishes; the symmetric part where decay is large or tau small",
-        foot="After figure 8 of arXiv 2102.06810 (predictor flow with F = W_p^T W_p, constant tau, these decays). "
+        title="The skew part of the predictor always vanishes; the symmetric part where decay is large or τ small",
+        foot="After figure 8 of arXiv 2102.06810 (predictor flow with F = WₚᵀWₚ, constant τ, these decays). "
         "Not stated there, chosen here:\n"
-        f"{D} x {D} matrices, W_p(0) a Gaussian matrix of standard deviation 0.1 plus 0.15 I, alpha_p = 1, "
-        f"sigma² = {SIGMA2:g}, the values of tau.",
+        f"{D} × {D} matrices, Wₚ(0) a Gaussian matrix of standard deviation 0.1 plus 0.15 I, αₚ = 1, "
+        f"σ² = {SIGMA2:g}, the values of τ.",
     )
     W_p_DD = 0.1 * np.random.default_rng(8).normal(size=(D, D)) + 0.15 * np.eye(D)
     times = np.geomspace(0.1, 3000.0, 300)
     for row, eta in zip(axes, etas, strict=True):
         found = {
-            f"tau = {tau:g}": simulate_predictor(
+            f"τ = {tau:g}": simulate_predictor(
                 W_p_DD, times, tau=tau, alpha_p=1.0, eta=eta, sigma2=SIGMA2, tolerance=1e-7
             )
             for tau in taus
@@ -69,10 +70,10 @@ def figure_8() -> Figure:
             parts = {name: (course + sign * np.swapaxes(course, -1, -2)) / 2 for name, course in found.items()}
             family(ax, times, {name: np.linalg.norm(part, axis=(-2, -1)) for name, part in parts.items()})
             ax.set_xscale("log")
-        row[0].set_ylabel(f"eta = {eta:g}")
+        row[0].set_ylabel(f"norm at η = {eta:g}")
     for first, last, name in zip(axes[0], axes[-1], ("symmetric", "skew"), strict=True):
         first.set_title(f"norm of the {name} part")
-        last.set_xlabel("t")
+        last.set_xlabel("flow time t")
     axes[0, 0].legend()
     return figure
 
@@ -86,10 +87,10 @@ def figure_9() -> Figure:
         4,
         3.0,
         2.9,
-        title="Alignment is lost for a while where decay is small or tau large: the norm of [F, W_p], in thousandths",
-        foot="After figure 9 of arXiv 2102.06810 (symmetrised flow, constant tau). Not stated there, chosen here: "
-        f"{D} x {D} matrices, W_p(0) = B B^T/200 and F(0) = W_p(0)² + 0.0001 A A^T\nwith Gaussian A and B, "
-        f"alpha_p = 1, sigma² = {SIGMA2:g}, the values of eta and tau.",
+        title="Alignment is lost for a while where decay is small or τ large: the norm of [F, Wₚ], in thousandths",
+        foot="After figure 9 of arXiv 2102.06810 (symmetrised flow, constant τ). Not stated there, chosen here: "
+        f"{D} × {D} matrices, Wₚ(0) = B Bᵀ/200 and F(0) = Wₚ(0)² + 0.0001 A Aᵀ\nwith Gaussian A and B, "
+        f"αₚ = 1, σ² = {SIGMA2:g}, the values of η and τ.",
     )
     A, B = np.random.default_rng(9).normal(size=(2, D, D))
     W_p_DD = B @ B.T / 200
@@ -101,8 +102,9 @@ def figure_9() -> Figure:
             W_p, F = simulate_symmetric(
                 W_p_DD, F_DD, times, tau=tau, alpha_p=1.0, eta=eta, sigma2=SIGMA2, tolerance=1e-9
             )
-            sizes[f"tau = {tau:g}"] = 1000 * np.linalg.norm(commutator(F, W_p), axis=(-2, -1))
+            sizes[f"τ = {tau:g}"] = 1000 * np.linalg.norm(commutator(F, W_p), axis=(-2, -1))
         family(ax, times, sizes)
-        ax.set(xlabel="t", title=f"eta = {eta:g}", ylim=(0, 0.55))
+        ax.set(xlabel="flow time t", title=f"η = {eta:g}", ylim=(0, 0.55))
+    axes[0, 0].set_ylabel("‖[F, Wₚ]‖, thousandths")
     axes[0, 0].legend(loc="upper right")
     return figure

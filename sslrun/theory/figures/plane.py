@@ -1,6 +1,7 @@
-"""Figures 3, 4 and 10: flow lines in a plane, with stable fixed points red and unstable ones green."""
+"""Figures 3, 4 and 10: flow lines in a plane, with stable fixed points filled red and unstable ones hollow green."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,9 +24,9 @@ def figure_3() -> Figure:
         3,
         3.6,
         3.4,
-        title="Weight decay draws every mode onto the parabola, then decides which survive  (tau = 1, alpha_p = 1)",
-        foot="After figure 3 of arXiv 2102.06810. Red: stable, green: unstable, dashed: s = p²/alpha_p.\n"
-        f"Not stated there, chosen here: sigma² = {SIGMA2:g}, axis ranges.",
+        title="Weight decay draws every mode onto the parabola, then decides which survive  (τ = 1, αₚ = 1)",
+        foot="After figure 3 of arXiv 2102.06810. Filled red: stable, hollow green: unstable, dashed: s = p²/αₚ.\n"
+        f"Not stated there, chosen here: σ² = {SIGMA2:g}, axis ranges.",
     )
     p, s = np.linspace(-0.6, 1.4, 61), np.linspace(0.0, 1.4, 61)
     P, S = np.meshgrid(p, s)
@@ -41,7 +42,7 @@ def figure_3() -> Figure:
             _dots(ax, dots)
             if points:
                 _origin_enlarged(ax, dots, 2 * points[0])
-        ax.set(xlabel="p", title=f"eta = {eta:g}", ylim=(-0.04, s[-1]))
+        ax.set(xlabel="p", title=f"η = {eta:g}", ylim=(-0.04, s[-1]))
     axes[0, 0].set_ylabel("s")
     return figure
 
@@ -54,9 +55,9 @@ def figure_4() -> Figure:
         3,
         3.6,
         2.7,
-        title="Where a mode can rest: zeros of dp/dt = p² [tau − (1 + sigma²) p] − eta p",
-        foot="After figure 4 of arXiv 2102.06810, a sketch there. Red: stable, green: unstable.\n"
-        f"Chosen here: tau = {TAU:g}, sigma² = {SIGMA2:g}, the decays (critical: {critical_decay(TAU, SIGMA2):.6g}).",
+        title="Where a mode can rest: zeros of dp/dt = p² [τ − (1 + σ²) p] − η p",
+        foot="After figure 4 of arXiv 2102.06810, a sketch there. Filled red: stable, hollow green: unstable.\n"
+        f"Chosen here: τ = {TAU:g}, σ² = {SIGMA2:g}, the decays (critical: {critical_decay(TAU, SIGMA2):.6g}).",
     )
     p = np.linspace(-0.15, 1.15, 400)
     for ax, (name, eta) in zip(axes.flat, (("no", 0.0), ("small", 0.1), ("large", 0.3)), strict=True):
@@ -69,7 +70,7 @@ def figure_4() -> Figure:
             towards = np.sign(middle * growth(middle, TAU, eta, SIGMA2)) * 0.2 * (right - left)
             arrow = {"arrowstyle": "->", "color": GREY}
             ax.annotate("", (middle + towards, 0), (middle - towards, 0), arrowprops=arrow)
-        ax.set(xlabel="p", title=f"{name} decay (eta = {eta:g})", xlim=(-0.15, 1.15), ylim=(-0.2, 0.2))
+        ax.set(xlabel="p", title=f"{name} decay (η = {eta:g})", xlim=(-0.15, 1.15), ylim=(-0.2, 0.2))
     axes[0, 0].set_ylabel("dp/dt")
     return figure
 
@@ -83,8 +84,9 @@ def figure_10() -> Figure:
         3,
         3.6,
         3.4,
-        title="One mode, lambda_s = 1, lambda_d = 1/2, alpha_p = beta = 1, no weight decay",
-        foot="After figure 10 of arXiv 2102.06810. Red: stable, green: unstable. Chosen here: axis ranges.",
+        title="One mode, λₛ = 1, $λ_d$ = 1/2, αₚ = β = 1, no weight decay",
+        foot="After figure 10 of arXiv 2102.06810. Filled red: stable, hollow green: unstable.\n"
+        "Chosen here: axis ranges.",
     )
     grid = np.linspace(-1.5, 1.5, 61)
     X, Y = np.meshgrid(grid, grid)
@@ -100,17 +102,17 @@ def figure_10() -> Figure:
     for branch in (np.linspace(across / 1.5, 1.5, 100), np.linspace(-1.5, -across / 1.5, 100)):
         free.plot(branch, across / (same * branch), color=STABLE, linewidth=2)
     _dots(free, [(0, 0, Stability.SADDLE)])
-    free.set(title="target frozen at w_a = 1", xlabel="w", ylabel="w_p")
+    free.set(title="target frozen at wₐ = 1", xlabel="w", ylabel="wₚ")
 
     dw, _, dw_a = scalar_flow(X, X, Y)
     _streams(tied, grid, grid, dw, dw_a)
     _dots(tied, [(0, 0, Stability.UNSTABLE), (across / same, across / same, Stability.STABLE)])
-    tied.set(title="predictor tied to the network, w_p = w", xlabel="w = w_p", ylabel="w_a")
+    tied.set(title="predictor tied to the network, wₚ = w", xlabel="w = wₚ", ylabel="wₐ")
 
     dw, _, dw_a = scalar_flow(X, one, Y)
     _streams(none, grid, grid, dw, dw_a)
     _dots(none, [(0, 0, Stability.STABLE)])
-    none.set(title="no predictor, w_p = 1: only collapse", xlabel="w", ylabel="w_a")
+    none.set(title="no predictor, wₚ = 1: only collapse", xlabel="w", ylabel="wₐ")
     return figure
 
 
@@ -122,8 +124,11 @@ def _streams(ax: Axes, x: np.ndarray, y: np.ndarray, dx: np.ndarray, dy: np.ndar
 
 def _dots(ax: Axes, points: list[tuple[float, float, Stability]]) -> None:
     for x, y, kind in points:
-        colour = STABLE if kind == Stability.STABLE else UNSTABLE
-        ax.plot(x, y, "o", color=colour, markersize=7, zorder=5, clip_on=False)
+        stable = kind == Stability.STABLE
+        colour = STABLE if stable else UNSTABLE
+        face = colour if stable else "white"
+        look: Any = {"markerfacecolor": face, "markeredgecolor": colour, "markeredgewidth": 1.8}
+        ax.plot(x, y, "o", markersize=7, zorder=5, clip_on=False, **look)
 
 
 def _undecayed_branches(ax: Axes, p: np.ndarray, top: float) -> None:
