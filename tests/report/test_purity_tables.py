@@ -96,9 +96,10 @@ def plane(classes: int, seed: int = 0) -> Plane:
 def test_everything_is_drawn_once(tmp_path: Path) -> None:
     runs = [analysed(f"run{i}", i, hard=i > 0) for i in range(3)]
     figure = plot(runs, [(run.name, plane(4)) for run in runs])
-    bars, *rest = figure.subfigs[0].axes[0].containers, *figure.subfigs[1:]
-    assert len(bars) == 4  # three runs and the untrained encoder
-    assert [bar.get_height() for bar in bars[1]] == [runs[1].metrics[name] for name in MEASURES]
+    lines, *rest = figure.subfigs[0].axes[0].lines, *figure.subfigs[1:]
+    dots = [line for line in lines if line.get_marker() in ("o", "s")]
+    assert len(dots) == 4  # three runs and the untrained encoder
+    assert list(dots[1].get_ydata()) == [runs[1].metrics[name] for name in MEASURES]
     assert len(rest) == 2  # hardness of views with their own styles, and the planes
     drawn = [len(collection.get_offsets()) for collection in rest[1].axes[0].collections]
     assert sum(drawn) == 60
