@@ -4,7 +4,6 @@ Processes are forked from a server that has imported torch and touched no device
 die in any way. `slots` says how many there are where, `worker` what a process does.
 """
 
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -51,11 +50,6 @@ class Process:
     """How often the system had killed for want of memory when it started."""
     ended: bool = False
     """Whether it was ended from here."""
-
-    @property
-    def orphaned(self) -> bool:
-        """Whether it lives on without its server, which may be all that a signal to both has ended: see its link."""
-        return self.process.exitcode == _SERVER_GONE and not self.link.poll()
 
 
 class LocalEngine:
@@ -164,18 +158,15 @@ class LocalEngine:
         settled = [one for one in self.running if one.seconds > _ATTACHED_AFTER]
         if self.mps is not None and len(settled) > 1:
             self.mps.check(len(settled))
-        wait([one.link if one.orphaned else one.process.sentinel for one in self.processes.values()], timeout)
-        every = self.processes.items()
-        ended = [running for running, one in every if one.process.exitcode is not None and not one.orphaned]
+        wait([one.process.sentinel for one in self.processes.values()], timeout)
+        ended = [running for running, one in self.processes.items() if one.process.exitcode is not None]
         return [(running, _outcome(self.processes.pop(running))) for running in ended]
 
     def cancel(self, one: Running, *, now: bool = False) -> None:
         process = self.processes[one]
         process.ended = process.ended or now
-        pid = process.process.pid
-        if pid is not None and (process.process.exitcode is None or process.orphaned):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL if now else signal.SIGTERM)
+        if process.process.exitcode is None:
+            process.process.kill() if now else process.process.terminate()
 
     def close(self) -> None:
         for one in self.running:

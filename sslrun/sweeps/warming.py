@@ -72,8 +72,11 @@ def signals_ignored() -> Iterator[None]:
     """For processes started within: terminals and schedulers send them these too, which are not theirs to answer."""
     numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    # Slurm sends this to all processes of a job at once: those within answer it, and need their server till then.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

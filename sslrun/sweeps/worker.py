@@ -74,6 +74,7 @@ def run_measurement(
 
 def _settle_in(link: Connection, log: Path, environment: Mapping[str, str], threads: int) -> None:
     os.setsid()  # Ctrl-C is for the scheduler, which then asks its jobs to stop
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # see `warming`
     try:
         descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:

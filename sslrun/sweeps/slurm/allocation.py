@@ -1,7 +1,8 @@
 """What a Slurm job does on its node: a sweep of its own over its few runs, by the engine of that machine.
 
 So a run in it is done, tried again and given up as anywhere, and found in the results folder as anywhere. On Slurm's
-warning all runs save their states; submitit then puts the job into the queue again.
+warning all runs save their states; submitit then puts the job into the queue again. Imports nothing heavy, so that
+submitit answers warnings from the first second on.
 """
 
 import os
@@ -13,18 +14,16 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sslrun.console import say
 from sslrun.errors import RunFailed, SslrunError
-from sslrun.recipe.schema import Run
 from sslrun.runs.folder import find
-from sslrun.sweeps.local import LocalEngine
-from sslrun.sweeps.plan import Entry
-from sslrun.sweeps.scheduler import Sweep
-from sslrun.sweeps.slots import slots
 from sslrun.sweeps.slurm.arrays import Told, tell
-from sslrun.sweeps.work import Job
+
+if TYPE_CHECKING:
+    from sslrun.sweeps.scheduler import Sweep
+    from sslrun.sweeps.work import Job
 
 _WARNING = signal.SIGUSR2
 """What submitit has Slurm send some time before the end."""
@@ -38,16 +37,20 @@ class Allocation:
     """The runs, pickled."""
     results: Path
     told: Path
-    run: Run
-    """Device and threads of each run."""
+    device: str
+    threads: int
+    """Of each run."""
     side_by_side: int
     path: tuple[str, ...]
     """Where modules are found where it was submitted."""
 
     @classmethod
-    def of(cls, jobs: Sequence[Job], results: Path, told: Path, run: Run, side_by_side: int) -> "Allocation":
+    def of(
+        cls, jobs: "Sequence[Job]", results: Path, told: Path, device: str, threads: int, side_by_side: int
+    ) -> "Allocation":
         """One that does these runs."""
-        return cls(pickle.dumps(tuple(jobs)), results.resolve(), told.resolve(), run, side_by_side, tuple(sys.path))
+        packed, places = pickle.dumps(tuple(jobs)), (results.resolve(), told.resolve())
+        return cls(packed, *places, device, threads, side_by_side, tuple(sys.path))
 
     def __call__(self) -> None:
         """Do the runs that have not ended yet. Raises what keeps all of them from being done."""
@@ -65,14 +68,19 @@ class Allocation:
         return DelayedSubmission(self)
 
     def _work(self) -> None:
+        from sslrun.sweeps.local import LocalEngine
+        from sslrun.sweeps.plan import Entry
+        from sslrun.sweeps.scheduler import Sweep
+        from sslrun.sweeps.slots import slots
+
         sys.path.extend(folder for folder in self.path if folder not in sys.path)
         told = Told(self.told)
         told.read()
         jobs = [job for job in pickle.loads(self.jobs) if job.identity not in told.ended]
         entries = [Entry(job, job.state(find(self.results, job.identity, job.recipes[0].name)), True) for job in jobs]
         began = time.time()
-        at_once = 1 if self.run.device == "cuda" else self.side_by_side
-        with closing(LocalEngine(slots(self.run.device, at_once, self.run.threads), self.results)) as engine:
+        at_once = 1 if self.device == "cuda" else self.side_by_side
+        with closing(LocalEngine(slots(self.device, at_once, self.threads), self.results)) as engine:
             teller = _Teller(self.told)
             # A job that Slurm starts again, on another node maybe, knows that whoever held its runs is gone.
             sweep = Sweep(entries, engine, teller, self.results, patient="SLURM_RESTART_COUNT" in os.environ)
@@ -84,7 +92,7 @@ class Allocation:
             signal.raise_signal(_WARNING)  # now that all is saved submitit may do what it does then
 
 
-def _saved(job: Job, results: Path, since: float) -> bool:
+def _saved(job: "Job", results: Path, since: float) -> bool:
     """Whether the job's run has saved its state since then."""
     folder = find(results, job.identity, job.recipes[0].name)
     return folder is not None and folder.checkpoint.exists() and folder.checkpoint.stat().st_mtime >= since
@@ -100,7 +108,7 @@ class _Teller:
         """Into the Slurm job's log."""
         say(text)
 
-    def draw(self, sweep: Sweep) -> None:
+    def draw(self, sweep: "Sweep") -> None:
         """Tell what is new."""
         for one in sweep.engine.running:
             if one.job.identity not in self._begun:
@@ -111,7 +119,7 @@ class _Teller:
         for failure in sweep.failures:
             self._end(failure.job, "failed", failure.reason)
 
-    def _end(self, job: Job, end: str, reason: str = "") -> None:
+    def _end(self, job: "Job", end: str, reason: str = "") -> None:
         if job.identity not in self._ended:
             self._ended.add(job.identity)
             seconds = time.time() - self._begun.get(job.identity, time.time())

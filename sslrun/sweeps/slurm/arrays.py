@@ -23,7 +23,7 @@ from sslrun.files import write_text
 from sslrun.grids.engines import Slurm
 from sslrun.sweeps.slurm.queue import PREFIX
 
-REQUEUES = 1000
+REQUEUES = 200
 """How often a job may queue again; one that gets nowhere does not (`allocation`)."""
 
 

@@ -85,7 +85,7 @@ class SlurmEngine:
         if threads > section.cpus:
             what = f"{threads} threads a run, and a Slurm job has {section.cpus} CPU cores"
             raise InputError(what, where="--threads", remedy="Say how many cores a job has: `cpus`.")
-        self.run = run.model_copy(update={"device": device, "threads": threads})
+        self.device, self.threads = device, threads
         self.side_by_side = slots(section, threads)
         self._running: dict[Sent, None] = {}
         self._new: list[tuple[Sent, bool]] = []
@@ -107,7 +107,7 @@ class SlurmEngine:
 
     @property
     def run_options(self) -> Mapping[str, Any]:
-        return {"device": self.run.device, "threads": self.run.threads}
+        return {"device": self.device, "threads": self.threads}
 
     @property
     def look_seconds(self) -> float:
@@ -153,9 +153,9 @@ class SlurmEngine:
 
     def measure(self, job: Job, log: Path) -> Cost:
         try:
-            here = slots_here(self.run.device, 1, self.run.threads)
+            here = slots_here(self.device, 1, self.threads)
         except InputError as error:
-            raise RunFailed(f"this machine can't time it: {error.what}", where=self.run.device) from None
+            raise RunFailed(f"this machine can't time it: {error.what}", where=self.device) from None
         with closing(LocalEngine(here, self.results)) as engine:
             return engine.measure(job, log)
 
@@ -201,7 +201,7 @@ class SlurmEngine:
                 part = packs[first : first + most]
                 array = new_array(self.results, [[job.identity for job in jobs] for jobs in part])
                 work = [
-                    Allocation.of(jobs, self.results, array.told(place), self.run, self.side_by_side)
+                    Allocation.of(jobs, self.results, array.told(place), self.device, self.threads, self.side_by_side)
                     for place, jobs in enumerate(part)
                 ]
                 arrays.append((array, submit(array, work, self.section)))
@@ -276,7 +276,7 @@ class SlurmEngine:
             return Outcome("memory", f"Slurm job {task.seen.id}")
         if state == "FAILED" and not task.told.begun:  # its environment is not what it should be
             lines = _last_lines(task.array.log(task.seen.id))
-            return Outcome("failed", f"Slurm job {task.seen.id} failed before its runs began: {lines}")
+            return Outcome("crashed", f"Slurm job {task.seen.id} ended before its runs began: {lines}")
         return Outcome("orphaned", f"Slurm job {task.seen.id} is {state.lower().replace('_', ' ')}")
 
 
@@ -288,7 +288,8 @@ def _by_folder(sent: Sent) -> Outcome | None:
 
 def _last_lines(log: Path) -> str:
     with suppress(OSError):
-        return " ".join(log.read_text(errors="replace").splitlines()[-3:])
+        lines = log.read_text(errors="replace").splitlines()
+        return " ".join([line for line in lines if not line.startswith("submitit INFO")][-2:])
     return "no log"
 
 
