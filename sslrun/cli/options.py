@@ -76,6 +76,9 @@ RunArgument = Annotated[
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one field, e.g. training.epochs=3.")
 ]
+DevicesOption = Annotated[
+    str | None, typer.Option("--devices", metavar="N|all", help="Work on several devices, a process each.")
+]
 ImportOption = Annotated[
     list[str], typer.Option("--import", metavar="PLUGIN", help="Load this module, or this .py file, with its kinds.")
 ]

@@ -11,6 +11,7 @@ from sslrun.cli.help import Command
 from sslrun.cli.options import (
     DataOption,
     DeviceOption,
+    DevicesOption,
     ImportOption,
     JsonOption,
     NoteOption,
@@ -46,9 +47,7 @@ def pretrain(
     results: ResultsOption = None,
     data: DataOption = None,
     device: DeviceOption = None,
-    devices: Annotated[
-        str | None, typer.Option("--devices", metavar="N|all", help="Train on several devices, a process each.")
-    ] = None,
+    devices: DevicesOption = None,
     note: NoteOption = None,
     tags: TagOption = [],  # noqa: B006
     fresh: Annotated[bool, typer.Option("--fresh", help="Keep an old run under another name and start anew.")] = False,
@@ -67,10 +66,7 @@ def pretrain(
     from sslrun.jobs.screen import Screen
     from sslrun.report.summary import headline
 
-    if devices is not None and processes.place() is None:
-        count = processes.how_many(devices, choose_device(plan.run.device).type)
-        if count > 1:
-            raise typer.Exit(processes.launch(count, sys.argv[1:]))
+    _launch(devices, plan)
     where, kind = places(plan, results, data), choose_device(plan.run.device).type
 
     def first_line(folder: "RunFolder", images: "ImageSet", start: int) -> str:
@@ -128,18 +124,34 @@ def evaluate(
     results: ResultsOption = None,
     data: DataOption = None,
     device: DeviceOption = None,
+    devices: DevicesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a finished run's encoder, without pretraining again. Cells that exist are only shown.
 
     Example: sslrun evaluate quickstart --knn
     """
-    from sslrun.jobs import evaluate_run
+    from sslrun.jobs import processes
+    from sslrun.jobs.evaluating import asking_recipe, evaluate_by
 
     folder = run_folder(run, results)
     kinds = context.meta.get(_KINDS, ())
-    recipe, cells = evaluate_run(folder, kinds, changes, at=at, data=data, device=device, imports=imports)
-    _show_run(folder, recipe, cells, as_json)
+    recipe = asking_recipe(folder, kinds, changes, device, imports)
+    _launch(devices, recipe)
+    with processes.joined(recipe.run.device) as group:
+        cells = evaluate_by(recipe, folder, kinds, at=at, data=data, group=group)
+    if group.leads:
+        _show_run(folder, recipe, cells, as_json)
+
+
+def _launch(devices: str | None, recipe: "Recipe") -> None:
+    """If `--devices` asks for several: run this command in so many processes, and exit as they do."""
+    from sslrun.jobs import choose_device, processes
+
+    if devices is not None and processes.place() is None:
+        count = processes.how_many(devices, choose_device(recipe.run.device).type)
+        if count > 1:
+            raise typer.Exit(processes.launch(count, sys.argv[1:]))
 
 
 @command("run")

@@ -15,6 +15,7 @@ import torch
 
 from sslrun.data.dataset import Dataset
 from sslrun.files import read_json, write_json
+from sslrun.networks.group import ALONE, Group
 from sslrun.recipe.identity import NUMERICS, evaluation_numerics, science, weights_digest
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.judging import EvaluationSection
@@ -31,8 +32,12 @@ def baseline_metrics(
     device: torch.device,
     section: EvaluationSection,
     compute: Callable[[], Metrics],
+    group: Group = ALONE,
 ) -> Metrics:
-    """The metrics of baseline `name` (`untrained`, `pixels`) under one evaluation: kept ones, or `compute()`, kept."""
+    """The metrics of baseline `name` (`untrained`, `pixels`) under one evaluation: kept ones, or `compute()`, kept.
+
+    Of several processes the one that leads reads and writes; the others have them only where all compute.
+    """
     kind, views = section.NAME, science(recipe.views)
     about = {
         "baseline": name,
@@ -50,10 +55,13 @@ def baseline_metrics(
     }
     identity = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
     path = results / "baselines" / f"{name}-{kind}-{identity[:16]}.json"
+    metrics: Metrics | None = None
     with suppress(OSError, ValueError, KeyError, TypeError):  # none, or damaged: computed (again)
         kept = read_json(path)
         if kept["identity"] == identity:
-            return dict(kept["metrics"])
-    metrics = compute()
-    write_json(path, {"identity": identity, "about": about, "metrics": metrics})
-    return metrics
+            metrics = dict(kept["metrics"])
+    if group.any(group.leads and metrics is None):
+        metrics = compute()
+        if group.leads:
+            write_json(path, {"identity": identity, "about": about, "metrics": metrics})
+    return metrics or {}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError, RunFailed
+from sslrun.networks.group import ALONE, Group
 from sslrun.networks.precision import mixed_precision
 
 
@@ -49,24 +50,30 @@ def extract(
     precision: Literal["float32", "bf16"] = "float32",
     channels_last: bool = False,
     beat: Callable[[], None] = lambda: None,
+    group: Group = ALONE,
 ) -> Tensor:
     """The features h_ND, float32 on `device`, of all images in their order.
 
     `transform` takes uint8 images on the device to what the encoder sees. Batch norms use their running statistics;
-    every module's training mode is afterwards as it was. `beat` is called every batch. Raises `InputError` without
-    images, `RunFailed` where features are not finite.
+    every module's training mode is afterwards as it was. `beat` is called every batch. The processes of a `group` each
+    do a stretch of the same batches, and all get all. Raises `InputError` without images, `RunFailed` where features
+    are not finite.
     """
     if len(images) == 0:
         raise InputError("there are no images to extract features from")
-    chunks = []
+    starts, chunks = range(0, len(images), batch_size), []
     with _evaluation_mode(encoder), mixed_precision(precision, device.type):
-        for start in range(0, len(images), batch_size):
+        for start in group.share(starts) or starts[:1]:  # who has none learns what features are like
             x_NCHW = transform(images.images[start : start + batch_size].to(device, non_blocking=True))
             if channels_last:
                 x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
             chunks.append(encoder(x_NCHW).float())
             beat()
     h_ND = torch.cat(chunks)
+    if group.size > 1:
+        shares = [group.share(starts, rank) for rank in range(group.size)]
+        counts = [sum(min(batch_size, len(images) - start) for start in share) for share in shares]
+        h_ND = group.put_together(h_ND[: counts[group.rank]], counts)
     bad_N = ~h_ND.isfinite().all(1)
     if bool(bad_N.any()):
         raise RunFailed(

@@ -19,6 +19,7 @@ from sslrun.data.batches import Batches, choose_stream
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError, RunFailed
 from sslrun.evaluation.features import extract
+from sslrun.networks.group import ALONE, Group, over_all
 from sslrun.networks.layout import trained_channels_last
 from sslrun.networks.precision import mixed_precision
 from sslrun.recipe import schema
@@ -52,20 +53,22 @@ def finetune(
     options: Udg,
     device: torch.device,
     beat: Callable[[], None] = lambda: None,
+    group: Group = ALONE,
 ) -> Tuned:
     """Train a copy of `encoder` on `labelled`, and classify `test` with the weights of the epoch that is best on
     `validation`; of equally good ones the first.
 
     Cross-entropy, batch norms in training mode, AdamW with betas 0.9 and 0.999, an epoch of warm-up, then a cosine to
-    0. `beat` is called every step. Raises `InputError` for fewer than two labelled images, and `RunFailed` where the
-    loss becomes infinite or NaN.
+    0. `beat` is called every step. Of several processes each has its part of every batch, as in pretraining. Raises
+    `InputError` for fewer than two labelled images, and `RunFailed` where the loss becomes infinite or NaN.
     """
     seed, precision = stream_seed(recipe.seed, "finetune"), recipe.training.precision
     batches = _batches(labelled, options.batch_size, recipe, seed, device)
     passes = math.ceil(options.least_steps / batches.steps_per_epoch)  # over the labelled images, in one epoch
     schedule = Schedule(kind="cosine", warmup_epochs=min(1, options.epochs - 1))
     rates = learning_rates(schedule, passes * batches.steps_per_epoch, options.epochs)
-    network = nn.Sequential(deepcopy(encoder), _head(encoder, len(labelled.class_names), seed))
+    group = group if batches.batch_size >= group.size else ALONE  # with fewer images than processes all do all
+    network = over_all(nn.Sequential(deepcopy(encoder), _head(encoder, len(labelled.class_names), seed)), group)
     channels_last = trained_channels_last(recipe.training.channels_last, network, device)
     network.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     views = _views(recipe, options.augment, labelled, channels_last)
@@ -74,7 +77,14 @@ def finetune(
 
     def classify(images: ImageSet) -> Tensor:
         logits_NC = extract(
-            network, images, views.plain, device=device, precision=precision, channels_last=channels_last, beat=beat
+            network,
+            images,
+            views.plain,
+            device=device,
+            precision=precision,
+            channels_last=channels_last,
+            beat=beat,
+            group=group,
         )
         return logits_NC.argmax(1).cpu()
 
@@ -83,14 +93,16 @@ def finetune(
         network.train()
         total = torch.zeros((), device=device)
         for images_BCHW, labels_B in _labelled_batches(batches, labelled, range((epoch - 1) * passes, epoch * passes)):
-            draws = views.draw(len(labels_B), seed, iteration)
-            (x_BCSS,) = views(images_BCHW, draws[:1])
+            draws, group.batch = views.draw(len(labels_B), seed, iteration)[:1], len(labels_B)
+            whole = group.size == 1
+            (x_BCSS,) = views(images_BCHW, draws) if whole else views.part(images_BCHW, draws, group.part())
             with mixed_precision(precision, device.type):
-                loss = nn.functional.cross_entropy(network(x_BCSS), labels_B)
+                loss = nn.functional.cross_entropy(group.gather(network(x_BCSS)), labels_B)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
-            for group in optimizer.param_groups:
-                group["lr"] = options.lr * float(rates[iteration])
+            group.add_up(weight.grad for weight in network.parameters() if weight.grad is not None)
+            for weights_group in optimizer.param_groups:
+                weights_group["lr"] = options.lr * float(rates[iteration])
             optimizer.step()
             total += loss.detach()
             iteration += 1

@@ -20,6 +20,7 @@ from sslrun.evaluation.baselines import Metrics, baseline_metrics
 from sslrun.evaluation.features import Featured, extract, pixels
 from sslrun.evaluation.own_statistics import calibrated
 from sslrun.evaluation.problem import Problem, problem
+from sslrun.networks.group import ALONE, Group
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.runs.cells import Number
@@ -41,7 +42,9 @@ def evaluate(section: EvaluationSection, subject: "Subject") -> Metrics:
 class Judge:
     """Judges encoders of one recipe on its labelled data; each baseline's features are made once.
 
-    `beat` is called as the work goes on: every batch of features, every step of a probe or of fine-tuning.
+    `beat` is called as the work goes on: every batch of features, every step of a probe or of fine-tuning. Where the
+    processes of a `group` judge together, each makes a part of the features and of fine-tuning's batches, and all go on
+    with the whole to the same numbers.
     """
 
     def __init__(
@@ -51,8 +54,9 @@ class Judge:
         results: Path,
         device: torch.device,
         beat: Callable[[], None] = lambda: None,
+        group: Group = ALONE,
     ) -> None:
-        self.recipe, self.data, self.device, self.beat = recipe, data, device, beat
+        self.recipe, self.data, self.device, self.beat, self.group = recipe, data, device, beat, group
         self.results = results
         """Where baselines are kept."""
         self._baselines: dict[str, Subject] = {}
@@ -75,7 +79,9 @@ class Judge:
                 continue
             asked = section.of_baseline(name)
             compute = partial(self._baseline, name, asked)
-            found = baseline_metrics(name, self.recipe, self.data, self.results, self.device, asked, compute)
+            found = baseline_metrics(
+                name, self.recipe, self.data, self.results, self.device, asked, compute, self.group
+            )
             metrics |= {Number(section.NAME, metric=key, baseline=name).key: value for key, value in found.items()}
         return metrics
 
@@ -146,4 +152,5 @@ class Subject:
             precision=training.precision,
             channels_last=training.channels_last,
             beat=self.beat,
+            group=self.judge.group,
         )

@@ -42,6 +42,7 @@ def _(section: Udg, subject: Subject) -> Metrics:
             options=section,
             device=subject.device,
             beat=subject.beat,
+            group=subject.judge.group,
         )
     train, validation, test = (subject.featured(split) for split in section.SPLITS)
     return dict(udg(section, train, validation, test, tune, subject.beat))

@@ -16,6 +16,7 @@ from sslrun.errors import DataError, InputError
 from sslrun.evaluation.judge import Judge, Subject
 from sslrun.jobs.places import Places, choose_device, identify, images_folder, places
 from sslrun.jobs.threads import use_threads
+from sslrun.networks.group import ALONE, Group
 from sslrun.networks.weights import load_weights
 from sslrun.recipe import read_recipe
 from sslrun.recipe.combining import on_device
@@ -43,11 +44,13 @@ def evaluation_job(
     where: Places,
     asked: Iterable[Asked],
     beat: Callable[[], None] = lambda: None,
+    group: Group = ALONE,
 ) -> list[EvaluationRecord]:
     """The cells of a finished run that are `asked` for; those that are missing are computed and kept.
 
     Each cell holds the run's metrics and, as `untrained.*` and `pixels.*`, those of the recipe's baselines. `beat` is
-    called all along. Raises `InputError` where an encoder was not kept.
+    called all along. The processes of a `group` all call this; the one that leads reads and writes the cells, and
+    the others return those that are there. Raises `InputError` where an encoder was not kept.
     """
     asked = list(asked)
     for name, section in asked:
@@ -59,9 +62,9 @@ def evaluation_job(
     for name, section in asked:
         identity = cell_identity(folder.identity, recipe, name, section)
         cell = folder.read_evaluation(name, identity)
-        if cell is None:
+        if group.any(group.leads and cell is None):
             begun = time.perf_counter()
-            judge = judge or Judge(recipe, where.data, where.results, choose_device(recipe.run.device), beat)
+            judge = judge or Judge(recipe, where.data, where.results, choose_device(recipe.run.device), beat, group)
             if name.epoch not in subjects:  # the features of one encoder at a time
                 subjects = {name.epoch: judge.subject(kept_encoder(folder, judge, name.epoch))}
             metrics = judge.cell(section, subjects[name.epoch])
@@ -75,8 +78,10 @@ def evaluation_job(
                 metrics=metrics,
                 seconds=seconds,
             )
-            folder.write_evaluation(cell)
-        cells.append(cell)
+            if group.leads:
+                folder.write_evaluation(cell)
+        if cell is not None:
+            cells.append(cell)
     return cells
 
 
@@ -131,8 +136,10 @@ def evaluate_by(
     *,
     at: int | None = None,
     data: Path | Dataset | None = None,
+    group: Group = ALONE,
 ) -> list[EvaluationRecord]:
-    """Judge a kept run as `recipe` asks: by `kinds`, or by all that it asks for if none is named.
+    """Judge a kept run as `recipe` asks: by `kinds`, or by all that it asks for if none is named. The processes of a
+    `group` all call this.
 
     Raises `InputError` if the recipe pretrains something else, and `DataError` if the images or the plug-ins here are
     not those that the run was pretrained with. Plug-ins that it was not pretrained with may judge it.
@@ -161,7 +168,7 @@ def evaluate_by(
         )
     use_threads(recipe.run.threads, folder.status.threads, choose_device(recipe.run.device).type)
     asked = [(CellName(kind, at), section) for kind, section in sections.items() if not kinds or kind in kinds]
-    return evaluation_job(folder, recipe, where, asked)
+    return evaluation_job(folder, recipe, where, asked, group=group)
 
 
 def kept_encoder(folder: RunFolder, judge: Judge, at: int | None) -> nn.Module:

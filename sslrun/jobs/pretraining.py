@@ -62,6 +62,7 @@ def pretrain_job(
     device = choose_device(recipe.run.device)
     require(recipe, where.data)
     check_threads(recipe.run.threads)
+    _check_parts(recipe, where, group)
     name = identify(recipe, where.data)
     there = find(where.results, name)
     # What the recipe starts from is looked at before anything is made.
@@ -93,17 +94,16 @@ def pretrain_job(
                 say(f"it keeps to the {kept} CPU threads that it began with, for the same bits: --fresh changes that")
             with _failures_recorded(folder, retried), others_needed():
                 _train(recipe, where, folder, encoder, device, signals, begin, seen, lease.beat, group, say)
-        return folder, evaluation_job(folder, recipe, where, asked_for(recipe), lease.beat)
+        return folder, evaluation_job(folder, recipe, where, asked_for(recipe), lease.beat, group)
 
 
 def follow_job(recipe: Recipe, where: Places, group: Group) -> None:
-    """Pretrain the recipe's run as one of several processes that does not lead: it reads, and writes nothing."""
+    """Do the recipe's run as one of several processes that does not lead: it reads, and writes nothing."""
     device = choose_device(recipe.run.device)
     check_threads(recipe.run.threads)
-    encoder = starting_encoder(recipe, where.data.shape[0])
+    _check_parts(recipe, where, group)
     with StopSignals(patient=True) as signals:
-        if not group.any(False):  # the leader finds it finished, or has made its folder and holds it
-            return
+        training = group.any(False)  # the leader knows, once it has found or made the run's folder and holds it
         folder = find(where.results, identify(recipe, where.data))
         if folder is None:
             raise RunFailed(
@@ -112,10 +112,24 @@ def follow_job(recipe: Recipe, where: Places, group: Group) -> None:
                 remedy="All processes of a run need the same results folder, on a file system that they share.",
             )
         use_threads(recipe.run.threads, folder.status.threads, device.type)
-        images = where.data.images("pretrain")
-        trainer = assemble(recipe, encoder, images, device, group)
-        with signals.deferred():
-            pretrain(recipe, trainer, images, folder, encoder_metadata={}, stop_asked=lambda: signals.asked)
+        if training:
+            images = where.data.images("pretrain")
+            trainer = assemble(recipe, starting_encoder(recipe, where.data.shape[0]), images, device, group)
+            with signals.deferred():
+                pretrain(recipe, trainer, images, folder, encoder_metadata={}, stop_asked=lambda: signals.asked)
+        evaluation_job(folder, recipe, where, asked_for(recipe), group=group)
+
+
+def _check_parts(recipe: Recipe, where: Places, group: Group) -> None:
+    """Raise `InputError` unless each process has a part of every batch."""
+    size, count = recipe.training.batch_size, where.data.counts("pretrain").total
+    least = min(size, count % size or size) if recipe.training.last_batch == "keep" else size
+    if least < group.size:
+        raise InputError(
+            f"a batch of {least} image{'s' * (least > 1)} can't be cut into parts for {group.size} devices",
+            where="--devices",
+            remedy="Take fewer devices" + (", or training.last_batch: drop." if least < size else "."),
+        )
 
 
 def _begun(folder: RunFolder) -> bool:
@@ -142,11 +156,15 @@ def _train(
     status, threads = folder.status, torch.get_num_threads()
     images = where.data.images("pretrain", lambda *_: beat())
     begin(folder, images)
+    if folder.checkpoint.exists() and status.processes != group.size:
+        counts = f"{group.size} process{'es' * (group.size > 1)} after {status.processes}"
+        say(f"it goes on in {counts}: the same batches and draws, equal within rounding")
     started = status.started or utc_now()
     folder.update_status(
         state=State.RUNNING,
         started=started,
         threads=threads,
+        processes=group.size,
         epochs=recipe.training.epochs,
         data=str(where.data.root.resolve()) if where.data.cached or where.data.files else None,
         reason=None,

@@ -7,14 +7,17 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from sslrun.errors import InputError, Interrupted
+from sslrun.errors import InputError, Interrupted, RunFailed
 from sslrun.limits import cores
 from sslrun.networks.group import ALONE, Group
 
@@ -23,6 +26,7 @@ _PATIENCE = timedelta(
 )  # of a process for the others: one of them evaluates, saves, decodes; a launcher sees deaths
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _ENDED = ("gloo", "NCCL", "Connection", "peer")
+_LAST_LINES = 8  # of a process that died, for the message
 
 
 def how_many(text: str, device: str) -> int:
@@ -52,7 +56,7 @@ def place() -> tuple[int, int] | None:
 def joined(device: str) -> Iterator[Group]:
     """The group of the processes that this one is of, for as long as it lasts; `ALONE` if it is by itself.
 
-    Raises `Interrupted` where another process of it has ended.
+    Raises `InputError` where they can't be joined, and `Interrupted` where another process has ended.
     """
     found = place()
     if found is None:
@@ -63,8 +67,22 @@ def joined(device: str) -> Iterator[Group]:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
     on_cuda = device not in ("cpu", "mps") and torch.cuda.is_available()
     if on_cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))))
-    dist.init_process_group("nccl" if on_cuda else "gloo", rank=rank, world_size=size, timeout=_PATIENCE)
+        here, there = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))), torch.cuda.device_count()
+        if here >= there:
+            raise InputError(
+                f"process {here + 1} on this machine would have a device of its own, and {there} are there",
+                remedy="Start as many processes as there are devices.",
+            )
+        torch.cuda.set_device(here)
+    try:
+        dist.init_process_group("nccl" if on_cuda else "gloo", rank=rank, world_size=size, timeout=_PATIENCE)
+    except dist.DistNetworkError as error:
+        place_ = f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT', '')}"
+        raise InputError(
+            f"the processes of this run can't meet there: {str(error).splitlines()[0]}",
+            where=f"MASTER_ADDR and MASTER_PORT, {place_}",
+            remedy="Give every run a port of its own.",
+        ) from error
     try:
         with others_needed():
             yield Group(rank, size)
@@ -88,33 +106,51 @@ def others_needed() -> Iterator[None]:
 def launch(count: int, arguments: Sequence[str]) -> int:
     """Run `sslrun ARGUMENTS` in `count` processes that are one group, until all have ended; the exit code.
 
-    One that dies ends the others within seconds. Raises `Interrupted` for a process that was killed.
+    One that dies ends the others within seconds. The first one's output is shown, of another the last lines if it dies.
+    Raises `Interrupted` for a process that was killed, and `RunFailed` or `InputError` for one that failed.
     """
-    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it says what we say better
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        run_id=f"sslrun-{os.getpid()}",
-        max_restarts=0,
-        monitor_interval=0.2,
-    )
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
-    try:
-        elastic_launch(config, sys.executable)("-m", "sslrun", *arguments)
-    except ChildFailedError as failed:
-        codes = {rank: failure.exitcode for rank, failure in failed.failures.items()}
-        killed = {rank: -code for rank, code in codes.items() if code < 0 and -code != signal.SIGTERM}
-        if killed:
-            who = ", ".join(f"process {rank} of {count} (signal {number})" for rank, number in killed.items())
-            raise Interrupted(f"killed: {who}", remedy="The same command goes on from the last checkpoint.") from None
-        return codes.get(0) or min((code for code in codes.values() if code > 0), default=130)
-    except (SignalException, KeyboardInterrupt):
-        return 130
+    with tempfile.TemporaryDirectory(prefix="sslrun-") as outputs:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            logs_specs=DefaultLogsSpecs(outputs, dict.fromkeys(range(1, count), Std.ALL)),
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            run_id=f"sslrun-{os.getpid()}",
+            max_restarts=0,
+            monitor_interval=0.2,
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "sslrun", *arguments)
+        except ChildFailedError as failed:
+            return _told({rank: failure.exitcode for rank, failure in failed.failures.items()}, count, Path(outputs))
+        except (SignalException, KeyboardInterrupt):
+            return Interrupted.exit_code
     return 0
+
+
+def _told(codes: dict[int, int], count: int, outputs: Path) -> int:
+    """The exit code of a group of which some have ended with these; what the first one has not said itself is raised.
+
+    One that only ends because another did has exit code 130, or is ended by the launcher.
+    """
+    guilty = {rank: code for rank, code in codes.items() if code not in (Interrupted.exit_code, -signal.SIGTERM)}
+    if not guilty:
+        return Interrupted.exit_code
+    if guilty.get(0, -1) > 0:
+        return guilty[0]
+    rank, code = min(guilty.items())
+    lines = [line for path in outputs.glob(f"*/*/{rank}/stderr.log") for line in path.read_text().splitlines() if line]
+    last = "\n".join(f"    {line}" for line in lines[-_LAST_LINES:])
+    who, ended = f"process {rank} of {count}", f"signal {-code}" if code < 0 else f"exit code {code}"
+    kinds: dict[int, Any] = {InputError.exit_code: InputError, RunFailed.exit_code: RunFailed}
+    kind = Interrupted if code < 0 else kinds.get(code, RunFailed)
+    what = f"{'killed: ' * (code == -signal.SIGKILL)}{who} ({ended})" + (f"; its last lines:\n{last}" if last else "")
+    raise kind(what, remedy="The same command goes on from the last checkpoint.")

@@ -1,17 +1,19 @@
-"""Several processes that train one run, each with its part of every batch: where the parts are put together.
+"""Several processes that train or judge one run, each with its part of the work: where the parts are put together.
 
 Every process passes its part through the encoder and the projector, under batch norm statistics of the whole batch,
 and gathers the outputs; from there on all compute the same, on the whole batch, as one process would. So a run on D
-devices is the same science as on one. `sslrun.jobs.ranks` starts the processes; nothing here is needed for one.
+devices is the same science as on one. `sslrun.jobs.processes` starts them; nothing here is needed for one.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+_T = TypeVar("_T")
 
 
 class Group:
@@ -27,8 +29,15 @@ class Group:
 
     def part(self, rank: int | None = None) -> slice:
         """The rows of the current batch that a process has, this one if not said: parts differ by one row at most."""
+        return self._cut(self.batch, rank)
+
+    def share(self, work: Sequence[_T], rank: int | None = None) -> Sequence[_T]:
+        """The stretch of `work` that a process does, this one if not said; stretches differ by one at most."""
+        return work[self._cut(len(work), rank)]
+
+    def _cut(self, count: int, rank: int | None) -> slice:
         rank = self.rank if rank is None else rank
-        return slice(rank * self.batch // self.size, (rank + 1) * self.batch // self.size)
+        return slice(rank * count // self.size, (rank + 1) * count // self.size)
 
     def gather(self, part_ND: Tensor) -> Tensor:
         """The rows (N, D) of all processes, in order. Backward, a process takes the gradient of its own rows: as all
@@ -36,6 +45,14 @@ class Group:
         """
         gathered: Tensor = part_ND if self.size == 1 else _Gather.apply(part_ND, self)
         return gathered
+
+    def put_together(self, rows_MD: Tensor, counts: Sequence[int]) -> Tensor:
+        """The rows (N, D) of all processes, in order, of which each has so many."""
+        padded_MD = rows_MD.new_zeros(max(counts), *rows_MD.shape[1:])  # backends want tensors of one shape
+        padded_MD[: len(rows_MD)] = rows_MD
+        found = [torch.empty_like(padded_MD) for _ in counts]
+        dist.all_gather(found, padded_MD)
+        return torch.cat([rows_MD[:count] for rows_MD, count in zip(found, counts, strict=True)])
 
     def add_up(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its sum over all processes, in one exchange."""
@@ -74,12 +91,8 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part_ND: Tensor, group: Group) -> Tensor:
         ctx.rows = group.part()
-        counts = [(rows := group.part(rank)).stop - rows.start for rank in range(group.size)]
-        padded_MD = part_ND.new_zeros(max(counts), *part_ND.shape[1:])  # backends want tensors of one shape
-        padded_MD[: len(part_ND)] = part_ND
-        found = [torch.empty_like(padded_MD) for _ in counts]
-        dist.all_gather(found, padded_MD)
-        return torch.cat([rows_MD[:count] for rows_MD, count in zip(found, counts, strict=True)])
+        parts = [group.part(rank) for rank in range(group.size)]
+        return group.put_together(part_ND, [rows.stop - rows.start for rows in parts])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:

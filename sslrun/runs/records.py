@@ -102,6 +102,8 @@ class Status(Record):
     """Epochs asked for."""
     threads: int | None = None
     """CPU threads it began with; a resumed run uses as many, for the same bits."""
+    processes: int = 1
+    """How many worked on it together, in its last session."""
     data: str | None = None
     """The data folder in which it found its images, if they are files."""
     reason: str | None = None
@@ -111,8 +113,8 @@ class Status(Record):
     evidence: dict[str, float | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        counts = (self.epoch, self.epochs or 1, self.threads or 1)
-        if not math.isfinite(self.seconds) or min(counts[0], counts[1] - 1, counts[2] - 1) < 0:
+        counts = (self.epoch, self.epochs or 1, self.threads or 1, self.processes)
+        if not math.isfinite(self.seconds) or min(counts[0], *(count - 1 for count in counts[1:])) < 0:
             raise ValueError("a time or a count is out of range")
 
     @property

@@ -3,6 +3,7 @@
 import os
 import socket
 from functools import cache
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,17 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import nn
 
 from sslrun.data.images import ImageSet
+from sslrun.evaluation import finetune as finetuning
+from sslrun.evaluation.features import extract
 from sslrun.methods import build_encoder
 from sslrun.methods.simclr import nt_xent
 from sslrun.networks.group import ALONE, Group
 from sslrun.recipe import read_recipe
+from sslrun.recipe.schema import Udg
+from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from sslrun.training.optimizers import Updates
 from sslrun.training.pretrain import assemble
 
@@ -46,11 +52,13 @@ RUN = {  # processes: (case, float64)
     2: [*((case, case != "simclr_two_styles") for case in CASES), ("directpred", False)],
     3: [("directpred", True)],
 }
+STEPS = {("directpred", True): 20}  # of the others 3
+HALF = 10
 
 
 @cache
-def trained(case: str, double: bool, group: Group) -> dict[str, torch.Tensor]:
-    """The method's state after some steps on random images."""
+def trained(case: str, double: bool, group: Group, kept: Path | None = None) -> dict[str, torch.Tensor]:
+    """The method's state after some steps on random images; after `HALF` of them saved in `kept`, or begun from it."""
     # In float32 a step's rounding grows with the rate: by 300 in 20 steps of these tiny networks at 0.05.
     recipe = read_recipe("quickstart", [*COMMON, *CASES[case], *([] if double else ["optimizer.network.lr=0.0001"])])
     pixels = torch.randint(0, 256, (90, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -62,12 +70,14 @@ def trained(case: str, double: bool, group: Group) -> dict[str, torch.Tensor]:
         plain, part = trainer.views.__call__, trainer.views.part
         trainer.views = _Double(trainer.views, plain, part)  # type: ignore[assignment]
     trainer.method.train()
-    step = 0
-    for epoch in range(10):
-        for batch in trainer.batches.epoch(epoch):
-            if step < (20 if case == "directpred" else 6):
-                trainer.step(batch, step)
-                step += 1
+    batches = [batch for epoch in range(10) for batch in trainer.batches.epoch(epoch)]
+    begin = HALF if kept is not None and kept.exists() else 0
+    if begin:
+        load_checkpoint(kept, "", trainer.method, trainer.updates, CPU)
+    for step in range(begin, STEPS.get((case, double), 3)):
+        if step == HALF and begin == 0 and kept is not None and group.leads:
+            save_checkpoint(kept, "", Position(step=step), trainer.method, trainer.updates)
+        trainer.step(batches[step], step)
     return trainer.method.state_dict()
 
 
@@ -91,26 +101,75 @@ def gradient(group: Group) -> tuple[torch.Tensor, torch.Tensor]:
     return loss.detach(), torch.autograd.grad(loss, part_VMD)[0]
 
 
-def one_of_many(rank: int, size: int, port: int, folder: str) -> None:
+class _Encoder(nn.Module):
+    """A network in float64 for images in float32, with batch norm."""
+
+    feature_dim = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        for number, weight in enumerate(self.layers.parameters()):
+            nn.init.normal_(weight, generator=torch.Generator().manual_seed(number))
+        self.double()
+
+    def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
+        return self.layers(x_NCHW.double()).flatten(1)  # type: ignore[no-any-return]
+
+
+def judged(group: Group) -> dict[str, torch.Tensor]:
+    """Features, of more batches than processes and of fewer; and the logits that each epoch of fine-tuning gives."""
+    pixels = torch.randint(0, 256, (23, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(4), dtype=torch.uint8)
+    images = ImageSet(pixels, torch.arange(23) % 3, None, ("a", "b", "c"), ())
+    network, whole = _Encoder(), [1, 23]
+    found = {
+        f"features {count}": extract(
+            network, images.subset(torch.arange(count)), lambda x: x / 255, device=CPU, batch_size=4, group=group
+        )
+        for count in whole
+    }
+    logits: list[torch.Tensor] = []
+    head = finetuning._head
+
+    def seen(*given: Any, **options: Any) -> torch.Tensor:
+        logits.append(extract(*given, **options))
+        return logits[-1]
+
+    recipe = read_recipe("quickstart", COMMON)
+    for size in (2, 7):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sslrun.evaluation.finetune.extract", seen)
+            patch.setattr("sslrun.evaluation.finetune._head", lambda *given: head(*given).double())
+            options = Udg(epochs=3, batch_size=size, least_steps=4)
+            finetuning.finetune(network, images, images, images, recipe, options, CPU, group=group)
+    return found | {f"logits {number}": value for number, value in enumerate(logits)}
+
+
+def one_of_many(rank: int, size: int, port: int, folder: str, kept: str) -> None:
     torch.set_num_threads(1)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     dist.init_process_group("gloo", rank=rank, world_size=size)
+    group = Group(rank, size)
     for case, double in RUN[size]:
-        torch.save(trained(case, double, Group(rank, size)), Path(folder, f"{case}-{double}-{rank}.pt"))
-    torch.save(gradient(Group(rank, size)), Path(folder, f"gradient-{rank}.pt"))
+        path = Path(kept) if (case, double) == ("directpred", True) else None
+        torch.save(trained(case, double, group, path), Path(folder, f"{case}-{double}-{rank}.pt"))
+    torch.save(gradient(group), Path(folder, f"gradient-{rank}.pt"))
+    torch.save(judged(group), Path(folder, f"judged-{rank}.pt"))
     dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The states at the end of all processes."""
+    """The states at the end of all processes. What two of them save halfway, three go on from."""
     folder = tmp_path_factory.mktemp("processes")
+    set_forkserver_preload([__name__])  # imports once
     for size in RUN:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         (folder / f"{size}").mkdir()
-        mp.spawn(one_of_many, (size, port, str(folder / f"{size}")), nprocs=size)
+        given = (size, port, str(folder / f"{size}"), str(folder / "half.pt"))
+        mp.start_processes(one_of_many, given, nprocs=size, start_method="forkserver")
     return folder
 
 
@@ -130,4 +189,22 @@ def test_weights_are_those_of_one_process(size: int, case: str, double: bool, fo
         found = torch.load(folder / f"{size}" / f"{case}-{double}-{rank}.pt", weights_only=True)
         assert found.keys() == expected.keys()
         for name, value in expected.items():
+            torch.testing.assert_close(found[name], value, atol=tolerance, rtol=tolerance, msg=f"{rank} {name}")
+
+
+def test_what_two_processes_have_begun_one_ends(folder: Path) -> None:
+    """Three do too: that is what the three of `RUN` have done."""
+    found = trained("directpred", True, ALONE, folder / "half.pt")
+    for name, value in trained("directpred", True, ALONE).items():
+        torch.testing.assert_close(found[name], value, atol=1e-9, rtol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("size", RUN)
+def test_features_are_the_same_bits_and_fine_tuning_is_that_of_one_process(size: int, folder: Path) -> None:
+    expected = judged(ALONE)
+    for rank in range(size):
+        found = torch.load(folder / f"{size}" / f"judged-{rank}.pt", weights_only=True)
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            tolerance = 0.0 if name.startswith("features") else 1e-6
             torch.testing.assert_close(found[name], value, atol=tolerance, rtol=tolerance, msg=f"{rank} {name}")
