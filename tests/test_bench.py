@@ -5,15 +5,21 @@ No timing is asserted: what is fast is for `sslrun bench` to say, on a quiet mac
 
 import json
 import math
+import threading
 import time
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from sslrun import bench
+from sslrun.bench import limits
 from sslrun.bench.images import STYLE_BARS, largest_error, recipe_images
 from sslrun.bench.images import stand_ins as with_labels
 from sslrun.bench.reference import BareLoop, as_pil_arrays
@@ -154,8 +160,11 @@ def test_all_rows_of_one_recipe() -> None:
     one = bench.subject(recipe, open_dataset(recipe.data, Path()), TINY)
     assert one.own
     groups = list(bench.measure(list(bench.KINDS), TINY, one))
-    assert [group[0].kind for group in groups] == list(bench.KINDS)
-    step, views, style, rule = groups
+    step, views, style, rule, parts, limit, graph, jobs = groups
+    assert [group[0].kind for group in groups if group] == [*bench.KINDS][:-2]
+    assert graph == jobs == []  # on a CPU
+    assert [part.what.split(": ")[1] for part in parts] == ["optimiser", "target's average", "BSS"]
+    assert all("matrix rate" in part.what for part in limit)
     assert {part.what.split(" / ")[1] for part in step} == {"step alone", "bare PIL loop"}
     assert len(views) == len(rule) == 1
     assert len(style) == len(STYLE_BARS)
@@ -165,6 +174,37 @@ def test_all_rows_of_one_recipe() -> None:
     for part in (part for group in groups for part in group):
         assert len(part.ours.cpu) == len(part.reference.wall) == TINY.rounds
         assert all(seconds > 0 for seconds in (*part.ours.wall, *part.reference.wall))
+
+
+def test_jobs_at_once_do_their_steps_in_the_same_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Threads:
+        """In place of processes, which take long to start."""
+
+        Process = threading.Thread
+
+        @staticmethod
+        def Pipe() -> tuple[Connection, SimpleNamespace]:
+            ours, theirs = Pipe()
+            return ours, SimpleNamespace(send=theirs.send, recv=theirs.recv, close=lambda: None)
+
+    monkeypatch.setattr(limits, "get_context", lambda _: Threads)
+    monkeypatch.setattr(limits, "JOBS", (2,))
+    recipe = read_recipe("quickstart", NARROW)
+    images = bench.subject(recipe, open_dataset(recipe.data, Path()), TINY).images
+    (two,) = limits.jobs_at_once(recipe, images, TINY, 0.05)
+    assert two.what.endswith("2 jobs / 1") and len(two.ours.wall) == TINY.rounds
+    assert all(seconds > 0 for seconds in (*two.ours.wall, *two.reference.wall))
+
+
+def test_a_steps_products_are_counted_and_set_against_one_of_matrices() -> None:
+    recipe = read_recipe("quickstart", NARROW)
+    subject = bench.subject(recipe, open_dataset(recipe.data, Path()), TINY)
+    product, operations = limits._product(TINY.device, "float32")
+    with FlopCounterMode(display=False) as counter:
+        product()
+    assert counter.get_total_flops() == operations
+    (first, *_) = limits.limit_rows(recipe, subject.images, TINY)
+    assert 0 < first.ratio < 1 and first.units == TINY.step_batch and first.bar is None
 
 
 def test_simsiam_is_measured_without_the_bare_byol_loop() -> None:

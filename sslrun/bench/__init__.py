@@ -1,8 +1,8 @@
 """Measured speed: the training step, views, styles and predictor rules, each against what one would write at first.
 
 `sslrun bench` prints what `measure` yields. Reference and ours take turns in one process, on one CPU thread; every
-number is of this machine and this moment. Read `timing` (how), `training`, `images`, `reference` (what), `rows` (the
-report).
+number is of this machine and this moment. Read `timing` (how), `training`, `images`, `limits`, `reference` (what),
+`rows` (the report).
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslrun.bench.images import recipe_images, stand_ins, style_rows, views_rows
+from sslrun.bench.limits import graph_rows, job_rows, limit_rows, part_rows
 from sslrun.bench.rows import Row, as_json, caption, table
 from sslrun.bench.timing import Settings, one_thread
 from sslrun.bench.training import rule_rows, step_rows
@@ -20,7 +21,16 @@ from sslrun.recipe.schema import Recipe
 
 __all__ = ["KINDS", "Row", "Settings", "Subject", "as_json", "caption", "measure", "subject", "table"]
 
-KINDS = {"step": step_rows, "views": views_rows, "style": style_rows, "rule": rule_rows}
+KINDS = {
+    "step": step_rows,
+    "views": views_rows,
+    "style": style_rows,
+    "rule": rule_rows,
+    "parts": part_rows,
+    "limit": limit_rows,
+    "graph": graph_rows,
+    "jobs": job_rows,
+}
 SHIPPED: dict[str, Sequence[tuple[str, int | None, int | None]]] = {
     "step": [("cifar10_directpred", None, None), ("imagenette_directpred", None, None)],
     "views": [
@@ -31,6 +41,10 @@ SHIPPED: dict[str, Sequence[tuple[str, int | None, int | None]]] = {
     ],
     "style": [("stl10_directpred", 96, 96), ("imagenet_directpred", 224, 224)],
     "rule": [("imagenette_directpred", None, None)],
+    "parts": [("cifar10_directpred", None, None)],
+    "limit": [("cifar10_directpred", None, None), ("stl10_directpred", 96, 96)],
+    "graph": [("cifar10_directpred", None, None)],
+    "jobs": [("cifar10_directpred", None, None)],
 }
 """What is measured without a recipe: the shipped ones that have bars, with the side of the stored images and of the
 views where these are not the recipe's own."""
@@ -55,7 +69,7 @@ def subject(recipe: Recipe, data: Dataset | None, settings: Settings) -> Subject
 def measure(
     kinds: Sequence[str], settings: Settings, one: Subject | None = None, changes: Sequence[str] = ()
 ) -> Iterator[list[Row]]:
-    """The rows of each of `kinds` in turn, on one CPU thread.
+    """The rows of each of `kinds` in turn, on one CPU thread; none of what this device does not have.
 
     They are of the subject, or, without one, of the shipped recipes that have bars, on stand-ins and with `changes`
     laid over them. Raises `RecipeError` for these before anything is measured.

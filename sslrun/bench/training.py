@@ -16,6 +16,7 @@ from sslrun.methods import build_encoder, build_method, set_up
 from sslrun.methods.noncontrastive import NonContrastive
 from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
+from sslrun.training.capture import WARM_UP
 from sslrun.training.pretrain import Trainer, assemble
 
 # All bars are for a full ResNet-18.
@@ -39,6 +40,8 @@ class Steps:
         views = self.trainer.views
         batch_NCHW = next(self.batches)
         self.ready = views(batch_NCHW, views.draw(len(batch_NCHW), recipe.seed, 0))
+        for _ in range(0 if self.trainer.captured is None else WARM_UP + 1):
+            self.end_to_end()
 
     def end_to_end(self) -> Tensor:
         """Gather a batch, draw and make its views, train on them."""
@@ -58,7 +61,7 @@ def step_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]
 
     bf16 is left out where it would be emulated.
     """
-    ours = {precision: Steps(recipe, images, settings, precision) for precision in _precisions(settings)}
+    ours = {precision: Steps(recipe, images, settings, precision) for precision in precisions(settings)}
     contenders: list[Callable[[], object]] = [steps.alone for steps in ours.values()]
     contenders += [steps.end_to_end for steps in ours.values()]
     bare = _bare_loop(recipe, images, settings)
@@ -70,14 +73,14 @@ def step_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]
             references.append(("bare PIL loop", taken[-1], BARE_BARS[precision] if settings.on_cpu else None))
         for name, reference, bar in references:
             what, end_to_end = f"{recipe.name} {precision} / {name}", taken[len(ours) + number]
-            units, asked = settings.step_batch, _barred(recipe, bar)
+            units, asked = settings.step_batch, barred(recipe, bar)
             rows.append(Row("step", what, reference, end_to_end, settings.clock, "images/s", units=units, bar=asked))
     return rows
 
 
 def rule_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]:
     """What the predictor, if there is one, observes and does after a step, inside steps of the fastest precision."""
-    precision = _precisions(settings)[-1]
+    precision = precisions(settings)[-1]
     steps = Steps(recipe, images, settings, precision)
     predictor = steps.trainer.method.predictor
     if predictor is None:
@@ -94,12 +97,12 @@ def rule_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]
         taken.append((whole.take(repeats), rule.take(repeats)))
     what = f"{recipe.name} {precision}: {getattr(recipe.method, 'predictor', recipe.method).kind}"
     step, part = timing([step for step, _ in taken]), timing([part for _, part in taken])
-    bar = _barred(recipe, RULE_BARS.get(settings.device.type))
+    bar = barred(recipe, RULE_BARS.get(settings.device.type))
     return [Row("rule", what, step, part, settings.clock, "ms", share=True, bar=bar)]
 
 
-def _precisions(settings: Settings) -> list[str]:
-    """From the slower to the faster."""
+def precisions(settings: Settings) -> list[str]:
+    """Those that the device computes in, from the slower to the faster."""
     return ["float32"] if has_bf16(settings.device) is False else ["float32", "bf16"]
 
 
@@ -114,6 +117,7 @@ def _bare_loop(recipe: Recipe, images: ImageSet, settings: Settings) -> BareLoop
     return BareLoop(recipe, method, images.images[: BATCHES * settings.step_batch], settings.step_batch)
 
 
-def _barred(recipe: Recipe, bar: float | None) -> float | None:
+def barred(recipe: Recipe, bar: float | None) -> float | None:
+    """The bar of a full ResNet-18; no other network has one."""
     backbone = recipe.network.backbone
     return bar if backbone.kind == "resnet18" and backbone.width == 64 else None

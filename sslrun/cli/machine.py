@@ -1,5 +1,6 @@
 """The commands about this machine: bench and doctor."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,12 @@ RecipeArgument = Annotated[
 @command("machine")
 def bench(
     recipe: RecipeArgument = None,
-    only: Annotated[str, typer.Option("--only", help="step, views, style, rule, several with commas, or all.")] = "all",
+    only: Annotated[
+        str,
+        typer.Option(
+            "--only", help="step, views, style, rule, parts, limit, graph, jobs; several with commas, or all."
+        ),
+    ] = "all",
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often all take turns.")] = 5,
     batch: Annotated[
         int | None, typer.Option("--batch", min=2, help="Images a batch [128; for steps on a CPU 32].")
@@ -40,14 +46,17 @@ def bench(
 ) -> None:
     """Measure the speed of step, views, style and predictor rule against plain references, in alternated rounds.
 
-    Without a recipe: the shipped ones that bars were set for, on stand-in images. CPUs are measured on one thread.
+    And how near a step is to the device's own matrix rate (limit), what its parts take, what a CUDA graph gains, and
+    what 2 and 4 jobs on one GPU do. Without a recipe: the shipped ones that bars were set for, on stand-in images.
+    CPUs are measured on one thread.
 
-    Example: sslrun bench --only views,style
+    Example: sslrun bench --only step,limit
     """
     from sslrun import bench as benching
     from sslrun.files import write_json
     from sslrun.jobs import choose_device, places
     from sslrun.recipe import read_recipe
+    from sslrun.sweeps.mps import shared
 
     kinds = list(benching.KINDS) if only == "all" else only.split(",")
     if not set(kinds) <= set(benching.KINDS):
@@ -64,9 +73,11 @@ def bench(
     if not as_json:
         for line in benching.caption(settings, images):
             console.say(line)
-    for part in benching.measure(kinds, settings, one, changes):
+    for kind in kinds:
+        with shared() if kind == "jobs" and place.type == "cuda" else nullcontext():
+            (part,) = benching.measure([kind], settings, one, changes)
         rows += part
-        if not as_json:
+        if part and not as_json:
             header, cells = benching.table(part)
             console.say()
             console.table(cells, header=header)

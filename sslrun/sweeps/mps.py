@@ -8,8 +8,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -139,3 +139,19 @@ class Sharing:
     def stop(self) -> None:
         """End the daemon."""
         self.daemon.stop()
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Within, processes that are started share a GPU as a sweep's jobs do; says how."""
+    sharing = Sharing("auto")
+    console.say(str(sharing))
+    sharing.start()
+    before = dict(os.environ)
+    os.environ.update(sharing.daemon.environment)
+    try:
+        yield
+    finally:
+        for name in sharing.daemon.environment.keys() - before.keys():
+            del os.environ[name]
+        sharing.stop()
