@@ -63,14 +63,15 @@ class Batches:
     def _streamed(self, order: Tensor, first_step: int) -> Iterator[Tensor]:
         steps = iter(range(first_step, self.steps_per_epoch))
         waiting: deque[Future[Tensor]] = deque()
+        upload = Upload(self.device)
         with ThreadPoolExecutor(1, thread_name_prefix="sslrun-batches") as reader:
             try:
                 for step in steps:
                     waiting.append(reader.submit(self._gather, self._at(order, step)))
                     if len(waiting) > AHEAD:
-                        yield _to(waiting.popleft().result(), self.device)
+                        yield upload(waiting.popleft().result())
                 while waiting:
-                    yield _to(waiting.popleft().result(), self.device)
+                    yield upload(waiting.popleft().result())
             finally:
                 for future in waiting:
                     future.cancel()
@@ -89,6 +90,25 @@ class Batches:
         for image, place in sorted(zip(index.tolist(), range(len(index)), strict=True)):
             target[place] = source[image]
         return batch
+
+
+class Upload:
+    """Copies pinned memory to a device; to CUDA beside the work that is under way there, for the work that comes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        """The tensor on the device."""
+        if self._copies is None:
+            return _to(tensor, self.device)
+        main = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self._copies):
+            copied = _to(tensor, self.device)
+        main.wait_stream(self._copies)
+        copied.record_stream(main)
+        return copied
 
 
 def _to(tensor: Tensor, device: torch.device) -> Tensor:

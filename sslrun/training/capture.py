@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from sslrun.data.batches import Upload
 from sslrun.methods import Method
 from sslrun.networks.iteration import Iteration
 from sslrun.networks.predictors import Predictor
@@ -45,16 +46,11 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._beside, self._copies = torch.cuda.Stream(device), torch.cuda.Stream(device)
+        self._beside, self._upload = torch.cuda.Stream(device), Upload(device)
         self._pool: Any = None
 
     def upload(self, packed: Tensor) -> Tensor:
-        pinned, main = packed.pin_memory(), torch.cuda.current_stream(self.device)
-        with torch.cuda.stream(self._copies):
-            copied = pinned.to(self.device, non_blocking=True)
-        main.wait_stream(self._copies)
-        copied.record_stream(main)
-        return copied
+        return self._upload(packed.pin_memory())
 
     def warm(self, step: Replay) -> Tensor:
         main = torch.cuda.current_stream(self.device)

@@ -88,7 +88,16 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Host]:
         made = given(*size, **options)
         return host.pin(made) if pin_memory else made
 
+    class Stream:
+        def __init__(self, *_: Any) -> None: ...
+
+        def wait_stream(self, other: "Stream") -> None: ...
+
     monkeypatch.setattr(torch, "empty", empty)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda *_: None)
     overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     with ExitStack() as within:

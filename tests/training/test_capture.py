@@ -147,3 +147,23 @@ def test_draws_are_packed_and_put_back() -> None:
     again = tensors_of(with_tensors(draws, unpack(packed, places)))
     assert len(again) == len(tensors) > 10
     assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(again, tensors, strict=True))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("method", CAPTURED)
+def test_on_cuda_replayed_steps_equal_plain_ones_and_do_not_wait(method: str) -> None:
+    odd = ["training.epochs=4"] if method == "swav" else ODD
+    changes = [*CAPTURED[method], *odd]
+    expected, states = train(trainer(CUDA, changes), 8)
+    made = trainer(CUDA, changes, graphs=capture.CudaGraphs(CUDA))
+    losses, found = train(made, 8)
+    assert made.captured is not None and made.captured.replays
+    torch.testing.assert_close(torch.tensor(losses), torch.tensor(expected), rtol=1e-3, atol=1e-3)
+    for ours, theirs in zip(found, states, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-3)
+    batch = next(made.batches.epoch(0))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        made.step(batch, 8)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
