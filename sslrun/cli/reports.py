@@ -1,7 +1,7 @@
 """The commands that read what runs left behind: report, plot, compare, export."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,9 @@ from sslrun.cli.options import (
 )
 from sslrun.errors import InputError
 from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_entries, show_table
+
+if TYPE_CHECKING:
+    from sslrun.report.document import Document
 
 
 @command("look")
@@ -49,6 +52,9 @@ def report(
     ] = None,
     format_: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}; else --out's suffix.")] = None,
     out: Annotated[Path | None, path_option("--out", "Write it here.")] = None,
+    live: Annotated[
+        Path | None, path_option("--live", "An html page, written anew while runs go on; it loads itself again.")
+    ] = None,
     without_collapsed: Annotated[
         bool, typer.Option("--without-collapsed", help="Leave collapsed runs out of the means.")
     ] = False,
@@ -74,18 +80,28 @@ def report(
     chosen = choose("json" if as_json else format_, out)
     if drawn is not None:
         check_suffix(drawn)
-    document = build(
-        collect(results_folder(results), grid, tags=tags),
-        rows=names_in(rows),
-        columns=names_in(columns),
-        mean=names_in(mean),
-        metrics=names_in(metric),
-        baseline=baseline,
-        slope=slope,
-        without_collapsed=without_collapsed,
-        other_data=other_data,
-        effects=effects,
-    )
+
+    def look() -> "Document":
+        return build(
+            collect(results_folder(results), grid, tags=tags),
+            rows=names_in(rows),
+            columns=names_in(columns),
+            mean=names_in(mean),
+            metrics=names_in(metric),
+            baseline=baseline,
+            slope=slope,
+            without_collapsed=without_collapsed,
+            other_data=other_data,
+            effects=effects,
+        )
+
+    if live is not None:
+        from sslrun.report.live import keep_live
+
+        console.say(f"{live.resolve().as_uri()} is written anew while runs go on; Ctrl-C ends it")
+        keep_live(live, results_folder(results), look)
+        return
+    document = look()
     if drawn is not None:
         from sslrun.report.map_figure import draw_map
 

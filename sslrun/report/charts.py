@@ -122,13 +122,14 @@ def _says_what(label: str) -> bool:
     return label not in ("true", "false", "none", NONE) and not label.replace(".", "").replace("-", "").isdecimal()
 
 
-def histories(results: Results) -> Courses:
-    """The histories of the first `MOST_CURVES` conditions that have finished runs, at most 10 seeds of each."""
+def histories(results: Results, unfinished: bool = False) -> Courses:
+    """The histories of the first `MOST_CURVES` conditions that have finished runs (or any at all that have begun, if
+    `unfinished` ones are wanted), at most 10 seeds of each."""
     folders, states = (results.runs[name].tolist() for name in ("folder", "status"))
     found: Courses = {}
     names = names_of(results)
     for labels, members in conditions(results).items():
-        done = [row for row in members if states[row] in FINISHED][:_MOST_SEEDS]
+        done = [row for row in members if states[row] in FINISHED or unfinished][:_MOST_SEEDS]
         histories = [rows for row in done if (rows := _history(RunFolder(results.folder / str(folders[row]))))]
         if histories:
             found[names[labels]] = histories

@@ -7,6 +7,7 @@ Everything is inline and nothing is fetched (the page forbids it itself); all te
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,9 +18,12 @@ from sslrun.drawing import as_svg
 from sslrun.files import read_json
 from sslrun.report import charts, layout
 from sslrun.report.document import Document
+from sslrun.report.search_figures import search_figures
 from sslrun.report.table import Cell, Table
 from sslrun.report.tables import conditions
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.records import State
+from sslrun.runs.status import overview
 
 _MOST_RECIPES = 60
 _LONG = 48
@@ -53,11 +57,53 @@ class Part:
     lines: Sequence[str] = ()
 
 
-def as_html(document: Document) -> str:
-    """The whole page."""
+@dataclass(frozen=True)
+class Running:
+    """A run under way: how far it is, and its last signals."""
+
+    name: str
+    done: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where everything stands at this moment; `lines` are those of `sslrun status`, `at` the time of looking, and
+    `waiting` how many cells of grids have not been begun."""
+
+    at: str
+    lines: Sequence[str]
+    running: Sequence[Running]
+    waiting: int
+
+
+def progress(results: Path) -> Progress:
+    """Look at all runs of a folder."""
+    found = overview(results)
+    running = [
+        Running(
+            found.labels.get(name, name),
+            now.epoch / now.epochs if now.epochs else 0.0,
+            "   ".join(filter(None, (" ".join(pair) for pair in zip(_SEEN, now.words(), strict=True) if pair[1]))),
+        )
+        for name, now in found.runs.items()
+        if now.state == State.RUNNING
+    ]
+    lines = [line for line in found.lines() if not line.startswith("running")]
+    waiting = sum(cells.get(state, 0) for cells in found.grids.values() for state in ("waiting", State.QUEUED))
+    return Progress(datetime.now().astimezone().strftime("%H:%M:%S"), lines, running, waiting)
+
+
+_SEEN = ("epoch", "loss", "std", "images a second")
+
+
+def as_html(document: Document, now: Progress | None = None, refresh: int | None = None) -> str:
+    """The whole page; with where things stand `now`, and told to load itself again after `refresh` seconds."""
     results = document.results
     title = f"sslrun report: {results.grid or results.folder.resolve().name}"
-    parts = [part for part in _parts(document) if part.tables or part.figures or part.texts or part.lines]
+    parts = [
+        part for part in _parts(document, now is not None) if part.tables or part.figures or part.texts or part.lines
+    ]
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -67,7 +113,15 @@ def as_html(document: Document) -> str:
     )
     left = {table.title: table.words for part in parts for table in part.tables}
     page = templates.get_template("page.html.j2")
-    return page.render(title=title, notes=document.notes, sections=parts, left=left, attributes=_attributes)
+    return page.render(
+        title=title,
+        notes=document.notes,
+        sections=parts,
+        left=left,
+        attributes=_attributes,
+        now=now,
+        refresh=refresh,
+    )
 
 
 def _attributes(cell: Cell, left: bool) -> Markup:
@@ -77,12 +131,12 @@ def _attributes(cell: Cell, left: bool) -> Markup:
     return Markup(shown + value)
 
 
-def _parts(document: Document) -> list[Part]:
+def _parts(document: Document, live: bool) -> list[Part]:
     results = document.results
     scored = layout.scored(document.matched)
     alone = layout.unscored([score for score in document.scores if score.ours is None])
-    found = charts.histories(results) if len(results.runs) else {}
-    about = f"Means over seeds of {len(found)} conditions."
+    found = charts.histories(results, unfinished=live) if len(results.runs) else {}
+    about = f"Means over seeds of {len(found)} condition{'s' * (len(found) != 1)}."
     courses = [
         *_drawn(charts.curves(found, charts.bounds_of(results)), about),
         *_drawn(charts.spectra(found), "Eigenvalues of the correlation F of the projector's outputs, largest first."),
@@ -91,6 +145,7 @@ def _parts(document: Document) -> list[Part]:
         Part("Results", "results", [table for table in document.tables if table.title != scored.title]),
         Part("Ablation", "ablation", figures=_dots(document)),
         Part("Courses and spectra", "courses", figures=courses),
+        Part("Search", "search", figures=_search(document)),
         Part(scored.title, "scorecard", [scored] if scored.rows else []),
         Part("Recipes", "recipes", texts=_recipes(document)),
         Part("Environments", "environments", texts=_environments(document)),
@@ -105,6 +160,12 @@ def _dots(document: Document) -> list[Drawn]:
         figure = charts.dots(document.results, metric, document.without_collapsed)
         drawn += _drawn(figure, f"{metric}: means over seeds.")
     return drawn
+
+
+def _search(document: Document) -> list[Drawn]:
+    results = document.results
+    found = search_figures(results.folder, results.grid) if results.grid else []
+    return [Drawn(as_svg(figure), caption) for caption, figure in found]
 
 
 def _drawn(figure: Figure | None, caption: str) -> list[Drawn]:

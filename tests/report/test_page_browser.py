@@ -5,16 +5,27 @@ import json
 import re
 import shutil
 import subprocess
+from contextlib import ExitStack
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from matplotlib import pyplot as plt
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from synthetic_runs import make_run
 
+from sslrun.drawing import as_svg
 from sslrun.report.collecting import collect
 from sslrun.report.document import build
+from sslrun.report.live import keep_live
 from sslrun.report.page import as_html
+from sslrun.report.search_figures import search_figures
+from sslrun.runs.lease import hold
+from sslrun.runs.records import State
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EVIL = "<script>document.title='owned'</script><img src=x onerror=alert(1)> \"'&{{7*7}}$x$"
@@ -33,7 +44,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return as_html(build(collect(results), baseline="predictor=linear", metrics=["knn"], other_data=True))
 
 
-def in_browser(page: str, script: str, folder: Path) -> Any:
+def in_browser(page: str, script: str, folder: Path, width: int = 1200) -> Any:
     """What `script` (JavaScript that returns a value) finds in the page once it has been shown."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here (Debian: apt-get install chromium)")
@@ -46,6 +57,7 @@ def in_browser(page: str, script: str, folder: Path) -> Any:
     )
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=2000", "--dump-dom"]
+    command.append(f"--window-size={width},900")
     done = subprocess.run(
         [*command, (folder / "page.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
     )
@@ -110,6 +122,87 @@ def test_tables_sort_by_number_and_by_word_in_a_browser(page: str, tmp_path: Pat
     assert found["sections"][:3] == ["results", "ablation", "courses"]
     assert {"scorecard", "recipes", "environments"} <= set(found["sections"])
     assert found["wider"] == []
+
+
+def test_rows_are_filtered_and_a_page_that_loads_again_looks_as_before(page: str, tmp_path: Path) -> None:
+    script = """
+    const table = document.querySelector("table"), filter = document.getElementById("filter");
+    const seen = () => [...table.tBodies[0].rows].filter(row => !row.hidden).map(row => row.cells[0].textContent);
+    const before = [...seen(), filter.value];
+    filter.value = "LIN"; filter.dispatchEvent(new Event("input"));
+    table.tHead.rows[0].cells[1].querySelector("button").click();
+    return { before, after: seen(), kept: Object.keys(sessionStorage).length,
+             tabbed: [...document.querySelectorAll("a, button, summary, input")].every(each => each.tabIndex >= 0) };
+    """
+    found = in_browser(page, script, tmp_path)
+    assert len(found["before"]) == 4 and found["before"][-1] == ""
+    assert found["after"] == ["linear"] and found["kept"] == 2 and found["tabbed"]
+
+
+def test_no_column_is_cut_where_it_is_printed(page: str, tmp_path: Path) -> None:
+    printed = page.replace("@media print", "@media all").replace("max-width: none;", "max-width: 1030px; margin: 0;")
+    found = in_browser(
+        printed,
+        """
+        const wide = [...document.querySelectorAll("table, th, td, pre, svg")];
+        const scrolls = [...document.querySelectorAll(".wide")].filter(each => each.scrollWidth > each.clientWidth);
+        return { cut: wide.filter(each => each.getBoundingClientRect().right > 1032).length, all: wide.length,
+                 scrolls: scrolls.length };
+        """,
+        tmp_path,
+        width=1050,
+    )
+    assert found["all"] > 50
+    assert (found["cut"], found["scrolls"]) == (0, 0)
+
+
+def test_a_live_page_shows_what_runs_until_nothing_does(tmp_path: Path) -> None:
+    make_run(tmp_path, 0, epochs=4)
+    running = make_run(tmp_path, 1, epochs=4)
+    ended = running.status
+    running.write_status(replace(ended, state=State.RUNNING, epoch=2, verdict=None))
+    pages: list[str] = []
+    path = tmp_path / "page" / "live.html"
+
+    def wait() -> None:
+        pages.append(path.read_text())
+        held.close()
+        running.write_status(ended)
+
+    with ExitStack() as held:
+        held.enter_context(hold(running))
+        keep_live(path, tmp_path, lambda: build(collect(tmp_path)), wait=wait)
+    assert len(pages) == 1
+    shown = in_browser(
+        pages[0].replace('http-equiv="refresh"', 'name="refresh"'),
+        """
+        const bar = document.querySelector("#progress progress");
+        const again = document.querySelector("meta[name=refresh]").content;
+        return { part: bar.value, row: bar.closest("tr").textContent, again };
+        """,
+        tmp_path,
+    )
+    assert shown["part"] == 1.0 and "epoch 4/4" in shown["row"] and running.path.name in shown["row"]
+    assert int(shown["again"]) > 0
+    last = path.read_text()
+    assert "refresh" not in last and "<progress" not in last and "2 done" in last
+
+
+def test_a_search_is_drawn_by_optuna(tmp_path: Path) -> None:
+    journal = tmp_path / "sweeps" / "look.journal"
+    journal.parent.mkdir()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    study = optuna.create_study(study_name="look-0", storage=storage, sampler=optuna.samplers.RandomSampler(0))
+    study.optimize(
+        lambda trial: trial.suggest_float("optimizer.network.lr", 0, 1) ** 2 + trial.suggest_int("b", 0, 1), 8
+    )
+    before = plt.get_fignums()
+    drawn = list(search_figures(tmp_path, "look"))
+    assert [caption.split()[0] for caption, _ in drawn] == ["How", "Every"]
+    assert all("<path" in as_svg(figure) for _, figure in drawn)
+    assert plt.get_fignums() == before
+    assert list(search_figures(tmp_path, "none")) == []
 
 
 def test_an_empty_folder_gives_a_page_too(tmp_path: Path) -> None:
