@@ -88,10 +88,10 @@ def _ask(part: Path, error: Exception) -> None:
         raise refusal from error
 
 
-def remove_parts(folder: Path, older_than: float = 0.0) -> None:
+def remove_parts(folder: Path, older_than: float = 0.0, names: str = ".*.part") -> None:
     """Remove what killed processes left of files that they were writing in `folder`, if so many seconds old."""
     with suppress(OSError):
-        for part in folder.glob(".*.part"):
+        for part in folder.glob(names):
             if time.time() - part.stat().st_mtime >= older_than:
                 part.unlink()
 

@@ -2,8 +2,8 @@
 
 A lease names a process by pid, start time, boot and pid namespace. Seen from the same boot and namespace it is dead
 at once when that process is gone; seen from anywhere else it dies when its heartbeat (the file's time of change)
-has been silent for `timeout`. `lease.lock` guards the moment of taking; where a shared file system does not honour
-it between hosts, the next `beat` of the holder that lost tells it so.
+has been silent for `timeout`. `lease.lock` keeps takers in line; where a shared file system does not honour it between
+hosts, the lease is still one file that is linked into place, which only one of them can do.
 """
 
 import json
@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
-from sslrun.files import locked, remove_parts, write_json
+from sslrun.files import locked, remove_parts
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import utc_now
 
@@ -90,18 +90,15 @@ def hold(folder: RunFolder, command: str | None = None, timeout: float = TIMEOUT
     path = folder.path / "lease.json"
     token = os.urandom(16).hex()
     with _alone(folder.path):
-        held_by = holder(folder, timeout)
-        if held_by is not None:
-            raise RunHeld(
-                f"held by {held_by}",
-                where=str(folder.path),
-                remedy=f"Wait for it, or stop it (`kill {held_by.pid}` on {held_by.host}): the run then resumes.",
-            )
+        there = _read(path)
+        if there is not None and there.alive(timeout):
+            raise _held(path, there)
         boot, machine, namespace = _here()
         shown = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         host = socket.gethostname()
         ours = Holder(os.getpid(), _born(os.getpid()), boot, machine, namespace, host, shown, utc_now(), token)
-        write_json(path, {key: value for key, value in asdict(ours).items() if key != "beaten"})
+        remove_parts(folder.path, older_than=_WRITTEN_SECONDS, names=".lease.json.*.take")
+        _take(path, ours, there)
         remove_parts(folder.path)
         remove_parts(folder.path / "evaluations", older_than=_WRITTEN_SECONDS)
     try:
@@ -115,6 +112,56 @@ def hold(folder: RunFolder, command: str | None = None, timeout: float = TIMEOUT
             now = _read(path)
             if now is not None and now.token == token:
                 path.unlink()
+
+
+def _held(path: Path, holder: Holder | None) -> RunHeld:
+    remedy = "Try again." if holder is None else f"Wait for it, or stop it (`kill {holder.pid}` on {holder.host})"
+    return RunHeld(f"held by {holder or 'another'}", where=str(path.parent), remedy=f"{remedy}: the run then resumes.")
+
+
+def _take(path: Path, ours: Holder, dead: Holder | None) -> None:
+    """Put our lease where none is, or a dead one. Raises `RunHeld` if somebody else was faster.
+
+    A file that is linked or made anew is so for one taker only, without any lock. Who takes over from the dead first
+    makes a file called after them, which stays for a while: another that has seen them dead comes too late.
+    """
+    new = path.with_name(f".{path.name}.{ours.token}.take")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            json.dump({key: value for key, value in asdict(ours).items() if key != "beaten"}, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            changed, now = path.stat().st_mtime_ns, _read(path)
+            if now is not None and (dead is None or now.token != dead.token):
+                raise _held(path, now)
+            claim = path.with_name(f".{path.name}.{changed if now is None else now.token}.take")
+            before = _read(claim)
+            if before is not None and not before.alive():  # killed while it took over
+                claim.unlink(missing_ok=True)
+            _link(new, claim)
+            new.replace(path) if new.exists() else claim.replace(path)
+        else:
+            _link(new, path)
+    except FileExistsError:
+        raise _held(path, _read(path)) from None
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a file that was open already has no name
+        raise
+    finally:
+        with suppress(OSError):
+            new.unlink()
+
+
+def _link(new: Path, path: Path) -> None:
+    """Give `new` the name `path` too. Raises `FileExistsError` if there is such a file."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        if new.stat().st_nlink < 2:  # on NFS it may have been done, and the answer lost
+            raise
+    except OSError:  # no links on this file system
+        new.replace(path)
 
 
 def holder(folder: RunFolder, timeout: float = TIMEOUT_SECONDS) -> Holder | None:

@@ -5,8 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 
@@ -115,6 +116,42 @@ def test_of_several_at_once_exactly_one_takes_over_from_the_dead(folder: RunFold
     at = time.time() + 1.5
     racing = [start(processes, folder, at, 3) for _ in range(4)]
     assert sorted(map(says, racing)) == ["held", "refused", "refused", "refused"]
+
+
+@pytest.mark.parametrize("left", [None, "dead", "damaged"])
+def test_without_locks_exactly_one_gets_it_too(
+    folder: RunFolder, left: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "locked", lambda path: nullcontext())  # as on a network drive that has none
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(40):
+            if left is not None:
+                with hold(folder):
+                    text = (folder.path / "lease.json").read_text()
+                dead = json.dumps({**json.loads(text), "born": "0"}) if left == "dead" else "{"
+                (folder.path / "lease.json").write_text(dead)
+            got, over, all_here = list[int](), Barrier(6, timeout=20), Barrier(6, timeout=20)
+
+            def take(number: int, got: list[int] = got, over: Barrier = over, here: Barrier = all_here) -> None:
+                here.wait()
+                with suppress(RunHeld), ExitStack() as stack:
+                    stack.enter_context(hold(folder))
+                    got.append(number)
+                    over.wait()  # none gives it back before all have tried
+                    return
+                over.wait()
+
+            threads = [Thread(target=take, args=(number,)) for number in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert len(got) == 1
+            assert not list(folder.path.glob("lease.json*"))
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_reused_pid_is_not_the_holder(folder: RunFolder) -> None:
