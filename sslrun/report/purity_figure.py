@@ -78,8 +78,11 @@ def _purity(part: SubFigure, runs: Sequence[Analysed]) -> None:
 
 def _hardness(part: SubFigure, runs: Sequence[Analysed], kind: str) -> None:
     """Curves over epochs in the colours of the dots."""
-    axes: Sequence[Axes] = part.subplots(1, len(_CURVES))
-    for ax, (name, title) in zip(axes, _CURVES.items(), strict=True):
+    shown = {
+        name: title for name, title in _CURVES.items() if any(series(run.history, f"{kind}.{name}")[1] for run in runs)
+    }
+    axes: Sequence[Axes] = part.subplots(1, len(shown), squeeze=False)[0]
+    for ax, (name, title) in zip(axes, shown.items(), strict=True):
         for run, (colour, dashes) in zip(runs, cycle(STROKES), strict=False):
             ax.plot(*series(run.history, f"{kind}.{name}"), color=colour, linestyle=dashes)
         ax.set_title(title, fontsize=8, weight="normal")
