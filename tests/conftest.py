@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SSLRUN_RESULTS", "SSLRUN_DATA", "COLUMNS"):
+    for name in ("SSLRUN_RESULTS", "SSLRUN_DATA", "SSLRUN_TRIAL", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 
 

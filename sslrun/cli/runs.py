@@ -64,7 +64,9 @@ def pretrain(
 
     from sslrun.jobs import choose_device, follow_job, places, pretrain_job, processes
     from sslrun.jobs.screen import Screen
+    from sslrun.jobs.threads import why_so_many
     from sslrun.report.summary import headline
+    from sslrun.sweeps.costs import expected
 
     _launch(devices, plan)
     where, kind = places(plan, results, data), choose_device(plan.run.device).type
@@ -73,6 +75,14 @@ def pretrain(
         threads = torch.get_num_threads() if kind == "cpu" else 0
         several = f"{group.size} × " if group.size > 1 else ""
         line = headline(plan, folder, len(images), images.side, several + kind, threads)
+        line += f" ({why_so_many()})" if threads else ""
+        known = expected(plan, where.results, kind, threads or None)
+        if known is not None:
+            train, judge = known.epoch * (plan.training.epochs - start), known.evaluation
+            about = f"{console.clock(train)} to train and {console.clock(judge)} to judge"
+            line += f"\nwill take about {about}, as runs like it did"
+        else:
+            line += "\nhow long it will take is said as it trains: no run like it is here to tell"
         return f"{line}\ngoing on after epoch {start}, with as many threads as it began with" if start else line
 
     with processes.joined(plan.run.device) as group:

@@ -17,6 +17,7 @@ from sslrun.errors import RecipeError
 from sslrun.grids.checking import check_axes, check_baseline, check_settings, matches
 from sslrun.grids.schema import GridFile
 from sslrun.grids.space import Space, read_space
+from sslrun.recipe import trial
 from sslrun.recipe.combining import combine, options, override
 from sslrun.recipe.document import Document
 from sslrun.recipe.introspect import operational, sections
@@ -86,9 +87,11 @@ def read_grid(
     overrides: Iterable[str] = (),
     *,
     small: bool = False,
+    whole: bool = False,
     imports: Iterable[str | Path] = (),
 ) -> Grid:
-    """Read a grid and every cell of it, with `key=value` overrides over all cells; `small` adds the grid's own.
+    """Read a grid and every cell of it, with `key=value` overrides over all cells; `small` adds the grid's own;
+    `whole` whatever SSLRUN_TRIAL says.
 
     `imports` are plug-ins besides those that it and its base name. The cells of a search are the runs of one point of
     its space. A bare name means a shipped grid. Raises `RecipeError` with file:line:column, and for a cell that can't
@@ -109,10 +112,20 @@ def read_grid(
     about = _variant(shrunk, [partial for _, partial in changes])
     base = _base(grid, document, file, imports)
     named = Document({**base.values, "name": name}, base.spots)
-    partials = [partial for _, partial in over]
+    cut = [] if whole else trial.changes(base.values)
+    partials = [*(partial for _, partial in over), *cut]
+    if cut:
+        about = "+".join(filter(None, ["trial", about]))
     source = str(file.resolve())
     if grid.search is None:
-        return Grid(name, grid, tuple(_cells(grid, document, named, partials)), None, about, source)
+        return Grid(
+            name,
+            grid,
+            tuple(_cells(grid, document, named, partials))[: trial.CELLS if cut else None],
+            None,
+            about,
+            source,
+        )
     space = read_space(grid.search, grid.seeds, document, named, [*_common(grid, document), *partials])
     return Grid(name, grid, tuple(Cell({}, one.seed, one) for one in space.recipes(space.first)), space, about, source)
 

@@ -13,6 +13,8 @@ from sslrun.limits import cores
 MOST_A_CORE = 4
 """More threads than so many a core are never of use; tens of thousands crash the libraries that start them."""
 _LOOK_SECONDS = 0.25
+_why = ["torch's own number"]
+"""Of the last choice."""
 
 
 def use_threads(asked: int | None, kept: int | None = None, device: str = "cpu") -> int:
@@ -20,9 +22,17 @@ def use_threads(asked: int | None, kept: int | None = None, device: str = "cpu")
 
     Raises `InputError` for a number that is beyond this machine.
     """
-    count = check_threads(kept, "the run began with them") or check_threads(asked) or _chosen(device)
+    began, wanted = check_threads(kept, "the run began with them"), check_threads(asked)
+    count = began or wanted or _chosen(device)
+    free = "as OMP_NUM_THREADS says" if "OMP_NUM_THREADS" in os.environ else f"of {cores()} cores so many are free"
+    _why[:] = ["as it began" if began else "as asked" if wanted else free]
     torch.set_num_threads(count)
     return count
+
+
+def why_so_many() -> str:
+    """Why this process uses as many threads as it does, in a few words."""
+    return _why[0]
 
 
 def check_threads(count: int | None, where: str = "run.threads") -> int | None:

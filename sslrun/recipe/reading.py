@@ -24,6 +24,7 @@ from sslrun.recipe.plugins import load as load_plugin
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.shipped import shipped, shipped_grids
+from sslrun.recipe.trial import changes
 
 MOST_BYTES = 1_000_000
 
@@ -44,11 +45,12 @@ def read_recipe(
     document = load(file)
     if "base" in document.values and "method" not in document.values:
         raise RecipeError("is a grid, not a recipe", where=str(file), remedy=f"sslrun sweep --grid {file}")
+    cut = changes(document.values)
     if file.with_name("identity.json").exists():
-        document = Document(as_kept(Recipe, document.values), document.spots)
+        document, cut = Document(as_kept(Recipe, document.values), document.spots), []
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-")[:64] or "recipe"
     named = Document({"name": name, **document.values}, document.spots)
-    whole = combine(named, *(override(text) for text in overrides))
+    whole = combine(named, *(override(text) for text in overrides), *cut)
     return check(Recipe, with_plugins(whole, [file.parent], imports))
 
 

@@ -18,7 +18,8 @@ _EPOCHS = "training.epochs"
 
 def claim_table(claims: Sequence[Claim]) -> Table:
     """One row a claim: what it says, where, its number, how it is known, and the grids that have it."""
-    recipes = {name: [cell.recipe for cell in read_grid(path).cells] for name, path in shipped_grids().items()}
+    read = {name: read_grid(path, whole=True) for name, path in shipped_grids().items()}
+    recipes = {name: [cell.recipe for cell in grid.cells] for name, grid in read.items()}
     tested = _tested([claim.match for claim in claims], claims, recipes)
     longer = [{option: value for option, value in claim.match.items() if option != _EPOCHS} for claim in claims]
     for number, grids in enumerate(_tested(longer, claims, recipes)):

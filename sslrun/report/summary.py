@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import PurePath
 from typing import Any
 
+from sslrun.console import clock
 from sslrun.recipe.schema import NonContrastive, Recipe
 from sslrun.recipe.schema.base import defined
 from sslrun.recipe.schema.judging import EvaluationSection
@@ -164,6 +165,8 @@ def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str |
     dimension = len(history[-1].get("spectrum") or ()) if history else 0
     said = [verdict_line(folder, dimension), worth(cells, weights), selected_on_test(history)]
     said.append(edge_note(list(edges(cells))))
+    judged = sum(cell.seconds or 0.0 for cell in cells)
+    said.append(f"took   {clock(folder.status.seconds)} to train, {clock(judged)} to judge")
     return [*filter(None, said), f"kept in   {folder.path}", "next:", f"  sslrun plot {folder.path}"]
 
 

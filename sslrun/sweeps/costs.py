@@ -81,6 +81,15 @@ def _key(recipe: dict[str, Any], threads: int | None, device: str) -> Key:
     return json.dumps(parts, sort_keys=True)
 
 
+def expected(recipe: Recipe, results: Path, device: str, threads: int | None) -> Cost | None:
+    """What earlier runs of this name and kind cost here; None if there are none."""
+    run = recipe.run.model_copy(update={"device": device, "threads": threads})
+    kind = recipe_key(recipe.model_copy(update={"run": run}))
+    named = [folder for folder in run_folders(results) if folder.name == recipe.name]
+    found = [cost for folder in named[-_MOST_RUNS:] for key, cost in _measured(folder, anywhere=False) if key == kind]
+    return _median(found) if found else None
+
+
 def earlier(results: Path, *, anywhere: bool = False) -> dict[Key, Cost]:
     """The median costs of runs on this host, or anywhere, by key. Folders that can't be read are passed over."""
     found: dict[Key, list[Cost]] = {}
