@@ -119,7 +119,9 @@ class SlurmEngine:
 
     def foresee(self, jobs: Sequence[Timed]) -> list[str]:
         self._seconds = {job.identity: seconds for job, seconds in jobs}
-        return bill(jobs, self.section, self.side_by_side)
+        one_by_one = len(self._seconds) < len(jobs)  # a search's, whose next runs nobody knows yet
+        section = self.section.model_copy(update={"pack": 1}) if one_by_one else self.section
+        return bill(jobs, section, self.side_by_side)
 
     def warm_up(self) -> None:
         queue.require_slurm()
