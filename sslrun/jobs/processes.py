@@ -130,13 +130,13 @@ def launch(count: int, arguments: Sequence[str]) -> int:
         try:
             elastic_launch(config, sys.executable)("-m", "sslrun", *arguments)
         except ChildFailedError as failed:
-            return _told({rank: failure.exitcode for rank, failure in failed.failures.items()}, count, Path(outputs))
+            return told({rank: failure.exitcode for rank, failure in failed.failures.items()}, count, Path(outputs))
         except (SignalException, KeyboardInterrupt):
             return Interrupted.exit_code
     return 0
 
 
-def _told(codes: dict[int, int], count: int, outputs: Path) -> int:
+def told(codes: dict[int, int], count: int, outputs: Path) -> int:
     """The exit code of a group of which some have ended with these; what the first one has not said itself is raised.
 
     One that only ends because another did has exit code 130, or is ended by the launcher.

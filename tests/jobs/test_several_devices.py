@@ -1,69 +1,53 @@
 """`pretrain --devices`: processes that are one run, from the command to its end, killed, stopped and taken up again."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
+import torch.multiprocessing as mp
 from safetensors.torch import load_file
 
+from sslrun.errors import InputError, Interrupted, RunFailed
+from sslrun.jobs import follow_job, places, pretrain_job, processes
+from sslrun.networks.group import Group
+from sslrun.recipe import read_recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import State
 from sslrun.runs.status import state_of
 
 Run = Callable[..., tuple[int, str, str]]
-SMALL = [
-    *("--set", "data.limit=96", "--set", "training={epochs: 8, batch_size: 32}", "--set", "optimizer.network.lr=0.001"),
-    *("--set", "network.backbone.width=8", "--set", "run={threads: 1, checkpoint_minutes: 0}"),
-    *("--set", "evaluation.knn.k=1", "--set", "evaluation.linear=null", "--set", "evaluation.baselines=[]"),
+EPOCHS = 8
+CHANGES = [
+    *("data.limit=96", f"training={{epochs: {EPOCHS}, batch_size: 32}}", "optimizer.network.lr=0.001"),
+    *("network.backbone.width=8", "run={threads: 1, checkpoint_minutes: 0, device: cpu}"),
+    *("evaluation.knn.k=1", "evaluation.linear=null", "evaluation.baselines=[]"),
 ]
+SMALL = [part for change in CHANGES for part in ("--set", change)]
 
 
 def command(results: Path, devices: int = 2) -> list[str]:
-    return ["pretrain", "quickstart", *SMALL, "--results", str(results), "--devices", str(devices), "--device", "cpu"]
+    return ["pretrain", "quickstart", *SMALL, "--results", str(results), "--devices", str(devices)]
 
 
-def start(results: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "sslrun", *command(results)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-
-
-@pytest.fixture
-def begun(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
-    """A run of two processes in the middle of its training, and these processes."""
-    launcher = start(tmp_path)
-    try:
-        deadline = time.monotonic() + 120
-        while sum(len(path.read_text().splitlines()) for path in tmp_path.glob("*/history.jsonl")) < 3:
-            assert launcher.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-        yield launcher, psutil.Process(launcher.pid).children()
-    finally:
-        launcher.kill()
-
-
-def only(results: Path) -> RunFolder:
-    (path,) = results.glob("quickstart-*")
-    return RunFolder(path)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    results = tmp_path_factory.mktemp("undisturbed")
-    launcher = start(results)
-    out, err = launcher.communicate(timeout=200)
-    assert launcher.returncode == 0, err
-    assert "2 × cpu" in out.splitlines()[0] and "this run" in out
-    folder = only(results)
-    assert [row["epoch"] for row in folder.history.read()] == list(range(9))
-    return folder
+def start(results: Path, epoch: int) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """The command, once it has done so many epochs, and the processes that it has started."""
+    given = [sys.executable, "-m", "sslrun", *command(results)]
+    launcher = subprocess.Popen(given, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 200
+    while sum(len(path.read_text().splitlines()) for path in results.glob("*/history.jsonl")) <= epoch:
+        assert launcher.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    return launcher, psutil.Process(launcher.pid).children()
 
 
 def ended(launcher: subprocess.Popen[str], processes: list[psutil.Process]) -> str:
@@ -74,42 +58,71 @@ def ended(launcher: subprocess.Popen[str], processes: list[psutil.Process]) -> s
     return err
 
 
-def test_a_process_is_killed_the_run_ends_and_the_same_command_goes_on_to_the_same_bits(
-    begun: tuple[subprocess.Popen[str], list[psutil.Process]], undisturbed: RunFolder, tmp_path: Path
+def only(results: Path) -> RunFolder:
+    (path,) = results.glob("quickstart-*")
+    return RunFolder(path)
+
+
+def one_of_two(rank: int, port: int, results: str) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
+    recipe = read_recipe("quickstart", CHANGES)
+    where = places(recipe, Path(results), None)
+    with processes.joined("cpu") as group:
+        if group.leads:
+            pretrain_job(recipe, where, group=group)
+        else:
+            follow_job(recipe, where, group)
+
+
+@pytest.fixture
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    results = tmp_path_factory.mktemp("undisturbed")
+    set_forkserver_preload([__name__])  # imports once
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.start_processes(one_of_two, (port, str(results)), nprocs=2, start_method="forkserver")
+    return only(results)
+
+
+@pytest.mark.timeout(900)  # eleven processes are started: half a minute, many on a machine that is busy
+def test_killed_and_stopped_it_leaves_no_process_and_the_same_command_goes_on_to_the_same_bits(
+    undisturbed: RunFolder, tmp_path: Path, sslrun: Run
 ) -> None:
-    launcher, processes = begun
-    os.kill(next(one.pid for one in processes if one.environ()["RANK"] == "1"), signal.SIGKILL)
-    err = ended(launcher, processes)
+    """A disturbance a session, of one run: a process to start costs more than all that it trains here."""
+    results, alone = tmp_path / "results", tmp_path / "alone"
+    launcher, started = start(results, 1)
+    launcher.kill()
+    ended(launcher, started)
+    assert state_of(only(results)) == State.INTERRUPTED and only(results).checkpoint.exists()
+
+    launcher, started = start(results, 2)
+    launcher.send_signal(signal.SIGTERM)
+    assert "the state is saved" in ended(launcher, started)
+    assert launcher.returncode == 130 and only(results).checkpoint.exists()
+    shutil.copytree(results, alone)
+
+    launcher, started = start(results, 3)
+    os.kill(next(one.pid for one in started if one.environ()["RANK"] == "1"), signal.SIGKILL)
+    err = ended(launcher, started)
     assert launcher.returncode == 130
     assert "killed: process 1 of 2 (signal 9)" in err and "goes on" in err
-    again = start(tmp_path)
-    assert again.communicate(timeout=200) and again.returncode == 0
-    ours, theirs = (load_file(folder.encoder) for folder in (only(tmp_path), undisturbed))
+
+    launcher, _ = start(results, 3)
+    out, err = launcher.communicate(timeout=200)
+    assert launcher.returncode == 0, err
+    assert "2 × cpu" in " ".join(out.split()) and "this run" in out
+    assert [row["epoch"] for row in only(results).history.read()] == list(range(EPOCHS + 1))
+    ours, theirs = (load_file(folder.encoder) for folder in (only(results), undisturbed))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    (cell,), (expected,) = (list(folder.path.glob("evaluations/*.json")) for folder in (only(results), undisturbed))
+    assert cell.name == expected.name
 
-
-def test_a_launcher_that_is_killed_leaves_no_process_behind_and_the_state_saved(
-    begun: tuple[subprocess.Popen[str], list[psutil.Process]], tmp_path: Path
-) -> None:
-    launcher, processes = begun
-    launcher.kill()
-    ended(launcher, processes)
-    assert state_of(only(tmp_path)) == State.INTERRUPTED and only(tmp_path).checkpoint.exists()
-
-
-def test_stopped_it_saves_and_one_process_takes_it_up(
-    begun: tuple[subprocess.Popen[str], list[psutil.Process]], undisturbed: RunFolder, tmp_path: Path, sslrun: Run
-) -> None:
-    launcher, processes = begun
-    launcher.send_signal(signal.SIGTERM)
-    assert "the state is saved" in ended(launcher, processes)
-    assert launcher.returncode == 130
-    assert only(tmp_path).checkpoint.exists()
-    code, out, _ = sslrun(*command(tmp_path, devices=1))
+    code, out, _ = sslrun(*command(alone, devices=1))
     assert code == 0 and "going on after epoch" in out
-    ours, theirs = (load_file(folder.encoder) for folder in (only(tmp_path), undisturbed))
-    for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, atol=1e-4, rtol=1e-3, msg=name)
+    assert "it goes on in 1 process after 2: the same batches and draws, equal within rounding" in " ".join(out.split())
+    for name, value in load_file(only(alone).encoder).items():
+        torch.testing.assert_close(value, theirs[name], atol=1e-4, rtol=1e-3, msg=name)
 
 
 @pytest.mark.parametrize("devices", ["0", "two", "100000", "-1"])
@@ -117,3 +130,50 @@ def test_what_is_no_number_of_devices_is_refused(devices: str, tmp_path: Path, s
     code, _, err = sslrun("pretrain", "quickstart", *SMALL, "--results", tmp_path, f"--devices={devices}")
     assert code == 2 and "--devices" in err and "or all" in err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("job", [pretrain_job, follow_job])
+@pytest.mark.parametrize(("last", "least"), [("drop", 32), ("keep", 6)])
+def test_a_batch_of_fewer_images_than_devices_is_refused(
+    job: Callable[..., None], last: str, least: int, tmp_path: Path
+) -> None:
+    recipe = read_recipe("quickstart", [*CHANGES, "data.limit=102", f"training.last_batch={last}"])
+    with pytest.raises(InputError, match=f"a batch of {least} images can't be cut into parts for {least + 1} devices"):
+        job(recipe, places(recipe, tmp_path, None), group=Group(0, least + 1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_runs_on_one_port_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sslrun: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for name, value in {"ADDR": "127.0.0.1", "PORT": str(taken.getsockname()[1])}.items():
+            monkeypatch.setenv(f"MASTER_{name}", value)
+        monkeypatch.setenv("RANK", "0")
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        code, _, err = sslrun("pretrain", "quickstart", *SMALL, "--results", tmp_path)
+    assert code == 2 and "MASTER_PORT" in err and "a port of its own" in err
+
+
+@pytest.mark.parametrize(
+    ("codes", "kind", "said"),
+    [
+        ({1: -9, 0: 130}, Interrupted, r"^killed: process 1 of 3 \(signal 9\); its last lines:\n    line 2\n"),
+        ({0: -15, 1: 1, 2: 130}, RunFailed, r"^process 1 of 3 \(exit code 1\); its last lines:\n    line 2\n(.*\n){7}"),
+        ({0: -15, 1: 2}, InputError, "line 9"),
+        ({0: -9, 2: -15}, Interrupted, r"^killed: process 0 of 3 \(signal 9\)\n"),
+    ],
+)
+def test_the_one_that_died_is_named_with_its_last_lines(
+    codes: dict[int, int], kind: type[Exception], said: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "run" / "attempt_0" / "1" / "stderr.log"
+    output.parent.mkdir(parents=True)
+    output.write_text("".join(f"line {number}\n" for number in range(10)))
+    with pytest.raises(kind, match=said):
+        processes.told(codes, 3, tmp_path)
+
+
+def test_what_the_first_process_has_said_is_not_said_again(tmp_path: Path) -> None:
+    assert processes.told({0: 2, 1: 2}, 2, tmp_path) == 2
+    assert processes.told({0: 130, 1: -15}, 2, tmp_path) == 130
