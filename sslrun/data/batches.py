@@ -23,7 +23,8 @@ class Batches:
     """Batches of `images`, epoch by epoch. Raises `InputError` as `steps_per_epoch` does.
 
     Resident (`stream=False`): all images move to the device once and are gathered there. Streamed: a thread copies
-    the coming batches from the memory map, into pinned memory for CUDA.
+    the coming batches from the memory map, into pinned memory for CUDA. Each process of a run has the whole set: the
+    order is random over all of it, so any image may come to any of them, and a share of its own would be other science.
     """
 
     def __init__(

@@ -26,6 +26,7 @@ _PATIENCE = timedelta(
 )  # of a process for the others: one of them evaluates, saves, decodes; a launcher sees deaths
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _ENDED = ("gloo", "NCCL", "Connection", "peer")
+_OURS = "sslrun-"  # what the names of our launchers begin with, then its process number
 _LAST_LINES = 8  # of a process that died, for the message
 
 
@@ -65,6 +66,9 @@ def joined(device: str) -> Iterator[Group]:
     rank, size = found
     if sys.platform == "linux":  # a launcher that is killed takes its processes with it, which save what they have
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+    launcher = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    if launcher.startswith(_OURS) and launcher != f"{_OURS}{os.getppid()}":
+        raise Interrupted("what started this process has ended before it could begin")
     on_cuda = device not in ("cpu", "mps") and torch.cuda.is_available()
     if on_cuda:
         here, there = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))), torch.cuda.device_count()
@@ -123,7 +127,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
             logs_specs=DefaultLogsSpecs(outputs, dict.fromkeys(range(1, count), Std.ALL)),
             rdzv_backend="c10d",
             rdzv_endpoint="localhost:0",
-            run_id=f"sslrun-{os.getpid()}",
+            run_id=f"{_OURS}{os.getpid()}",
             max_restarts=0,
             monitor_interval=0.2,
         )
