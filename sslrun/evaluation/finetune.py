@@ -19,6 +19,7 @@ from sslrun.data.batches import Batches, choose_stream
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError, RunFailed
 from sslrun.evaluation.features import extract
+from sslrun.networks.exchange import Exchange
 from sslrun.networks.group import ALONE, Group, over_all
 from sslrun.networks.layout import trained_channels_last
 from sslrun.networks.precision import mixed_precision
@@ -73,6 +74,7 @@ def finetune(
     network.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     views = _views(recipe, options.augment, labelled, channels_last)
     optimizer = AdamW(network.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True)
+    exchange = Exchange(network.parameters(), group)
     validation = replace(validation, images=validation.images.to(device))
 
     def classify(images: ImageSet) -> Tensor:
@@ -100,7 +102,7 @@ def finetune(
                 loss = nn.functional.cross_entropy(group.gather(network(x_BCSS)), labels_B)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
-            group.add_up(weight.grad for weight in network.parameters() if weight.grad is not None)
+            exchange.finish()
             for weights_group in optimizer.param_groups:
                 weights_group["lr"] = options.lr * float(rates[iteration])
             optimizer.step()

@@ -5,7 +5,7 @@ and gathers the outputs; from there on all compute the same, on the whole batch,
 devices is the same science as on one. `sslrun.jobs.processes` starts them; nothing here is needed for one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -53,16 +53,6 @@ class Group:
         found = [torch.empty_like(padded_MD) for _ in counts]
         dist.all_gather(found, padded_MD)
         return torch.cat([rows_MD[:count] for rows_MD, count in zip(found, counts, strict=True)])
-
-    def add_up(self, tensors: Iterable[Tensor]) -> None:
-        """Replace each tensor by its sum over all processes, in one exchange."""
-        tensors = list(tensors)
-        if self.size == 1 or not tensors:
-            return
-        flat = torch.cat([tensor.flatten() for tensor in tensors])
-        dist.all_reduce(flat)
-        for tensor, summed in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
-            tensor.copy_(summed.view_as(tensor))
 
     def any(self, here: bool) -> bool:
         """Whether it is so in any process. Over the host: the device is not waited for."""

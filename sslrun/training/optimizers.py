@@ -17,6 +17,7 @@ from torch.optim.optimizer import Optimizer as TorchOptimizer
 
 from sslrun.errors import RunFailed
 from sslrun.methods import Method
+from sslrun.networks.exchange import Exchange
 from sslrun.networks.iteration import Iteration
 from sslrun.recipe.schema import Optimizer, Optimizers
 from sslrun.training.lars import Lars
@@ -42,6 +43,7 @@ class Updates:
         self.options = [options for options, parameters in pairs if parameters]
         self.decays = [weight_decays(options, len(rates)) for options in self.options]
         self._rates_on_device: list[Tensor] = []
+        self._exchange: Exchange | None = None
         self.spoilt = torch.zeros((), device=device)
         self.first_bad = torch.full((), NEVER, dtype=torch.int64, device=device)
         for optimizer in self.optimizers:
@@ -60,6 +62,8 @@ class Updates:
 
     def zero_grad(self) -> None:
         """Forget the gradients of the step before."""
+        if self._exchange is None:  # at the first step: hooks are of the parameters as they are then
+            self._exchange = Exchange(self.method.online.parameters(), self.method.group)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
 
@@ -67,11 +71,12 @@ class Updates:
     def step(self, iteration: int, loss: Tensor) -> None:
         """Step the network's optimiser, then the predictor's, unless this or an earlier step was not finite.
 
-        Where several processes train, the gradients of encoder and projector are of a part of the batch each and are
-        added up; what comes after the outputs have been gathered has the whole gradient everywhere.
+        Where several processes train, the gradients of encoder and projector are of a part of the batch each and have
+        been added up since backward began; what comes after the outputs have been gathered has the whole gradient
+        everywhere.
         """
-        if self.method.group.size > 1:
-            self.method.group.add_up(p.grad for p in self.method.online.parameters() if p.grad is not None)
+        if self._exchange is not None:
+            self._exchange.finish()
         gradients = [p.grad for o in self.optimizers for g in o.param_groups for p in g["params"] if p.grad is not None]
         size = torch.stack([*torch._foreach_norm(gradients), loss]).sum()
         bad = ~torch.isfinite(size)

@@ -18,6 +18,7 @@ from sslrun.evaluation import finetune as finetuning
 from sslrun.evaluation.features import extract
 from sslrun.methods import build_encoder
 from sslrun.methods.simclr import nt_xent
+from sslrun.networks import exchange
 from sslrun.networks.group import ALONE, Group
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Udg
@@ -149,6 +150,7 @@ def one_of_many(rank: int, size: int, port: int, folder: str, kept: str) -> None
     torch.set_num_threads(1)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     dist.init_process_group("gloo", rank=rank, world_size=size)
+    exchange.BUCKET_BYTES = 2000  # several, of these tiny networks
     group = Group(rank, size)
     for case, double in RUN[size]:
         path = Path(kept) if (case, double) == ("directpred", True) else None
