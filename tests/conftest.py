@@ -11,6 +11,13 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Two processes, each with whole files, where pytest-xdist is there; one for a debugger, or by `-n 0`."""
+    if config.getoption("numprocesses", 0) is None and not config.getoption("usepdb"):
+        config.option.numprocesses, config.option.dist = 2, "loadfile"
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SSLRUN_RESULTS", "SSLRUN_DATA", "SSLRUN_TRIAL", "COLUMNS"):
