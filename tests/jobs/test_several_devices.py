@@ -77,7 +77,7 @@ def one_of_two(rank: int, port: int, results: str) -> None:
 @pytest.fixture
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     results = tmp_path_factory.mktemp("undisturbed")
-    set_forkserver_preload([__name__])  # imports once
+    set_forkserver_preload([__name__, "torch._dynamo"])  # which the first step imports: once for all
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

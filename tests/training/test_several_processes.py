@@ -27,6 +27,7 @@ from sslrun.training.optimizers import Updates
 from sslrun.training.pretrain import assemble
 
 BATCH, SIDE = 15, 12
+pytestmark = pytest.mark.timeout(900)  # processes that wait for each other at every layer are slow where cores are busy
 CPU = torch.device("cpu")
 COMMON = [
     "network={backbone: {kind: small_resnet, width: 8}, projector: {hidden: 12, out: 6}}",
@@ -164,7 +165,7 @@ def one_of_many(rank: int, size: int, port: int, folder: str, kept: str) -> None
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The states at the end of all processes. What two of them save halfway, three go on from."""
     folder = tmp_path_factory.mktemp("processes")
-    set_forkserver_preload([__name__])  # imports once
+    set_forkserver_preload([__name__, "torch._dynamo"])  # which the first step imports: once for all
     for size in RUN:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
