@@ -14,7 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Two processes, each with whole files, where pytest-xdist is there; one for a debugger, or by `-n 0`."""
-    if config.getoption("numprocesses", 0) is None and not config.getoption("usepdb"):
+    one_of_them = hasattr(config, "workerinput")
+    if config.getoption("numprocesses", 0) is None and not config.getoption("usepdb") and not one_of_them:
         config.option.numprocesses, config.option.dist = 2, "loadfile"
 
 
