@@ -83,7 +83,7 @@ def export_logs(
 
     It reads what runs have kept, while they train or long after, and writes what is told of a run anew.
 
-    Example: sslrun export-logs --grid ablations_digits --to tensorboard --follow
+    Example: sslrun export-logs --to tensorboard --follow
     """
     from sslrun.recipe.plugins import load_all
 
