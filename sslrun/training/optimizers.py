@@ -62,7 +62,7 @@ class Updates:
 
     def zero_grad(self) -> None:
         """Forget the gradients of the step before."""
-        if self._exchange is None:  # at the first step: hooks are of the parameters as they are then
+        if self._exchange is None and self.method.group.size > 1:  # its hooks are of the parameters as they are now
             self._exchange = Exchange(self.method.online.parameters(), self.method.group)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
