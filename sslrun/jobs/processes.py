@@ -117,7 +117,9 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it says what we say better
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed"):  # it says what we say better
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
     with tempfile.TemporaryDirectory(prefix="sslrun-") as outputs:
         config = LaunchConfig(
