@@ -109,7 +109,9 @@ def entries(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
 
 
 def clock(seconds: float) -> str:
-    """A length of time as `0:19`, `59:59`, `2:03:07`, or `4d 4h`."""
+    """A length of time as `0:19`, `59:59`, `2:03:07`, or `4d 4h`; `?` for no number, as a damaged file may hold."""
+    if not math.isfinite(seconds):
+        return "?"
     whole = round(seconds)
     if whole >= 100 * 3600:
         return f"{whole // 86400}d {whole % 86400 // 3600}h"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("COLUMNS", None)  # pytest-xdist hands its own terminal's on, and fixtures of whole modules would see it
 
 
 @pytest.hookimpl(tryfirst=True)

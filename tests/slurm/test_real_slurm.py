@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,8 @@ def begin(*arguments: str) -> int:
     if child:
         return child
     try:
+        # A server that this process has started for other tests is no child of the fork's.
+        forkserver._forkserver.__init__()  # type: ignore[attr-defined, misc]
         said = os.open(f"said-{os.getpid()}", os.O_CREAT | os.O_WRONLY)
         os.dup2(said, 1)
         os.dup2(said, 2)

@@ -212,7 +212,7 @@ def test_a_rule_sets_p_at_once(tmp_path: Path) -> None:
     figure = figures.overlay_figure(found)
     figure.canvas.draw()
     foot = figure._supxlabel.get_window_extent()
-    assert foot.x0 >= 0 and foot.x1 <= figure.bbox.width and "qualitative" in figure._supxlabel.get_text()
+    assert foot.x0 >= 0 and foot.x1 <= figure.bbox.width and "Qualitative" in figure._supxlabel.get_text()
 
 
 @pytest.mark.parametrize(
