@@ -111,12 +111,12 @@ def _against(kept: KeptTable, printed: KeptTable) -> Compared:
             if cell == now:
                 result.same += numbers
             else:
-                result.differing.append(f"{ours[0]}, {name}: {cell} there, {now} here{_digits(cell, now)}")
+                result.differing.append(f"{ours[0]}, {name}: {cell} there, {now} here{_apart(cell, now)}")
     return result
 
 
-def _digits(there: str, here: str) -> str:
-    """To which digit two texts of as many numbers agree, in words."""
+def _apart(there: str, here: str) -> str:
+    """How far two texts of as many numbers are apart, in words; nothing where they have not as many."""
     pairs = [
         [Decimal(text.replace("−", "-").replace(",", "")) for text in _NUMBER.findall(side)] for side in (there, here)
     ]

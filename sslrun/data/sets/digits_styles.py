@@ -1,7 +1,7 @@
 """scikit-learn's real digits in four drawn styles, 32×32 in colour: unseen domains without any file.
 
-The styles differ in mean colour, in a smooth background that varies from image
-to image, in the texture of the stroke and in contrast:
+The styles differ in mean colour, in a smooth background that varies from image to image, in the texture of the stroke
+and in contrast:
 
 - chalk     grainy white strokes on a smudged green board;
 - halftone  orange dots on purple, as printed in a coarse screen;
