@@ -7,16 +7,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from multiprocessing import set_forkserver_preload
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
 import torch.multiprocessing as mp
+import warm
 from safetensors.torch import load_file
 from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
 from torch.distributed.launcher import api as launching
 
 from sslrun.errors import InputError, Interrupted, RunFailed
@@ -43,8 +45,14 @@ def command(results: Path, devices: int = 2) -> list[str]:
 
 def start(results: Path, epoch: int) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
     """The command, once it has done so many epochs, and the processes that it has started."""
-    given = [sys.executable, "-m", "sslrun", *command(results)]
-    launcher = subprocess.Popen(given, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def forked(args: Sequence[str], env: dict[str, str], **how: Any) -> "subprocess.Popen[str]":
+        assert tuple(args[:3]) == (sys.executable, "-m", "sslrun")
+        one = warm.start(*args[3:], env=env, **how)
+        (results.parent / f"rank-{env['RANK']}").write_text(str(one.pid))
+        return one
+
+    launcher = warm.start(*command(results), prepare=lambda: setattr(subprocess_handler, "Popen", forked))
     deadline = time.monotonic() + 200
     while sum(len(path.read_text().splitlines()) for path in results.glob("*/history.jsonl")) <= epoch:
         assert launcher.poll() is None and time.monotonic() < deadline
@@ -79,19 +87,18 @@ def one_of_two(rank: int, port: int, results: str) -> None:
 @pytest.fixture
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     results = tmp_path_factory.mktemp("undisturbed")
-    set_forkserver_preload([__name__, "torch._dynamo"])  # which the first step imports: once for all
+    warm.get_ready()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.start_processes(one_of_two, (port, str(results)), nprocs=2, start_method="forkserver")
+    mp.start_processes(one_of_two, (port, str(results)), nprocs=2, start_method="fork")
     return only(results)
 
 
-@pytest.mark.timeout(900)  # nine processes are started: half a minute, many on a machine that is busy
+@pytest.mark.timeout(900)  # a machine that is busy
 def test_killed_it_leaves_no_process_and_the_same_command_goes_on_to_the_same_bits(
     undisturbed: RunFolder, tmp_path: Path, sslrun: Run
 ) -> None:
-    """A disturbance a session, of one run: a process to start costs more than all that it trains here."""
     results, alone = tmp_path / "results", tmp_path / "alone"
     launcher, started = start(results, 1)
     launcher.kill()  # its processes are asked to stop
@@ -100,7 +107,7 @@ def test_killed_it_leaves_no_process_and_the_same_command_goes_on_to_the_same_bi
     shutil.copytree(results, alone)
 
     launcher, started = start(results, 2)
-    os.kill(next(one.pid for one in started if one.environ()["RANK"] == "1"), signal.SIGKILL)
+    os.kill(int((tmp_path / "rank-1").read_text()), signal.SIGKILL)
     err = ended(launcher, started)
     assert launcher.returncode == 130
     assert "killed: process 1 of 2 (signal 9)" in err and "goes on" in err

@@ -1,10 +1,8 @@
 """Where `channels_last` would crash, networks are trained in the other layout; the numbers are the same."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
+import warm
 
 from sslrun.data.images import ImageSet
 from sslrun.networks.backbones import build_backbone
@@ -13,11 +11,6 @@ from sslrun.recipe.schema import Backbone, Digits, Network, Recipe, SimClr, Trai
 from sslrun.training.pretrain import Trainer, assemble
 
 CPU = torch.device("cpu")
-STEPS = """
-import sys
-from test_layout import steps
-steps(int(sys.argv[1]))
-"""
 
 
 def trainer(side: int, channels_last: bool = True, width: int = 8) -> tuple[Trainer, torch.Tensor]:
@@ -46,11 +39,11 @@ def steps(side: int) -> None:
 
 
 @pytest.mark.parametrize("side", [48, 64, 96])
-def test_a_narrow_network_is_trained_on_larger_pictures(side: int, request: pytest.FixtureRequest) -> None:
+def test_a_narrow_network_is_trained_on_larger_pictures(side: int) -> None:
     # In a process of its own, which a write beyond an array would end.
-    command = [sys.executable, "-c", STEPS, str(side)]
-    done = subprocess.run(command, cwd=request.path.parent, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
+    process = warm.process(lambda: steps(side))
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
 
 
 @pytest.mark.parametrize(("width", "last"), [(8, False), (15, False), (16, True)])

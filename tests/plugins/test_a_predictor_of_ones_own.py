@@ -1,5 +1,7 @@
 """A predictor rule from outside the package: the README's own, trained, judged again, swept, told in tables."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,14 +51,13 @@ def test_it_is_trained_and_judged(tmp_path: Path, sslrun: Run) -> None:
     assert code == 0, err
 
 
-def test_a_sweep_and_its_jobs_know_it(tmp_path: Path, started: Callable[..., object]) -> None:
-    """Jobs start from a server that has never heard of it."""
+def test_a_sweep_and_its_jobs_know_it(tmp_path: Path, sslrun: Run) -> None:
+    """Jobs start from a server that has never heard of it: so this is no process that was forked from the tests'."""
     axes = "axes: {rule: {ours: {}, mixed: {method.predictor: {kind: mixed, mix: 0.3}}}}\n"
     Path("g.yaml").write_text(f"base: quickstart\nimports: [mixed]\n{axes}")
     changes = [part for change in [*SMALL, "training.epochs=1", "evaluation.linear=null"] for part in ("--set", change)]
-    process = started("sweep", "--grid", "g.yaml", "--results", "r", *changes)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, out + err
-    process = started("report", "r", "--format", "csv", "--metric", "knn")
-    out, err = process.communicate(timeout=60)
+    command = [sys.executable, "-m", "sslrun", "sweep", "--grid", "g.yaml", "--results", "r", *changes]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, out, err = sslrun("report", "r", "--format", "csv", "--metric", "knn")
     assert [line.split(",")[0] for line in out.splitlines()[1:]] == ["ours", "mixed"], err

@@ -1,12 +1,11 @@
 """Plug-ins: what they bring, what a recipe must say, what is refused and where the error points."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from sslrun.errors import InputError, RecipeError
 from sslrun.extend import build_predictor
@@ -57,14 +56,13 @@ def test_its_source_is_part_of_the_identity_of_runs_that_name_it(written: Write,
     """Of those alone: in a process of its own for each state of the source, since a module is loaded once."""
     (tmp_path / "r.yaml").write_text(RECIPE)
     (tmp_path / "bare.yaml").write_text(BARE)
-    code = (
-        "import sys; from sslrun.recipe import read_recipe; from sslrun.recipe.identity import identity\n"
-        "for name in sys.argv[1:]: print(identity(read_recipe(name), 'd' * 64))"
-    )
+
+    def tell() -> None:
+        for name in ("r.yaml", "bare.yaml"):
+            print(identity(read_recipe(name), "d" * 64))
 
     def identities() -> list[str]:
-        command = [sys.executable, "-c", code, "r.yaml", "bare.yaml"]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        return warm.process(tell).communicate(timeout=60)[0].split()
 
     written("mixed", MIXED)
     named, bare = identities()

@@ -1,12 +1,12 @@
 """A kept table is run again from its own commands, and what no longer comes out is named."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm
 from synthetic_runs import make_run
+from tiny import SMALL
 
 from sslrun.errors import InputError
 from sslrun.report.collecting import collect
@@ -65,10 +65,12 @@ def test_a_table_of_another_shape_is_not_checked(kept: str) -> None:
     assert len(found) == 2 and [table.title for table in alone] == ["By hand"]
 
 
-def test_the_command_runs_a_small_sweep_and_then_finds_it_done(tmp_path: Path) -> None:
+def test_the_command_runs_a_small_sweep_and_then_finds_it_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sslrun: Callable[..., tuple[int, str, str]]
+) -> None:
     """As a reviewer has it: the first time it runs the cells, and numbers of another machine are told apart."""
-    from tiny import SMALL
-
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
     (tmp_path / "tiny.yaml").write_text(
         "base: quickstart\nset:\n"
         + "".join(f"  {line.replace('=', ': ', 1)}\n" for line in SMALL)
@@ -80,21 +82,12 @@ def test_the_command_runs_a_small_sweep_and_then_finds_it_done(tmp_path: Path) -
     (tmp_path / "tiny.md").write_text(text + table + "| on | 0.5 | – | 1 | x |\n| off | 0.5 | – | 1 | x |\n")
 
     def verify(*arguments: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "sslrun", "verify", "tiny.md", "--results", "r", *arguments]
-        done = subprocess.run(
-            command, cwd=tmp_path, text=True, capture_output=True, env={**os.environ, "COLUMNS": "120"}
-        )
-        return done.returncode, done.stdout + done.stderr
+        process = warm.start("verify", "tiny.md", "--results", "r", *arguments)
+        return process.wait(timeout=240), "".join(process.communicate())
 
     code, said = verify()
     assert code == 1 and "on, knn: 0.5 there, 0." in said, said
-    printed = subprocess.run(
-        [sys.executable, "-m", "sslrun", "report", "r", "--grid", "tiny", "--format", "markdown"],
-        cwd=tmp_path,
-        text=True,
-        capture_output=True,
-        check=True,
-    ).stdout
+    _, printed, _ = sslrun("report", "r", "--grid", "tiny", "--format", "markdown")
     (tmp_path / "tiny.md").write_text(text + printed)
     code, said = verify("--no-runs")
     assert code == 0 and "numbers the same" in said and "differ" not in said, said

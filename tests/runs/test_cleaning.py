@@ -1,9 +1,9 @@
 """`sslrun clean` removes what it lists, asks first, and never touches a run at work."""
 
 import os
-import subprocess
-import sys
 import time
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -63,8 +63,14 @@ def test_only_what_is_listed_goes(results: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "stays"), [("n\n", True), ("", True), ("y\n", False)])
-def test_it_asks_first(results: Path, answer: str, stays: bool) -> None:
-    command = [sys.executable, "-m", "sslrun", "clean", "--results", str(results)]
-    said = subprocess.run(command, input=answer, capture_output=True, text=True).stdout
+def test_it_asks_first(
+    results: Path,
+    answer: str,
+    stays: bool,
+    sslrun: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO(answer))
+    _, said, _ = sslrun("clean", "--results", results)
     assert "set aside by --fresh" in said and "Remove these 2?" in said
     assert bool(list(results.glob("*-old-2*"))) is stays

@@ -1,12 +1,12 @@
 """Small sweeps on digits, run as users run them: by the command line, in processes of their own."""
 
-import os
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import warm
 
 BASE = """\
 data: {kind: digits, size: 16, limit: 256}
@@ -48,17 +48,9 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def start() -> Start:
     """Start `sslrun sweep` on a grid file and a results folder, with further arguments."""
 
-    def begin(
-        grid: Path, results: Path, *arguments: str, extra: Mapping[str, str] | None = None
-    ) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "sslrun", "sweep", "--grid", str(grid), "--results", str(results)]
-        return subprocess.Popen(
-            [*command, "--device", "cpu", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, **(extra or {})},
-        )
+    def begin(grid: Path, results: Path, *arguments: str, **how: Any) -> "subprocess.Popen[str]":
+        given = ("--grid", grid, "--results", results, "--device", "cpu", *arguments)
+        return warm.start("sweep", *given, stderr=subprocess.STDOUT, **how)
 
     return begin
 

@@ -1,11 +1,11 @@
 """One cell exits hard, one hangs, one lacks memory, one is killed, one has NaN, one collapses: the rest goes on."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from faults import make_faulty
 
 from sslrun.runs import load_runs
 
@@ -34,12 +34,13 @@ REASONS = {
 }
 
 
-def test_each_fault_costs_its_own_cell_and_is_named(tmp_path: Path, grid: Path, start: Start) -> None:
+def test_each_fault_costs_its_own_cell_and_is_named(
+    tmp_path: Path, grid: Path, start: Start, sslrun: Callable[..., tuple[int, str, str]]
+) -> None:
     path = grid.with_name("faulty.yaml")
     path.write_text(GRID)
     results = tmp_path / "results"
-    faults = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "faults"), *sys.path])}
-    process = start(path, results, "--hang-after", "6s", extra=faults)
+    process = start(path, results, "--hang-after", "6s", prepare=make_faulty)
     said, _ = process.communicate(timeout=250)
     assert process.returncode == 1, said
     assert "2 done · 5 failed" in said or "3 done · 5 failed" in said, said
@@ -55,9 +56,7 @@ def test_each_fault_costs_its_own_cell_and_is_named(tmp_path: Path, grid: Path, 
         "collapses": "collapsed",
         **dict.fromkeys(REASONS, "failed"),
     }
-    overview = subprocess.run(
-        [sys.executable, "-m", "sslrun", "status", str(results)], capture_output=True, text=True, check=True
-    ).stdout
+    _, overview, _ = sslrun("status", results)
     assert "faulty   8 cells: 2 done · 1 complete collapse · 5 failed" in overview
     for case, (reason, tries) in REASONS.items():
         row = rows[case]
@@ -86,8 +85,7 @@ def test_a_cell_whose_timing_dies_is_named_and_the_others_run(tmp_path: Path, gr
     path = grid.with_name("dies.yaml")
     faulty = "dies: {optimizer.network.momentum: 0.85, training.batch_size: 32}"
     path.write_text(f"base: base.yaml\naxes:\n  case:\n    {faulty}\n    good: {{}}\n")
-    faults = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "faults"), *sys.path])}
-    process = start(path, tmp_path, extra=faults)
+    process = start(path, tmp_path, prepare=make_faulty)
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 1, said
     assert "2 runs now" in said and "without 1 of unknown length" in said

@@ -3,7 +3,6 @@
 import os
 import socket
 from functools import cache
-from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+import warm
 from torch import nn
 
 from sslrun.data.images import ImageSet
@@ -165,14 +165,14 @@ def one_of_many(rank: int, size: int, port: int, folder: str, kept: str) -> None
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The states at the end of all processes. What two of them save halfway, three go on from."""
     folder = tmp_path_factory.mktemp("processes")
-    set_forkserver_preload([__name__, "torch._dynamo"])  # which the first step imports: once for all
+    warm.get_ready()
     for size in RUN:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         (folder / f"{size}").mkdir()
         given = (size, port, str(folder / f"{size}"), str(folder / "half.pt"))
-        mp.start_processes(one_of_many, given, nprocs=size, start_method="forkserver")
+        mp.start_processes(one_of_many, given, nprocs=size, start_method="fork")
     return folder
 
 

@@ -1,7 +1,4 @@
-"""Imported by every interpreter that has this folder on its path: makes training steps of some runs go wrong.
-
-Which runs is told by their momentum, so that the product knows nothing of it.
-"""
+"""Training steps of some runs go wrong: of which is told by their momentum, so that the product knows nothing of it."""
 
 import os
 import signal
@@ -32,4 +29,5 @@ def _faulty(self: Trainer, images_NCHW: torch.Tensor, iteration: int) -> Any:
     return _step(self, images_NCHW, iteration)
 
 
-Trainer.step = _faulty  # type: ignore[method-assign]  # that is the point
+def make_faulty() -> None:
+    Trainer.step = _faulty  # type: ignore[method-assign]  # that is the point
