@@ -24,6 +24,7 @@ from typing import Any
 from threadpoolctl import threadpool_info
 
 _NEEDED = ("torch._dynamo", "torchvision.models", "sklearn.datasets", "sslrun.sweeps.session", "sslrun.sweeps.worker")
+_Popen = subprocess.Popen
 _HARD = 2  # omp_pause_hard
 _kept: list[Any] = []
 """The parent's streams, which would close their files when nobody has them any longer."""
@@ -50,11 +51,18 @@ def start(
     return process(command, **how)
 
 
+def popen(words: Sequence[str], **how: Any) -> "subprocess.Popen[str]":
+    """In the place of `Popen`, where a command starts others: those that are ours are forked."""
+    if list(words[:3]) != [sys.executable, "-m", "sslrun"]:
+        return _Popen(words, **how)
+    return start(*words[3:], **({"stdout": None, "stderr": None} | how))
+
+
 def process(work: Callable[[], object], **how: Any) -> "subprocess.Popen[str]":
     """Some work in a process like that; the options are `Popen`'s."""
     get_ready()
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
-    return subprocess.Popen([sys.executable], preexec_fn=lambda: _only(work), **how)
+    return _Popen([sys.executable], preexec_fn=lambda: _only(work), **how)
 
 
 def get_ready() -> None:

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,8 +46,7 @@ def start(results: Path, epoch: int) -> tuple[subprocess.Popen[str], list[psutil
     """The command, once it has done so many epochs, and the processes that it has started."""
 
     def forked(args: Sequence[str], env: dict[str, str], **how: Any) -> "subprocess.Popen[str]":
-        assert tuple(args[:3]) == (sys.executable, "-m", "sslrun")
-        one = warm.start(*args[3:], env=env, **how)
+        one = warm.popen(args, env=env, **how)
         (results.parent / f"rank-{env['RANK']}").write_text(str(one.pid))
         return one
 

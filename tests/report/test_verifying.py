@@ -1,5 +1,6 @@
 """A kept table is run again from its own commands, and what no longer comes out is named."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,13 +82,10 @@ def test_the_command_runs_a_small_sweep_and_then_finds_it_done(
     table = "| ema | knn | 95 % interval | n | outcome |\n| :-- | --: | --: | --: | --: |\n"
     (tmp_path / "tiny.md").write_text(text + table + "| on | 0.5 | – | 1 | x |\n| off | 0.5 | – | 1 | x |\n")
 
-    def verify(*arguments: str) -> tuple[int, str]:
-        process = warm.start("verify", "tiny.md", "--results", "r", *arguments)
-        return process.wait(timeout=240), "".join(process.communicate())
-
-    code, said = verify()
+    monkeypatch.setattr(subprocess, "Popen", warm.popen)
+    code, said, _ = sslrun("verify", "tiny.md", "--results", "r")
     assert code == 1 and "on, knn: 0.5 there, 0." in said, said
     _, printed, _ = sslrun("report", "r", "--grid", "tiny", "--format", "markdown")
     (tmp_path / "tiny.md").write_text(text + printed)
-    code, said = verify("--no-runs")
+    code, said, _ = sslrun("verify", "tiny.md", "--results", "r", "--no-runs")
     assert code == 0 and "numbers the same" in said and "differ" not in said, said
