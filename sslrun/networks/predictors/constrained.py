@@ -52,23 +52,23 @@ def tied_row_norm(W1_HD: Tensor, W2_DH: Tensor) -> None:
 def build_symmetric(section: schema.SymmetricPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """One layer kept symmetric, or two kept tied."""
     if section.layers == 1:
-        return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator, symmetric)
-    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), generator, tied)
+        return TrainedPredictor(section, one_layer(section.bias, dim, generator), symmetric)
+    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), tied)
 
 
 @build_predictor.register
 def build_symmetric_norm(section: schema.SymmetricNormPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """One layer kept symmetric and of unit spectral norm."""
-    return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator, symmetric_norm, waits=True)
+    return TrainedPredictor(section, one_layer(section.bias, dim, generator), symmetric_norm, waits=True)
 
 
 @build_predictor.register
 def build_row_norm(section: schema.SymmetricRowNormPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """Two tied layers with rows of unit norm."""
-    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), generator, tied_row_norm)
+    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), tied_row_norm)
 
 
 @build_predictor.register
 def build_diagonal(section: schema.DiagonalPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """One layer kept diagonal."""
-    return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator, diagonal)
+    return TrainedPredictor(section, one_layer(section.bias, dim, generator), diagonal)
