@@ -80,16 +80,6 @@ def evaluation_numerics(recipe: Recipe) -> int:
     return 2 if untrained and recipe.network.backbone.batch_norm else 1
 
 
-def short(identity: str) -> str:
-    """The 16 hex digits by which folders are found."""
-    return identity[:16]
-
-
-def run_name(recipe: Recipe, identity: str) -> str:
-    """The name of the run's folder: `<name>-<16 hex>`."""
-    return f"{recipe.name}-{short(identity)}"
-
-
 def _canonical(value: Any) -> Any:
     """As JSON has it, sections by their science; −0.0 is 0.0."""
     if value is None or isinstance(value, str | int):

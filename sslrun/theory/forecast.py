@@ -62,7 +62,7 @@ def describe_mode(
     check_range(p0=p0, s0=s0, tau0=tau0, alpha_p=alpha_p, eta=eta, beta=beta, sigma2=sigma2, eta_p=eta_p)
     s0 = float(parabola(p0, alpha_p)) if s0 is None else s0
     mode = _Mode(p0, s0, tau0, alpha_p, eta, beta, sigma2, eta if eta_p is None else eta_p)
-    outcome = Outcome(int(phase_map(**mode._asdict()).outcome))
+    outcome = Outcome(int(phase_map(**mode._asdict())))
     tau_end = float(final_tau(tau0, beta))
     points, limit = fixed_points(tau_end, eta, sigma2), critical_decay(tau_end, sigma2)
 

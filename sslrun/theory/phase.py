@@ -5,7 +5,6 @@ Relies on `dynamics` for the course and on the threshold of `fixed_points`. One 
 """
 
 from enum import IntEnum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,14 +24,6 @@ class Outcome(IntEnum):
     UNSTABLE = 2
 
 
-class PhaseMap(NamedTuple):
-    """Arrays of one shape: `Outcome` values, the predictor's final eigenvalue, the smallest kappa on the way."""
-
-    outcome: NDArray[np.int64]
-    p_end: Array
-    min_kappa: Array
-
-
 def phase_map(
     p0: ArrayLike,
     *,
@@ -43,8 +34,9 @@ def phase_map(
     beta: ArrayLike | None = None,
     sigma2: ArrayLike = 0.0009,
     eta_p: ArrayLike | None = None,
-) -> PhaseMap:
-    """Follow every mode until its fate is settled. All arguments broadcast: p0[None, :] with eta[:, None], say.
+) -> NDArray[np.int64]:
+    """The `Outcome` of every mode, followed until its fate is settled. All arguments broadcast: p0[None, :] with
+    eta[:, None], say.
 
     The meaning of each is in `dynamics.flow`. `s0=None` starts on the invariant parabola, s0 = p0^2 / alpha_p;
     `beta=None` freezes tau at tau0. Very close to the threshold a mode may not have settled by the end.
@@ -62,7 +54,7 @@ def phase_map(
     without_decay = np.where(eta_p > 0, s0 > 0, _survives_undecayed(p0, s0, tau, np.asarray(alpha_p), sigma2))
     useful = np.where(eta > 0, above, without_decay)
     grown = np.where(course.min_kappa < 0, Outcome.UNSTABLE, Outcome.USEFUL)
-    return PhaseMap(np.where(useful, grown, Outcome.COLLAPSE).astype(np.int64), course.p, course.min_kappa)
+    return np.where(useful, grown, Outcome.COLLAPSE).astype(np.int64)
 
 
 def parabola(p0: ArrayLike, alpha_p: ArrayLike) -> Array:

@@ -11,7 +11,7 @@ from recipe_strategies import BASES, build, changed, few, leaves, recipes
 
 from sslrun.recipe import Recipe
 from sslrun.recipe.explain import explain
-from sslrun.recipe.identity import NUMERICS, evaluation_identity, identity, run_name, science, short
+from sslrun.recipe.identity import NUMERICS, evaluation_identity, identity, science
 from sslrun.recipe.introspect import operational
 
 DATA = "0" * 64
@@ -127,7 +127,6 @@ def test_data_and_names() -> None:
     recipe = build(BASES[0] | {"name": "digits-1"})
     whole = of(recipe)
     assert whole != of(recipe, "1" * 64) and len(whole) == 64
-    assert short(whole) == whole[:16] and run_name(recipe, whole) == f"digits-1-{whole[:16]}"
 
 
 def test_evaluation_identity() -> None:

@@ -15,8 +15,8 @@ from sslrun.theory.phase import Outcome, phase_map
 def test_frozen_tau_map_has_the_threshold_as_its_edge() -> None:
     p0, eta = np.linspace(0.013, 0.97, 20), np.linspace(0.011, 0.3, 12)
     found = phase_map(p0, eta=eta[:, None], sigma2=0.1)
-    assert found.outcome.shape == found.p_end.shape == found.min_kappa.shape == (12, 20)
-    for row, decay in zip(found.outcome, eta, strict=True):
+    assert found.shape == (12, 20)
+    for row, decay in zip(found, eta, strict=True):
         points = fixed_points(1.0, float(decay), 0.1)
         useful = np.zeros(20, bool) if points is None else p0 > points[0]
         np.testing.assert_array_equal(row != Outcome.COLLAPSE, useful)
@@ -25,8 +25,8 @@ def test_frozen_tau_map_has_the_threshold_as_its_edge() -> None:
 def test_small_ema_rates_trap_more_modes_and_keep_alignment() -> None:
     p0 = np.linspace(0.02, 0.5, 25)
     found = phase_map(p0, eta=0.04, beta=np.array([[2.0], [0.4], [0.02]]), tau0=0.0)
-    collapsed = (found.outcome == Outcome.COLLAPSE).sum(axis=1)
-    unstable = (found.outcome == Outcome.UNSTABLE).sum(axis=1)
+    collapsed = (found == Outcome.COLLAPSE).sum(axis=1)
+    unstable = (found == Outcome.UNSTABLE).sum(axis=1)
     assert collapsed[2] > collapsed[1] >= collapsed[0]
     assert unstable[0] > unstable[1] > unstable[2]
 
@@ -35,7 +35,7 @@ def test_without_decay_the_exact_fate_is_the_simulated_one() -> None:
     g = np.random.default_rng(0)
     p0, s0, alpha_p = g.uniform(-1.5, 1.5, 400), g.uniform(0.01, 1.5, 400), g.uniform(0.3, 3, 400)
     sigma2, tau = g.uniform(0, 0.5, 400), g.uniform(0.3, 1.2, 400)
-    collapsed = phase_map(p0, eta=0.0, s0=s0, tau0=tau, alpha_p=alpha_p, sigma2=sigma2).outcome == Outcome.COLLAPSE
+    collapsed = phase_map(p0, eta=0.0, s0=s0, tau0=tau, alpha_p=alpha_p, sigma2=sigma2) == Outcome.COLLAPSE
     p, s, _ = simulate(p0, s0, tau, alpha_p, 0.0, None, sigma2, 3000.0)
     assert 50 < collapsed.sum() < 350
     assert np.all(s[collapsed] < 0.02)  # near the edge it creeps
@@ -47,7 +47,7 @@ def test_without_decay_the_exact_fate_is_the_simulated_one() -> None:
 def test_decay_on_the_predictor_only_never_collapses() -> None:
     p0 = np.array([-0.3, 0.0, 0.01, 0.2, 1.5])
     found = phase_map(p0, eta=0.0, eta_p=0.2, s0=0.05)
-    assert np.all(found.outcome != Outcome.COLLAPSE)
+    assert np.all(found != Outcome.COLLAPSE)
     _, s, _ = simulate(p0, 0.05, 1.0, 1.0, 0.0, None, 0.0009, 500.0, eta_p=0.2)
     assert np.all(s > 1)
 

@@ -91,7 +91,7 @@ def phase_figure(
     ax = axes[0, 0]
     colours = ListedColormap([colour for colour, _ in _OUTCOMES.values()])
     bounds = BoundaryNorm([-0.5, 0.5, 1.5, 2.5], 3)
-    ax.pcolormesh(p0, varied, found.outcome, cmap=colours, norm=bounds, shading="nearest")
+    ax.pcolormesh(p0, varied, found, cmap=colours, norm=bounds, shading="nearest")
     if against == "decay":
         end_tau = tau0 if beta is None else 1.0
         curve = np.linspace(0, 1, 300)
