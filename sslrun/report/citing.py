@@ -1,8 +1,11 @@
 """What a run stands on, as BibTeX: the papers that its sections name, and this tool. `sslrun cite RUN`.
 
 Each section names its papers by their numbers on arXiv (`Section.PAPERS`); of those that this package is built on the
-authors and venues are known here, the others are given by their numbers.
+authors and venues are in `papers.bib`, the others are given by their numbers.
 """
+
+import re
+from pathlib import Path
 
 from sslrun import __version__
 from sslrun.recipe.schema import Recipe
@@ -14,31 +17,8 @@ TOOL = f"""@software{{sslrun,
   version = {{{__version__}}},
 }}"""
 
-_KNOWN = {
-    "2102.06810": """@inproceedings{tian2021understanding,
-  title     = {Understanding self-supervised learning dynamics without contrastive pairs},
-  author    = {Tian, Yuandong and Chen, Xinlei and Ganguli, Surya},
-  booktitle = {International Conference on Machine Learning},
-  year      = {2021},
-  eprint    = {2102.06810},
-  archivePrefix = {arXiv},
-}""",
-    "2110.04947": """@misc{wang2021towards,
-  title  = {Towards demystifying representation learning with non-contrastive self-supervision},
-  author = {Wang and Chen and Du and Tian},
-  year   = {2021},
-  eprint = {2110.04947},
-  archivePrefix = {arXiv},
-}""",
-    "2303.06088": """@inproceedings{scalbert2024towards,
-  title     = {Towards domain-invariant self-supervised learning with batch styles standardization},
-  author    = {Scalbert and Vakalopoulou and Couzini{\\'e}-Devy},
-  booktitle = {International Conference on Learning Representations},
-  year      = {2024},
-  eprint    = {2303.06088},
-  archivePrefix = {arXiv},
-}""",
-}
+_ENTRIES = Path(__file__).with_name("papers.bib").read_text(encoding="utf-8").strip().split("\n\n")
+_KNOWN = {re.findall(r"eprint *= \{(.+)\}", entry)[0]: entry for entry in _ENTRIES}
 
 
 def bibtex(recipe: Recipe) -> str:

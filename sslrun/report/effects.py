@@ -4,7 +4,7 @@ An effect is a difference between two labels of one axis, taken seed by seed ove
 alike; `intervals` judges it. For grids that are whole products: `sslrun report --effects`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sslrun.report.collecting import Results
@@ -12,7 +12,7 @@ from sslrun.report.intervals import Difference, judge, paired_difference
 from sslrun.report.table import Cell, Table, count, interval, number, p_value
 from sslrun.report.tables import Labels, Values, values
 
-_NOTE = "Seed by seed over all conditions that are otherwise alike; p is adjusted (Holm) for all rows of this table."
+_NOTE = "Seed by seed over all conditions that are otherwise alike; p is adjusted for all rows of this table."
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,8 @@ def effect_tables(results: Results, metrics: Sequence[str], baseline: dict[str, 
     tables = []
     for metric in metrics:
         found = effects(results, metric, baseline)
-        families: list[tuple[str, Callable[[Effect], bool]]] = [
-            (f"{metric}: what each part does, mean over all others", lambda effect: effect.given is None),
-            (f"{metric}: what each part does, given another", lambda effect: effect.given is not None),
-        ]
-        for title, belongs in families:
-            family = [effect for effect in found if belongs(effect)]
+        for given, words in ((False, "mean over all others"), (True, "given another")):
+            family = [effect for effect in found if (effect.given is not None) == given]
             judged = judge([effect.difference for effect in family])
             rows = [
                 (
@@ -89,10 +85,7 @@ def effect_tables(results: Results, metrics: Sequence[str], baseline: dict[str, 
                 )
                 for effect, one in zip(family, judged, strict=True)
             ]
-            header = ("part", *(("given",) if family and family[0].given else ()))
+            header = ("part", *(("given",) if family and given else ()))
             header += ("difference", "95 % interval", "conditions", "seeds", "p (Holm)")
-            note = (
-                "Seed by seed over all conditions that are otherwise alike; p is adjusted for all rows of this table."
-            )
-            tables.append(Table(title, header, tuple(rows), (note,)))
+            tables.append(Table(f"{metric}: what each part does, {words}", header, tuple(rows), (_NOTE,)))
     return tables

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from jinja2 import Template
 
 from sslrun.errors import InputError
 from sslrun.files import replacing, write_json, write_text
@@ -71,55 +72,25 @@ def _of_timm(about: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _card(told: Told, status: Status, about: dict[str, Any], recipe: str, for_timm: bool) -> str:
-    """The model card, in Markdown."""
+    """The model card, in Markdown, by `card.md.j2` beside this file."""
     folder = told.folder
     dimension = len((folder.history.last() or {}).get("spectrum") or ())
-    table = scores(folder.evaluations(), folder.record.recipe["network"]["weights"])
-    rule = ["---", *["---:"] * (len(table[0]) - 1)] if table else []
-    rows = ["| " + " | ".join(row) + " |" for row in ([table[0], rule, *table[1:]] if table else [])]
-    library = "timm" if for_timm else "sslrun"
-    load = (
-        f'import timm\nmodel = timm.create_model("local-dir:{told.name}", pretrained=True, num_classes=0)'
-        if for_timm
-        else f'import sslrun\nmodel = sslrun.load_encoder("{told.name}/{_WEIGHTS}")'
-    )
-    side, colours = about["size"], "grey" if about["channels"] == 1 else "RGB"
-    fed = f"{colours} images of {side} × {side} px, values 0 to 1"
+    fed = f"{'grey' if about['channels'] == 1 else 'RGB'} images of {about['size']} × {about['size']} px, values 0 to 1"
     if about["mean"]:
         fed += f", less mean {about['mean']}, over std {about['std']}"
-    return "\n".join(
-        [
-            "---",
-            f"library_name: {library}",
-            "pipeline_tag: image-feature-extraction",
-            "tags: [self-supervised-learning, image-feature-extraction]",
-            "---",
-            "",
-            f"# {told.name}",
-            "",
-            f"An encoder pretrained without labels by sslrun: {verdict_line(folder, dimension)}.",
-            "",
-            *(rows or ["It was judged by nothing that needs labels."]),
-            "",
-            *(["Accuracy on test images, also of what it is compared with.", ""] if rows else []),
-            "## How to load it",
-            "",
-            "```python",
-            load,
-            "```",
-            "",
-            f"It takes {fed}, and gives features.",
-            "",
-            "## Recipe",
-            "",
-            "```yaml",
-            recipe.rstrip(),
-            "```",
-            "",
-            f"Identity: `{folder.identity}`, {status.epoch} epochs.",
-            "",
-        ]
+    template = Template(Path(__file__).with_name("card.md.j2").read_text(encoding="utf-8"), keep_trailing_newline=True)
+    card: str = template.render(
+        name=told.name,
+        for_timm=for_timm,
+        weights=_WEIGHTS,
+        verdict=verdict_line(folder, dimension),
+        table=scores(folder.evaluations(), folder.record.recipe["network"]["weights"]),
+        fed=fed,
+        recipe=recipe.rstrip(),
+        identity=folder.identity,
+        epochs=status.epoch,
     )
+    return card
 
 
 @tracker("hub")

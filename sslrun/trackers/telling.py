@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from sslrun.errors import InputError, SslrunError
-from sslrun.report.collecting import one_of
+from sslrun.report.collecting import grid_named
 from sslrun.runs.folder import RunFolder, by_identity, run_folders
-from sslrun.runs.records import GridRecord, State, grid_records
+from sslrun.runs.records import State, grid_records
 from sslrun.runs.status import state_of
 from sslrun.trackers.told import Begin, Telling, Told, settings
 
@@ -26,7 +26,8 @@ def told_runs(results: Path, chosen: Sequence[RunFolder] = (), grid: str | None 
     if grid is None:
         folders = list(chosen) or run_folders(results)
     else:
-        record = _grid(results, grid)
+        records = grid_records(results, [])
+        record = records[grid_named(grid, records, results)[0]]
         known = by_identity(results)
         labels = {cell.identity: dict(cell.labels) for cell in record.cells}
         folders = [known[identity] for identity in labels if identity in known]
@@ -37,11 +38,6 @@ def told_runs(results: Path, chosen: Sequence[RunFolder] = (), grid: str | None 
     varied = frozenset({"seed", *(name for name in names if len({one.get(name) for one in every}) > 1)})
     runs = [Told(folder, grid or "sslrun", labels.get(folder.identity, {}), varied) for folder in whole]
     return runs, more or any(state_of(one.folder) in _GOING_ON for one in runs)
-
-
-def _grid(results: Path, name: str) -> GridRecord:
-    records = grid_records(results, [])
-    return records[one_of(name, list(records), "grid", [one for one in records if one.startswith(f"{name}+")])]
 
 
 def tell(
