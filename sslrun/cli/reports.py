@@ -96,14 +96,14 @@ def report(
         )
 
     if live is not None:
-        from sslrun.report.live import keep_live
+        from sslrun.report.page import keep_live
 
         console.say(f"{live.resolve().as_uri()} is written anew while runs go on; Ctrl-C ends it")
         keep_live(live, results_folder(results), look)
         return
     document = look()
     if drawn is not None:
-        from sslrun.report.map_figure import draw_map
+        from sslrun.report.charts import draw_map
 
         axes = document.results.axes
         across = [document.results.axis(name) for name in names_in(columns)] or list(axes[len(axes) // 2 :])

@@ -91,16 +91,15 @@ def _check_out(out: Path, drawn: bool) -> None:
 
 
 def _overlay(run: str, results: Path | None, out: Path | None, as_json: bool) -> None:
-    from sslrun.theory import overlay_text
-    from sslrun.theory.overlay import overlay
+    from sslrun.theory import overlay as laid
 
-    found = overlay(run_folder(run, results))
+    found = laid.overlay(run_folder(run, results))
     if as_json:
-        echo_json(overlay_text.as_json(found))
+        echo_json(laid.as_json(found))
     else:
-        first, *rest = overlay_text.closing(found)
+        first, *rest = laid.closing(found)
         console.say(first)
-        rows = overlay_text.table(found)
+        rows = laid.table(found)
         console.say()
         console.table(rows[1:], header=rows[0])
         console.say()

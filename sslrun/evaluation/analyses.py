@@ -1,6 +1,6 @@
 """What an encoder's features know of the domains: the images to ask about, and all measures of them at once.
 
-The measures are in purity.py and domain_probe.py. All encoders that are compared are asked about the same images:
+The measures are in purity.py. All encoders that are compared are asked about the same images:
 `balanced` draws them by a fixed rule, without any seed.
 
 Shapes: M images, D features.
@@ -15,13 +15,13 @@ from sslrun.data.images import ImageSet
 from sslrun.data.listing import Split, evenly
 from sslrun.errors import DataError
 from sslrun.evaluation.baselines import Metrics
-from sslrun.evaluation.domain_probe import domain_probe
 from sslrun.evaluation.judge import Subject, evaluate
 from sslrun.evaluation.own_statistics import has_batch_norm, with_statistics_of
 from sslrun.evaluation.purity import (
     cluster_purity,
     cluster_purity_chance,
     clusters,
+    domain_probe,
     neighbours,
     purity,
     purity_chance,

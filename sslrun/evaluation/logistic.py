@@ -1,7 +1,7 @@
 """Multinomial logistic regression: mean cross-entropy + decay/2 · ‖W‖², bias free of decay, by full-batch L-BFGS.
 
 Works in the principal axes of standardised features, each divided by its variance plus the decay (which changes the
-path, not the end): half to a third of the iterations of the plain method. linear.py, udg.py and domain_probe.py
+path, not the end): half to a third of the iterations of the plain method. linear.py, udg.py and purity.py
 are built on it.
 
 Shapes: N images, D features, K classes.

@@ -8,11 +8,14 @@ Shapes: M images, B of a chunk, D features, K neighbours. Groups (domains or cla
 """
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from sslrun.errors import InputError
+from sslrun.evaluation.logistic import few_threads, fit, in_principal_axes, zero_weights
+from sslrun.evaluation.problem import standardised
 from sslrun.evaluation.similarity import nearest, similarities, unit
 from sslrun.recipe.schema import Analyses
 
@@ -99,3 +102,38 @@ def _counts(first_M: Tensor, second_M: Tensor) -> Tensor:
     """How many images are of each group of the first and each of the second kind: int64 on the CPU."""
     counts = torch.zeros(int(first_M.max()) + 1, int(second_M.max()) + 1, dtype=torch.int64)
     return counts.index_put_((first_M.cpu(), second_M.cpu()), torch.ones((), dtype=torch.int64), accumulate=True)
+
+
+FOLDS = 5
+_ITERATIONS = 500
+
+
+@torch.no_grad()
+def domain_probe(h_MD: Tensor, domains_M: Tensor, labels_M: Tensor, beat: Callable[[], None] = lambda: None) -> float:
+    """The part of the images whose domain is found by a classifier fitted without their fold.
+
+    Logistic regression of the domain from features standardised on the fitted folds, weight decay 1/n for n of them.
+    Folds deal out the images of each domain and class in turn. `beat` is called all along, as in `fit`. Raises
+    `InputError` for fewer images than folds.
+    """
+    if len(h_MD) < FOLDS:
+        raise InputError(f"a domain probe with {FOLDS} folds of {len(h_MD)} images")
+    present_K, domains_M = torch.unique(domains_M, return_inverse=True)
+    folds_M = folds(domains_M, labels_M)
+    correct = 0
+    with few_threads(h_MD.numel() * len(present_K)):
+        for fold in range(FOLDS):
+            held_M = folds_M == fold
+            x_ND, held_ND, variance_D = in_principal_axes(*standardised(h_MD[~held_M], h_MD[held_M]))
+            start = zero_weights(x_ND, len(present_K))
+            weights = fit(x_ND, domains_M[~held_M], variance_D, 1 / len(x_ND), start, _ITERATIONS, beat)
+            correct += int((weights.classify(held_ND) == domains_M[held_M]).sum())
+    return correct / len(h_MD)
+
+
+def folds(domains_M: Tensor, labels_M: Tensor) -> Tensor:
+    """The fold of each image, int64 (M,) in 0 .. 4: images ordered by domain and class are dealt out in turn."""
+    order_M = (domains_M * (labels_M.max() + 1) + labels_M).argsort(stable=True)
+    folds_M = torch.empty_like(order_M)
+    folds_M[order_M] = torch.arange(len(order_M), device=order_M.device) % FOLDS
+    return folds_M

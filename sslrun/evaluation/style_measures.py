@@ -19,7 +19,7 @@ from sslrun.data.dataset import Dataset
 from sslrun.data.images import ImageSet
 from sslrun.data.listing import Labels, evenly
 from sslrun.evaluation.analyses import balanced
-from sslrun.evaluation.domain_probe import domain_probe
+from sslrun.evaluation.purity import domain_probe
 from sslrun.evaluation.similarity import nearest, similarities
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.style import BatchStyle, FourierStyle, NoStyle, Style

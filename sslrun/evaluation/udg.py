@@ -1,6 +1,6 @@
 """How well an encoder serves domains it has never seen: the protocol of unsupervised domain generalisation.
 
-After Zhang et al., CVPR 2022: fit on a labelled fraction of the source images (fractions.py), a linear probe where
+After Zhang et al., CVPR 2022: fit on a labelled fraction of the source images, a linear probe where
 labels are few and fine-tuning (finetune.py) from a tenth on, and test on the held-out domains. Whatever is chosen is
 chosen on held-out source images; no target image takes part in anything but its own test.
 
@@ -8,7 +8,9 @@ Shapes: N images, T of the target domains, D features.
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -18,13 +20,13 @@ from sslrun.errors import InputError
 from sslrun.evaluation.baselines import Metrics
 from sslrun.evaluation.features import Featured
 from sslrun.evaluation.finetune import Tuned, finetune
-from sslrun.evaluation.fractions import labelled_subset
 from sslrun.evaluation.judge import Subject, evaluate
 from sslrun.evaluation.logistic import accuracy, best_fit, few_threads, in_principal_axes, zero_weights
 from sslrun.evaluation.problem import standardised
 from sslrun.evaluation.similarity import similarities
 from sslrun.recipe.schema import Udg
 from sslrun.recipe.schema.judging import fraction_name
+from sslrun.seeds import stream_seed
 
 Tune = Callable[[ImageSet, ImageSet, ImageSet], Tuned]
 """Fine-tune on labelled images, choose by validation images, classify test images."""
@@ -149,3 +151,21 @@ def _usable(which: str, part: Featured) -> Featured:
     if len(known.images) == 0:
         raise InputError(f"there are no labelled {which} images", where="evaluation.udg", remedy="Choose other data.")
     return known
+
+
+def labelled_subset(labels_N: Tensor, domains_N: Tensor, fraction: float, fold: int = 0) -> Tensor:
+    """The ascending index (n,), int64, of the labelled images: ⌈fraction · count⌉ of every domain and class.
+
+    `fraction` counts as it is written: 0.1 of 30 images are 3. The smaller fraction lies within the larger. What is
+    taken of a domain depends on that domain's images alone, so that it is the same whichever domain is held out.
+    Images without label (−1) never count. Raises `InputError` if there are no others.
+    """
+    parts = []
+    for domain, label in torch.stack([domains_N, labels_N])[:, labels_N >= 0].unique(dim=1).T.tolist():
+        members = ((domains_N == domain) & (labels_N == label)).nonzero()[:, 0]
+        generator = torch.Generator().manual_seed(stream_seed(fold, "labels", domain, label))
+        order = torch.randperm(len(members), generator=generator)
+        parts.append(members[order[: ceil(Fraction(str(fraction)) * len(members))]])
+    if not parts:
+        raise InputError("there are no labelled training images to take a fraction of", where="evaluation.udg")
+    return torch.cat(parts).sort().values

@@ -13,7 +13,7 @@ from itertools import product
 from os import PathLike
 from pathlib import Path
 
-from sslrun.errors import RecipeError
+from sslrun.errors import InputError, RecipeError
 from sslrun.grids.checking import check_axes, check_baseline, check_settings, matches
 from sslrun.grids.schema import GridFile
 from sslrun.grids.space import Space, read_space
@@ -21,7 +21,7 @@ from sslrun.recipe import trial
 from sslrun.recipe.combining import combine, options, override
 from sslrun.recipe.document import Document
 from sslrun.recipe.introspect import operational, sections
-from sslrun.recipe.messages import refuse, shown
+from sslrun.recipe.messages import nearest, refuse, shown
 from sslrun.recipe.reading import check, load, locate, with_plugins
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.shipped import shipped_grids
@@ -201,3 +201,28 @@ def _operational(option: tuple[str, ...]) -> bool:
             return True
         found = tuple(inner for one in fields for inner in sections(one.annotation))
     return False
+
+
+def select(grid: Grid, only: Sequence[str]) -> list[Cell]:
+    """The cells that fit every `axis=label` (or `seed=N`) in `only`; several of one axis mean any of them.
+
+    Raises `InputError` naming the axes and labels there are.
+    """
+    every = {**grid.axes, "seed": tuple(map(str, grid.file.seeds))}
+    wanted: dict[str, set[str]] = {}
+    for text in only:
+        axis, equals, label = text.partition("=")
+        if axis not in every:
+            remedy = f"{nearest(axis, every) or 'write --only axis=label'}  (axes: {', '.join(every)})"
+            raise InputError(f"no such axis: {axis}", where=f"--only {text}", remedy=remedy)
+        if not equals:
+            remedy = f"write --only {axis}=LABEL  (labels: {', '.join(every[axis])})"
+            raise InputError(f"names no label of {axis}", where=f"--only {text}", remedy=remedy)
+        if label not in every[axis]:
+            remedy = f"{nearest(label, every[axis])}  (labels: {', '.join(every[axis])})".strip()
+            raise InputError(f"no such label of {axis}: {label}", where=f"--only {text}", remedy=remedy)
+        wanted.setdefault(axis, set()).add(label)
+    kept = [cell for cell in grid.cells if all(label in wanted.get(axis, {label}) for axis, label in cell.key)]
+    if not kept:
+        raise InputError("the grid excludes all of these cells", where=f"--only {' --only '.join(only)}")
+    return kept

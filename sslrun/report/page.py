@@ -5,7 +5,8 @@ Everything is inline and nothing is fetched (the page forbids it itself); all te
 """
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from sslrun import console
 from sslrun.drawing import as_svg
-from sslrun.files import read_json
+from sslrun.files import read_json, write_text
 from sslrun.report import charts, layout
 from sslrun.report.document import Document
 from sslrun.report.search_figures import search_figures
@@ -199,3 +201,28 @@ def _environments(document: Document) -> list[Text]:
             continue
         counts[shown] = counts.get(shown, 0) + 1
     return [Text(f"{count} run{'s' * (count > 1)}", shown) for shown, count in counts.items()]
+
+
+_REFRESH_SECONDS = 15
+_QUIET = 8
+"""So many looks at which nothing runs, though cells wait: nobody is at work on them."""
+
+
+def keep_live(
+    path: Path,
+    results: Path,
+    look: Callable[[], Document],
+    *,
+    wait: Callable[[], None] = lambda: time.sleep(_REFRESH_SECONDS),
+) -> None:
+    """Write the page of what `look` gives until nothing runs any more; the last one does not load itself again."""
+    quiet = 0
+    while True:
+        now = progress(results)
+        quiet = 0 if now.running else quiet + 1
+        over = not now.running and (now.waiting == 0 or quiet >= _QUIET)
+        html = as_html(look(), now, None if over else _REFRESH_SECONDS)
+        write_text(path, console.visible(html))
+        if over:
+            return
+        wait()

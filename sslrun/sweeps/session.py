@@ -12,7 +12,7 @@ from sslrun import console
 from sslrun.errors import DataError, Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
 from sslrun.grids.engines import Engine as EngineSection
-from sslrun.grids.selection import select
+from sslrun.grids.grid import select
 from sslrun.jobs.places import folders
 from sslrun.runs.folder import by_identity
 from sslrun.runs.notes import annotate

@@ -1,38 +1,63 @@
-"""DirectSet(alpha): the predictor set to (W W^T)^alpha at all times, only W trained (arXiv 2110.04947).
+"""The predictor set by a rule from the features' correlation at all times, only W trained (arXiv 2110.04947).
 
 Target without EMA (W_a = W). Weight decay then acts as a threshold: features that vary under augmentation die,
-invariant ones stay. Alpha = 1/2 is DirectPred's rule, alpha = 1 DirectCopy's. Fixed points: `fixed_points`.
+invariant ones stay. DirectSet(1/2) is DirectPred's rule, DirectSet(1) DirectCopy's. Where a mode ends: `fixed_points`.
 """
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sslrun.errors import InputError
+from sslrun.recipe.schema import DirectCopyPredictor, DirectPredictor, DirectSetPredictor, Predictor
 from sslrun.theory.fixed_points import fixed_points
 from sslrun.theory.integration import integrate
 from sslrun.theory.linear import LinearProblem, linear_flow
-from sslrun.theory.rules import Rule
 
 Array = NDArray[np.float64]
 
 
-def directset_predictor(W_DM: Array, alpha: float) -> Array:
-    """(W W^T)^alpha, symmetric and positive semi-definite, shape (..., D, D)."""
-    values, vectors = np.linalg.eigh(W_DM @ W_DM.swapaxes(-2, -1))
-    powers = np.clip(values, 0.0, None)[..., None, :] ** alpha
-    return np.asarray((vectors * powers) @ vectors.swapaxes(-2, -1), dtype=np.float64)
+Rule = Callable[[Array], Array]
+"""From eigenvalues s (J,) of F, none negative, to those of W_p, p (J,)."""
 
 
-def simulate_directset(
-    W_DM: Array, times: ArrayLike, *, alpha: float, X_MM: Array, X_prime_MM: Array, eta: float
-) -> Array:
-    """W at `times`, shape (T, ..., D, M), from `W_DM` at t = 0: dW = W_p^T (W X - W_p W (X + X')) - eta W."""
-    problem = LinearProblem(X_MM=X_MM, X_prime_MM=X_prime_MM, eta=eta)
+@singledispatch
+def rule_of(section: Predictor) -> Rule | None:
+    """The rule of a predictor, if it is one that sets W_p from F alone: W_p then has F's eigenvectors."""
+    return None
 
-    def derivative(W: Array) -> Array:
-        return linear_flow(problem, W, directset_predictor(W, alpha), W)[0]
 
-    return integrate(derivative, np.asarray(W_DM, dtype=np.float64), times)
+@rule_of.register
+def _(section: DirectPredictor) -> Rule:
+    """arXiv 2102.06810, eq. 19 and the authors' code: s over the largest, to a power, plus epsilon, floored."""
+
+    def rule(s_J: Array) -> Array:
+        v_J = s_J / (s_J.max() or 1.0)
+        if section.epsilon_inside:
+            return np.asarray(np.maximum(v_J + section.epsilon, section.floor) ** section.exponent)
+        return np.asarray(np.maximum(v_J**section.exponent + section.epsilon, section.floor))
+
+    return rule
+
+
+@rule_of.register
+def _(section: DirectSetPredictor) -> Rule:
+    """arXiv 2110.04947: F^alpha over its norm, plus epsilon."""
+    return lambda s_J: _normed(s_J**section.alpha, section.norm) + section.epsilon
+
+
+@rule_of.register
+def _(section: DirectCopyPredictor) -> Rule:
+    """arXiv 2110.04947: F over its norm, plus epsilon."""
+    return lambda s_J: _normed(s_J, section.norm) + section.epsilon
+
+
+def _normed(p_J: Array, norm: Literal["spectral", "frobenius", "none"]) -> Array:
+    sizes = {"spectral": p_J.max(), "frobenius": np.linalg.norm(p_J), "none": 1.0}
+    return p_J / (float(sizes[norm]) or 1.0)
 
 
 def simulate_rule(s_J: Array, times: ArrayLike, rule: Rule, *, problem: LinearProblem) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from sslrun.data.images import ImageSet
 from sslrun.errors import DataError, InputError
 from sslrun.evaluation import purity, similarity
 from sslrun.evaluation.analyses import analyse, balanced
-from sslrun.evaluation.domain_probe import domain_probe, folds
+from sslrun.evaluation.purity import domain_probe, folds
 from sslrun.recipe.schema import Analyses
 
 Groups = tuple[Tensor, Tensor, Tensor]

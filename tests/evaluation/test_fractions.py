@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sslrun.errors import InputError
-from sslrun.evaluation.fractions import labelled_subset
+from sslrun.evaluation.udg import labelled_subset
 from sslrun.recipe.schema.judging import fraction_name
 
 FOLDER = os.environ.get("SSLRUN_TEST_DATA")

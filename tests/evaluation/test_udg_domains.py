@@ -12,10 +12,9 @@ from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
 from sslrun.evaluation.features import Featured, pixels
 from sslrun.evaluation.finetune import Tuned
-from sslrun.evaluation.fractions import labelled_subset
 from sslrun.evaluation.linear import linear_probe
 from sslrun.evaluation.problem import problem
-from sslrun.evaluation.udg import by_domain, nearest_class, probe, udg
+from sslrun.evaluation.udg import by_domain, labelled_subset, nearest_class, probe, udg
 from sslrun.recipe.schema import LinearProbe, Udg
 
 

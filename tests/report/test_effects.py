@@ -10,10 +10,10 @@ from matplotlib.image import imread
 from synthetic_runs import make_run
 
 from sslrun.drawing import save
+from sslrun.report.charts import draw_map
 from sslrun.report.collecting import Results, collect
 from sslrun.report.document import build
 from sslrun.report.effects import effects
-from sslrun.report.map_figure import draw_map
 
 
 @pytest.fixture

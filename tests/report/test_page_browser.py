@@ -21,8 +21,7 @@ from synthetic_runs import make_run
 from sslrun.drawing import as_svg
 from sslrun.report.collecting import collect
 from sslrun.report.document import build
-from sslrun.report.live import keep_live
-from sslrun.report.page import as_html
+from sslrun.report.page import as_html, keep_live
 from sslrun.report.search_figures import search_figures
 from sslrun.runs.lease import hold
 from sslrun.runs.records import State

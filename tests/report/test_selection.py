@@ -2,7 +2,7 @@
 
 import pytest
 
-from sslrun.report.selection import edge_note, edges
+from sslrun.report.summary import edge_note, edges
 from sslrun.runs.records import EvaluationRecord
 
 

@@ -16,7 +16,7 @@ from sslrun.console import clock
 from sslrun.errors import InputError, RecipeError, RunFailed
 from sslrun.files import read_json
 from sslrun.grids import read_grid
-from sslrun.grids.selection import select
+from sslrun.grids.grid import select
 from sslrun.jobs import places
 from sslrun.jobs.measuring import Cost, measure
 from sslrun.runs.folder import find

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sslrun.errors import InputError
-from sslrun.theory.conversion import flow_settings
 from sslrun.theory.linear import LinearProblem, simulate_linear
+from sslrun.theory.setting import flow_settings
 
 D, M = 2, 3
 

@@ -23,8 +23,7 @@ from sslrun.theory.directset import simulate_rule
 from sslrun.theory.dynamics import simulate
 from sslrun.theory.forecast import describe_mode
 from sslrun.theory.linear import LinearProblem
-from sslrun.theory.overlay import error, overlay
-from sslrun.theory.overlay_text import as_json, closing, table
+from sslrun.theory.overlay import as_json, closing, error, overlay, table
 from sslrun.theory.setting import flags_setting, forecast, setting_of
 
 # 8 modes, batch 256, 600 steps of 0.04: t = 0 to 24, past the growth of every mode that lives.
