@@ -8,8 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from sslrun.cli import app
-from sslrun.doctor import examine, fit, fit_lines, machine_lines
-from sslrun.doctor.fitting import training_memory
+from sslrun.doctor import examine, fit, fit_lines, machine_lines, training_memory
 from sslrun.jobs import places
 from sslrun.jobs.places import folders
 from sslrun.recipe import read_recipe
@@ -36,7 +35,7 @@ def test_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_extras_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sslrun.doctor.machine.find_spec", lambda module: None)
+    monkeypatch.setattr("sslrun.doctor.find_spec", lambda module: None)
     told = dict(machine_lines(examine(tmp_path, tmp_path)))
     assert "not installed (pip install 'sslrun[search]')" in told["cmaes"]
 

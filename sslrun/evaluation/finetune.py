@@ -26,7 +26,7 @@ from sslrun.networks.precision import mixed_precision
 from sslrun.recipe import schema
 from sslrun.recipe.schema import Recipe, Schedule, Udg
 from sslrun.seeds import stream_seed
-from sslrun.training.schedules import learning_rates
+from sslrun.training.optimizers import learning_rates
 from sslrun.views.per_image import on_device
 from sslrun.views.pipeline import Views
 

@@ -4,7 +4,7 @@ The guard never waits for the device: a flag there masks every update from the f
 on, and the host reads it now and then (`raise_if_not_finite`). So no weight is ever spoilt before it is noticed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,9 +19,7 @@ from sslrun.errors import RunFailed
 from sslrun.methods import Method
 from sslrun.networks.exchange import Exchange
 from sslrun.networks.iteration import Iteration
-from sslrun.recipe.schema import Optimizer, Optimizers
-from sslrun.training.lars import Lars
-from sslrun.training.schedules import weight_decays
+from sslrun.recipe.schema import Optimizer, Optimizers, Schedule
 
 NEVER = torch.iinfo(torch.int64).max
 
@@ -154,3 +152,71 @@ def _build(section: Optimizer, parameters: Iterable[nn.Parameter]) -> TorchOptim
     for group, scale in zip(groups, (True, False), strict=False):
         group["scale"] = scale
     return Lars(groups, lr=section.lr, momentum=section.momentum, trust=section.trust)
+
+
+def learning_rates(schedule: Schedule, steps_per_epoch: int, epochs: int) -> NDArray[np.float64]:
+    """Factor of the peak learning rate at each of `steps_per_epoch * epochs` iterations, in [0, 1].
+
+    Linear warm-up from `start` reaches 1 at its last iteration; the cosine then falls from 1 towards `end`, which it
+    would reach one iteration after the last.
+    """
+    steps = steps_per_epoch * epochs
+    warmup = min(round(schedule.warmup_epochs * steps_per_epoch), steps)
+    factors = np.ones(steps)
+    factors[:warmup] = schedule.start + (1 - schedule.start) * np.arange(1, warmup + 1) / max(warmup, 1)
+    if schedule.kind == "cosine":
+        factors[warmup:] = half_cosine(1.0, schedule.end, steps - warmup)
+    return factors
+
+
+def weight_decays(section: Optimizer, steps: int) -> NDArray[np.float64]:
+    """The weight decay at each of `steps` iterations: constant, or from `weight_decay` towards `weight_decay_end`."""
+    end = section.weight_decay if section.weight_decay_end is None else section.weight_decay_end
+    return half_cosine(section.weight_decay, end, steps)
+
+
+def half_cosine(start: float, end: float, steps: int) -> NDArray[np.float64]:
+    """From `start`, at the first of `steps` iterations, towards `end`, which would be reached one after the last."""
+    return end + (start - end) * (1 + np.cos(np.pi * np.arange(steps) / max(steps, 1))) / 2
+
+
+class Lars(TorchOptimizer):
+    """LARS (arXiv 1708.03888): g ← g + decay·w;  g ← g · trust·|w| / |g|;  v ← momentum·v + g;  w ← w − lr·v.
+
+    The scaling holds for tensors of a group with `scale=True` and is 1 where |w| or |g| is 0, as in the code of
+    SimSiam, BYOL and SwAV. `found_inf` (a tensor that is 1 after a non-finite gradient) masks the update, as it
+    does in torch's fused optimisers.
+    """
+
+    found_inf: Tensor | None = None
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust: float = 1e-3,
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "scale": True}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure here
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                gradient = weight.grad.add(weight, alpha=group["weight_decay"])
+                if group["scale"]:
+                    norm, length = weight.norm(), gradient.norm()
+                    ratio = group["trust"] * norm / length
+                    gradient = gradient * torch.where((norm > 0) & (length > 0), ratio, torch.ones_like(ratio))
+                state = self.state[weight]
+                velocity = state.setdefault("momentum_buffer", torch.zeros_like(weight))
+                velocity.mul_(group["momentum"]).add_(gradient)
+                update = group["lr"] * velocity
+                if self.found_inf is not None:
+                    update = torch.where(self.found_inf > 0, torch.zeros_like(update), update)
+                weight.sub_(update)

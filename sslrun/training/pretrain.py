@@ -27,8 +27,7 @@ from sslrun.training.capture import CapturedSteps, CudaGraphs, Graphs, why_not
 from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from sslrun.training.diagnostics import fixed_images, not_finite, signals
 from sslrun.training.negatives import Negatives
-from sslrun.training.optimizers import Updates
-from sslrun.training.schedules import learning_rates
+from sslrun.training.optimizers import Updates, learning_rates
 from sslrun.views.noise import NoiseViews
 from sslrun.views.pipeline import Views
 

@@ -14,9 +14,7 @@ from torch import nn
 from sslrun.errors import RunFailed
 from sslrun.networks.group import ALONE
 from sslrun.recipe.schema import Optimizer, Optimizers, Schedule
-from sslrun.training.lars import Lars
-from sslrun.training.optimizers import Updates
-from sslrun.training.schedules import learning_rates, weight_decays
+from sslrun.training.optimizers import Lars, Updates, learning_rates, weight_decays
 
 
 def test_lars_against_numpy() -> None:
