@@ -1,7 +1,7 @@
 """The objectives. Read `noncontrastive.py` (BYOL, SimSiam) first: each file is one method with its whole training step.
 
-`base.py` says what the training loop asks of a method, `setup.py` what a method is made of; `assignment.py` and
-`similarities.py` have what several share. A file registers with `build_method` the sections that it builds.
+`base.py` says what the training loop asks of a method, `setup.py` what a method is made of; `assignment.py` what
+several share. A file registers with `build_method` the sections that it builds.
 """
 
 import importlib

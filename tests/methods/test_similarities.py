@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sslrun.methods.similarities import hardness, style_gap
+from sslrun.training.negatives import hardness, style_gap
 
 
 def outputs(views: int, n: int, seed: int = 0) -> Tensor:

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from sslrun.data.images import ImageSet
 from sslrun.methods import Method, build_encoder, build_method, set_up
-from sslrun.methods.similarities import hardness, style_gap
 from sslrun.networks.statistics import normalized_std
 from sslrun.recipe import schema
 from sslrun.runs.folder import RunFolder
 from sslrun.seeds import stream_seed
-from sslrun.training.negatives import Negatives
+from sslrun.training.negatives import Negatives, hardness, style_gap
 from sslrun.training.pretrain import assemble, pretrain
 from sslrun.views.pipeline import Views
 

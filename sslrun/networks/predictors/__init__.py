@@ -1,6 +1,6 @@
 """Predictors: what stands between the online output of one view and the target output of the other.
 
-`base.py` says what a training step asks of one. Each other file is one way to get W_p (trained, constrained, or set
+`base.py` says what a training step asks of one. Each other file is one way to get W_p (trained, or set
 from statistics of its inputs) and registers with `build_predictor` the sections of the recipe that it builds.
 """
 

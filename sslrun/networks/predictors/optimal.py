@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sslrun.networks.predictors.base import build_predictor
-from sslrun.networks.predictors.constrained import symmetric as make_symmetric
 from sslrun.networks.predictors.correlation import CorrelationRule, MovingAverage, eigenpairs
+from sslrun.networks.predictors.trained import symmetric as make_symmetric
 from sslrun.recipe import schema
 
 
