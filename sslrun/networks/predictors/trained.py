@@ -1,4 +1,4 @@
-"""Predictors trained by gradient: one linear layer, or two with batch norm and ReLU (BYOL's and SimSiam's); as they are,
+"""Predictors trained by gradient: one linear layer, or two with batch norm and ReLU (BYOL's and SimSiam's); plain,
 or put back under a constraint after every optimiser step, in place.
 
 The constraints are from the authors' code of arXiv 2102.06810 (the paper's Tables 3 and 5 use the symmetric ones).
