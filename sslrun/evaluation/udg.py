@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
+from sslrun.evaluation.analyses import domains_of
 from sslrun.evaluation.baselines import Metrics
 from sslrun.evaluation.features import Featured
 from sslrun.evaluation.finetune import Tuned, finetune
@@ -74,7 +75,7 @@ def udg(
     if tune is None:
         return metrics
     for fraction in sorted(set(options.fractions)):
-        labelled = train.at(labelled_subset(train.images.labels, _domains(train.images), fraction, options.fold))
+        labelled = train.at(labelled_subset(train.images.labels, domains_of(train.images), fraction, options.fold))
         chosen: dict[str, float]
         if fraction < options.finetune_from:
             predicted_T, validated, decay = probe(labelled, validation, test.features, options, beat)
@@ -91,7 +92,7 @@ def udg(
 
 def by_domain(predicted_N: Tensor, images: ImageSet) -> dict[str, float]:
     """The accuracy on each domain that `images` have, in order, then `avg`, their plain mean, and `overall`."""
-    correct_N, domains_N = predicted_N.cpu() == images.labels, _domains(images)
+    correct_N, domains_N = predicted_N.cpu() == images.labels, domains_of(images)
     accuracies: dict[str, float] = {}
     for domain in domains_N.unique().tolist():
         name = images.domain_names[domain]
@@ -136,12 +137,6 @@ def probe(
             beat,
         )
         return present_K[weights.classify(x_TD)], accuracies[decay], decay
-
-
-def _domains(images: ImageSet) -> Tensor:
-    if images.domains is None:
-        raise InputError("these images have no domains", where="evaluation.udg", remedy="Choose data that has them.")
-    return images.domains
 
 
 def _usable(which: str, part: Featured) -> Featured:

@@ -6,7 +6,7 @@ Everything is inline and nothing is fetched (the page forbids it itself); all te
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -140,14 +140,19 @@ def _parts(document: Document, live: bool) -> list[Part]:
     found = charts.histories(results, unfinished=live) if len(results.runs) else {}
     about = f"Means over seeds of {len(found)} condition{'s' * (len(found) != 1)}."
     courses = [
-        *_drawn(charts.curves(found, charts.bounds_of(results)), about),
-        *_drawn(charts.spectra(found), "Eigenvalues of the correlation F of the projector's outputs, largest first."),
+        (about, charts.curves(found, charts.bounds_of(results))),
+        ("Eigenvalues of the correlation F of the projector's outputs, largest first.", charts.spectra(found)),
     ]
+    dots = (
+        (f"{metric}: means over seeds.", charts.dots(results, metric, document.without_collapsed))
+        for metric in document.metrics
+    )
+    searched = search_figures(results.folder, results.grid) if results.grid else ()
     return [
         Part("Results", "results", [table for table in document.tables if table.title != scored.title]),
-        Part("Ablation", "ablation", figures=_dots(document)),
-        Part("Courses and spectra", "courses", figures=courses),
-        Part("Search", "search", figures=_search(document)),
+        Part("Ablation", "ablation", figures=_drawn(dots)),
+        Part("Courses and spectra", "courses", figures=_drawn(courses)),
+        Part("Search", "search", figures=_drawn(searched)),
         Part(scored.title, "scorecard", [scored] if scored.rows else []),
         Part("Recipes", "recipes", texts=_recipes(document)),
         Part("Environments", "environments", texts=_environments(document)),
@@ -156,22 +161,9 @@ def _parts(document: Document, live: bool) -> list[Part]:
     ]
 
 
-def _dots(document: Document) -> list[Drawn]:
-    drawn = []
-    for metric in document.metrics:
-        figure = charts.dots(document.results, metric, document.without_collapsed)
-        drawn += _drawn(figure, f"{metric}: means over seeds.")
-    return drawn
-
-
-def _search(document: Document) -> list[Drawn]:
-    results = document.results
-    found = search_figures(results.folder, results.grid) if results.grid else []
-    return [Drawn(as_svg(figure), caption) for caption, figure in found]
-
-
-def _drawn(figure: Figure | None, caption: str) -> list[Drawn]:
-    return [] if figure is None else [Drawn(as_svg(figure), caption)]
+def _drawn(figures: Iterable[tuple[str, Figure | None]]) -> list[Drawn]:
+    """Those that there are, from their captions and figures."""
+    return [Drawn(as_svg(figure), caption) for caption, figure in figures if figure is not None]
 
 
 def _recipes(document: Document) -> list[Text]:
