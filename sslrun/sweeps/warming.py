@@ -7,7 +7,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver, util
+from multiprocessing import forkserver, resource_tracker, util
 from warnings import catch_warnings
 
 from sslrun.errors import RunFailed
@@ -72,6 +72,7 @@ def signals_ignored() -> Iterator[None]:
     """For processes started within: terminals and schedulers send them these too, which are not theirs to answer."""
     numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
     before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    resource_tracker.ensure_running()  # which the server would start otherwise, and which lets SIGTERM through again
     # Slurm sends this to all processes of a job at once: those within answer it, and need their server till then.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     try:

@@ -108,6 +108,8 @@ def test_a_killed_server_and_tracker_are_started_again(jobs: list[Job], tmp_path
             time.sleep(0.001)
     ended, link = engine._fork(_say, Device("cpu"), None, jobs[0].data, tmp_path / "log", 1)
     assert link.recv() == "here"
+    blocked = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text().split("SigBlk:")[1].split()[0]
+    assert int(blocked, 16) >> (signal.SIGTERM - 1) & 1  # its jobs answer that, and need it till then
     ended.join()
     assert ended.exitcode == 0
 
