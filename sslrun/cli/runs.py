@@ -76,7 +76,7 @@ def pretrain(
         several = f"{group.size} × " if group.size > 1 else ""
         line = headline(plan, folder, len(images), images.side, several + kind, threads)
         line += f" ({why_so_many()})" if threads else ""
-        known = expected(plan, where.results, kind, threads or None)
+        known = expected(plan, where.results, kind, threads or None, group.size)
         if known is not None:
             train, judge = known.epoch * (plan.training.epochs - start), known.evaluation
             about = f"{console.clock(train)} to train and {console.clock(judge)} to judge"

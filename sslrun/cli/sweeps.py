@@ -44,7 +44,12 @@ def sweep(
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Jobs at once on each device.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads a job.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Do runs that failed before again.")] = False,
-    hang_after: Annotated[str, typer.Option("--hang-after", help="End a job that shows no life for so long.")] = "30m",
+    devices_per_job: Annotated[
+        int | None, typer.Option("--devices-per-job", min=1, help="Devices of a job, with a process on each [1].")
+    ] = None,
+    hang_after: Annotated[
+        str | None, typer.Option("--hang-after", help="End a job that shows no life for so long [30m].")
+    ] = None,
     stop_on_failure: Annotated[bool, typer.Option("--stop-on-failure", help="Stop when a run is given up.")] = False,
     slurm: Annotated[
         Path | None, path_option("--slurm", "Submit the runs to Slurm, as this file says, and end.")
@@ -67,7 +72,8 @@ def sweep(
     from sslrun.grids import read_grid
     from sslrun.grids.engines import Local, read_slurm
 
-    longest, most = seconds(hang_after, "--hang-after"), seconds(budget, "--budget") if budget else None
+    longest = seconds(hang_after, "--hang-after") if hang_after else None
+    most = seconds(budget, "--budget") if budget else None
     cells = read_grid(grid, [*changes, *noted(note, tags)], small=small, imports=imports)
     engine = read_slurm(slurm) if slurm is not None else None
     from sslrun.sweeps.warming import warm_up
@@ -78,6 +84,7 @@ def sweep(
 
     options = Options(
         *(results, data, device, jobs, threads, tuple(only), limit, most, retry, longest, stop_on_failure),
+        devices_per_job=devices_per_job,
         engine=engine,
         watch=watch,
     )

@@ -12,17 +12,17 @@ from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
 
 
-def require(recipe: Recipe, data: Dataset) -> None:
+def require(recipe: Recipe, data: Dataset, devices: int = 1) -> None:
     """Raise the first `InputError` of `problems`, if there is one."""
-    for problem in problems(recipe, data):
+    for problem in problems(recipe, data, devices):
         raise problem
 
 
-def problems(recipe: Recipe, data: Dataset) -> Iterator[InputError]:
-    """What keeps the recipe from being trained and judged on these images: missing ones, too few, or named so that
-    numbers of theirs would be taken for others."""
+def problems(recipe: Recipe, data: Dataset, devices: int = 1) -> Iterator[InputError]:
+    """What keeps the recipe from being trained and judged on these images, on so many devices: missing ones, too few,
+    or named so that numbers of theirs would be taken for others."""
     told: set[str] = set()
-    looks: list[Callable[[], None]] = [partial(_fills_batches, recipe, data)]
+    looks: list[Callable[[], None]] = [partial(_fills_batches, recipe, data, devices)]
     looks += [partial(section.suits, data.counts) for section in recipe.judged().values()]
     for look in looks:
         try:
@@ -33,7 +33,7 @@ def problems(recipe: Recipe, data: Dataset) -> Iterator[InputError]:
             told.add(str(error))
 
 
-def _fills_batches(recipe: Recipe, data: Dataset) -> None:
+def _fills_batches(recipe: Recipe, data: Dataset, devices: int) -> None:
     images, training = data.counts("pretrain").total, recipe.training
     steps_per_epoch(images, training.batch_size, training.last_batch)
     if images % training.batch_size == 1 and training.last_batch == "keep":
@@ -42,6 +42,14 @@ def _fills_batches(recipe: Recipe, data: Dataset) -> None:
             f"{what}, which has no other to be told from",
             where="training.last_batch",
             remedy="Drop that batch, or choose another training.batch_size.",
+        )
+    size = training.batch_size
+    least = min(size, images % size or size) if training.last_batch == "keep" else size
+    if least < devices:
+        raise InputError(
+            f"a batch of {least} image{'s' * (least > 1)} can't be cut into parts for {devices} devices",
+            where="training.batch_size",
+            remedy="Take fewer devices" + (", or training.last_batch: drop." if least < size else "."),
         )
 
 

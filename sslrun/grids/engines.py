@@ -26,6 +26,7 @@ class Local(Engine):
     jobs: int | None = option(
         None, "How many at once on each device; null for as many as cores, or one on a GPU.", ge=1
     )
+    devices_per_job: int = option(1, "Devices of a job, with a process on each; processor cores, without GPUs.", ge=1)
     mps: Literal["auto", "on", "off"] = option(
         "auto", "Let several jobs on one GPU run side by side, through an NVIDIA MPS daemon of the sweep's own."
     )
@@ -49,10 +50,14 @@ class Slurm(Engine):
     )
     cpus: int = option(1, "CPU cores of a job.", ge=1, le=4096)
     gpus: int = option(0, "GPUs of a job, with a run on each; without, as many runs at once as cores.", ge=0)
+    devices_per_job: int = option(
+        1, "GPUs or cores of a run, with a process on each. A job has as many GPUs at the least.", ge=1
+    )
     memory_gb: float | None = option(None, "Memory of a job; null for the cluster's default.", gt=0)
     parallel: int = option(16, "Jobs at once, of each array.", ge=1, le=100_000)
     pack: int | None = option(None, "Runs in a job; null for as many as take `pack_minutes`.", ge=1)
     pack_minutes: float = option(10.0, "What a job should take at least: starting one costs a minute or so.", gt=0)
+    hang_minutes: float = option(30.0, "A run that shows no life for so long is ended, and tried again.", gt=0)
     warn_seconds: int = option(
         120, "So long before its time is up a job is warned: it saves its state and queues again.", ge=10, le=65_535
     )

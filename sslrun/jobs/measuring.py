@@ -11,6 +11,7 @@ from sslrun.data.suiting import steps_per_epoch
 from sslrun.evaluation.features import extract
 from sslrun.jobs.evaluating import asked_for
 from sslrun.jobs.places import Places, choose_device
+from sslrun.networks.group import ALONE, Group
 from sslrun.recipe.schema import Recipe
 from sslrun.training.capture import WARM_UP
 from sslrun.training.memory import check_memory
@@ -29,8 +30,9 @@ class Cost:
     size: int
 
 
-def measure(recipe: Recipe, where: Places) -> Cost:
-    """Time training steps on random images of the data's shape: one to warm up, then some for a few seconds.
+def measure(recipe: Recipe, where: Places, group: Group = ALONE) -> Cost:
+    """Time training steps on random images of the data's shape: one to warm up, then some for a few seconds. The
+    processes of a `group` all call this.
 
     Of evaluations the passes of images through the encoder are counted, fine-tuning included; not the fits on frozen
     features, and not the baselines, which many runs share.
@@ -43,13 +45,13 @@ def measure(recipe: Recipe, where: Places) -> Cost:
     shape = (batch, *where.data.shape)
     images_NCHW = torch.randn(shape) if vectors else torch.randint(256, shape, dtype=torch.uint8)
     images = ImageSet(images_NCHW, torch.full((batch,), -1))
-    trainer = assemble(recipe, starting_encoder(recipe, where.data.shape[0]), images, device)
+    trainer = assemble(recipe, starting_encoder(recipe, where.data.shape[0]), images, device, group)
     on_device_NCHW = images_NCHW.to(device)
     for _ in range(1 if trainer.captured is None else WARM_UP + 2):
         loss = trainer.step(on_device_NCHW, 0)
     float(loss)
     begun, steps = time.perf_counter(), 0
-    while steps < _MOST_STEPS and (steps < 2 or time.perf_counter() - begun < _SECONDS):
+    while steps < _MOST_STEPS and group.any(steps < 2 or time.perf_counter() - begun < _SECONDS):
         loss = trainer.step(on_device_NCHW, 0)
         steps += 1
     float(loss)  # waits for the device
@@ -88,6 +90,7 @@ def _forward_seconds(recipe: Recipe, trainer: Trainer, images: ImageSet, device:
             device=device,
             precision=training.precision,
             channels_last=training.channels_last,
+            group=trainer.method.group,
         )
         return (time.perf_counter() - begun) / len(images)
 

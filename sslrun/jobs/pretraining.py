@@ -60,9 +60,8 @@ def pretrain_job(
     `Interrupted`, and `RunFailed`; the run's status then tells why.
     """
     device = choose_device(recipe.run.device)
-    require(recipe, where.data)
+    require(recipe, where.data, group.size)
     check_threads(recipe.run.threads)
-    _check_parts(recipe, where, group)
     name = identify(recipe, where.data)
     there = find(where.results, name)
     # What the recipe starts from is looked at before anything is made.
@@ -100,8 +99,8 @@ def pretrain_job(
 def follow_job(recipe: Recipe, where: Places, group: Group) -> None:
     """Do the recipe's run as one of several processes that does not lead: it reads, and writes nothing."""
     device = choose_device(recipe.run.device)
+    require(recipe, where.data, group.size)
     check_threads(recipe.run.threads)
-    _check_parts(recipe, where, group)
     with StopSignals(patient=True) as signals:
         training = group.any(False)  # the leader knows, once it has found or made the run's folder and holds it
         folder = find(where.results, identify(recipe, where.data))
@@ -118,18 +117,6 @@ def follow_job(recipe: Recipe, where: Places, group: Group) -> None:
             with signals.deferred():
                 pretrain(recipe, trainer, images, folder, encoder_metadata={}, stop_asked=lambda: signals.asked)
         evaluation_job(folder, recipe, where, asked_for(recipe), group=group)
-
-
-def _check_parts(recipe: Recipe, where: Places, group: Group) -> None:
-    """Raise `InputError` unless each process has a part of every batch."""
-    size, count = recipe.training.batch_size, where.data.counts("pretrain").total
-    least = min(size, count % size or size) if recipe.training.last_batch == "keep" else size
-    if least < group.size:
-        raise InputError(
-            f"a batch of {least} image{'s' * (least > 1)} can't be cut into parts for {group.size} devices",
-            where="--devices",
-            remedy="Take fewer devices" + (", or training.last_batch: drop." if least < size else "."),
-        )
 
 
 def _begun(folder: RunFolder) -> bool:

@@ -107,6 +107,18 @@ def others_needed() -> Iterator[None]:
         raise Interrupted(what, remedy="The same command goes on from the last checkpoint.") from error
 
 
+def meeting(count: int) -> tuple[Any, list[dict[str, str]]]:
+    """What is to be kept while `count` processes that are started here are one group, and what the environment of each
+    must say so that they are `joined`; nothing for one. They meet as under torch's launcher, at a port that is theirs.
+    """
+    if count == 1:
+        return None, [{}]
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "WORLD_SIZE": str(count)}
+    place |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
+    return store, [place | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+
+
 def launch(count: int, arguments: Sequence[str]) -> int:
     """Run `sslrun ARGUMENTS` in `count` processes that are one group, until all have ended; the exit code.
 

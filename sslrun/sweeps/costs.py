@@ -1,7 +1,7 @@
 """What runs cost on this machine: the median of earlier runs of the kind that are here, else a few timed steps.
 
-Two runs cost the same if they share data, views, network, batch, precision, device and threads; methods and optimisers
-hardly matter beside these. `plan` adds up.
+Two runs cost the same if they share data, views, network, batch, precision, device, threads and number of devices;
+methods and optimisers hardly matter beside these. `plan` adds up.
 """
 
 import json
@@ -25,10 +25,13 @@ _MOST_RUNS = 200  # the newest of each kind tell enough
 class Costs:
     """The costs of a sweep's jobs; `measure` times a job of whose kind no earlier run in `results` tells.
 
-    `anywhere`: jobs go to other machines, so runs of any machine tell.
+    `anywhere`: jobs go to other machines, so runs of any machine tell. `devices` is how many each job has.
     """
 
-    def __init__(self, results: Path, measure: Callable[[Job], Cost], *, anywhere: bool = False) -> None:
+    def __init__(
+        self, results: Path, measure: Callable[[Job], Cost], *, anywhere: bool = False, devices: int = 1
+    ) -> None:
+        self.devices = devices
         self._results, self._known, self._anywhere = results, dict[Key, Cost | None](), anywhere
         self._looked = False
         self._measure = measure
@@ -40,7 +43,7 @@ class Costs:
         if not self._looked:  # there may be thousands of runs, and nothing left to do
             self._known |= earlier(self._results, anywhere=self._anywhere)
             self._looked = True
-        kind = recipe_key(job.recipes[0])
+        kind = recipe_key(job.recipes[0], self.devices)
         if kind not in self._known:
             try:
                 self._known[kind] = self._measure(job)
@@ -70,21 +73,21 @@ class Costs:
         return [self._how, *self._untimed]
 
 
-def recipe_key(recipe: Recipe) -> Key:
-    """What makes runs cost the same; the recipe's device and threads are resolved."""
-    return _key(recipe.model_dump(mode="json"), recipe.run.threads, recipe.run.device)
+def recipe_key(recipe: Recipe, devices: int = 1) -> Key:
+    """What makes runs on so many devices cost the same; the recipe's device and threads are resolved."""
+    return _key(recipe.model_dump(mode="json"), recipe.run.threads, recipe.run.device, devices)
 
 
-def _key(recipe: dict[str, Any], threads: int | None, device: str) -> Key:
+def _key(recipe: dict[str, Any], threads: int | None, device: str, devices: int) -> Key:
     training = {name: recipe["training"][name] for name in ("batch_size", "precision", "channels_last")}
-    parts = [recipe["data"], recipe["views"], recipe["network"], training, threads, device]
+    parts = [recipe["data"], recipe["views"], recipe["network"], training, threads, device, devices]
     return json.dumps(parts, sort_keys=True)
 
 
-def expected(recipe: Recipe, results: Path, device: str, threads: int | None) -> Cost | None:
-    """What earlier runs of this name and kind cost here; None if there are none."""
+def expected(recipe: Recipe, results: Path, device: str, threads: int | None, devices: int = 1) -> Cost | None:
+    """What earlier runs of this name and kind cost here on so many devices; None if there are none."""
     run = recipe.run.model_copy(update={"device": device, "threads": threads})
-    kind = recipe_key(recipe.model_copy(update={"run": run}))
+    kind = recipe_key(recipe.model_copy(update={"run": run}), devices)
     named = [folder for folder in run_folders(results) if folder.name == recipe.name]
     found = [cost for folder in named[-_MOST_RUNS:] for key, cost in _measured(folder, anywhere=False) if key == kind]
     return _median(found) if found else None
@@ -111,7 +114,8 @@ def _measured(folder: RunFolder, anywhere: bool) -> Iterator[tuple[Key, Cost]]:
         device = ("cuda" if about["gpus"] else "cpu") if device == "auto" else device.partition(":")[0]
         seconds = sum(found.seconds or 0.0 for found in folder.evaluations([]))
         size = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
-        yield _key(recipe, status.threads, device), Cost(row["seconds"] / row["epoch"], seconds, size)
+        kind = _key(recipe, status.threads, device, status.processes)
+        yield kind, Cost(row["seconds"] / row["epoch"], seconds, size)
     except (OSError, ValueError, KeyError, TypeError, InputError, RunFailed):
         return
 

@@ -21,6 +21,8 @@ from sslrun.sweeps.work import Job
 
 GRACE_SECONDS = 60.0
 """What a job that is asked to stop has for its checkpoint."""
+HANG_SECONDS = 1800.0
+"""A job that shows no life for so long is ended."""
 
 End = Literal["done", "held", "interrupted", "failed", "memory", "crashed", "hung", "killed", "orphaned", "pruned"]
 _WORDS = {

@@ -149,9 +149,10 @@ def make_plan(
         entry = Entry(job, state, state == State.RUNNING)
         if (state in _TO_DO or (state == State.FAILED and retry)) and (limit is None or count < limit):
             seconds, cost = costs.left(job, folder), costs.of(job)
-            chosen = budget is None or spent + (seconds or 0.0) <= budget
+            taken = (seconds or 0.0) * costs.devices
+            chosen = budget is None or spent + taken <= budget
             if chosen:
-                count, spent = count + 1, spent + (seconds or 0.0)
+                count, spent = count + 1, spent + taken
             entry = Entry(job, state, chosen, seconds, cost.size if cost else 0)
         entries.append(entry)
     return Plan(
@@ -168,8 +169,9 @@ def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str
         free[free.index(min(free))] += entry.seconds or 0.0
     finish = datetime.fromtimestamp(time.time() + max(free)).strftime("%a %d %b %Y, %H:%M")
     untimed = sum(entry.seconds is None for entry in entries)
+    taken = costs.devices * sum(entry.seconds or 0.0 for entry in entries)
     parts = [
-        f"{len(entries)} runs now: about {clock(sum(entry.seconds or 0.0 for entry in entries))} of device time"
+        f"{len(entries)} runs now: about {clock(taken)} of device time"
         + (f" without {untimed} of unknown length" if untimed else ""),
         _size(sum(entry.bytes for entry in entries)) + " of disk",
         f"done in {clock(max(free))}, {finish}",

@@ -20,7 +20,7 @@ from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import FINISHED, State, utc_now
 from sslrun.runs.verdict import WORDS
-from sslrun.sweeps.engine import GRACE_SECONDS, Engine, Outcome, Running
+from sslrun.sweeps.engine import GRACE_SECONDS, HANG_SECONDS, Engine, Outcome, Running
 from sslrun.sweeps.partners import Feed, Watcher
 from sslrun.sweeps.plan import Entry
 from sslrun.sweeps.work import Job
@@ -54,7 +54,7 @@ class Sweep:
         results: Path,
         *,
         stop_on_failure: bool = False,
-        hang_after: float = 1800.0,
+        hang_after: float = HANG_SECONDS,
         feed: Feed | None = None,
         patient: bool = True,
     ) -> None:

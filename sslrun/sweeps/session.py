@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sslrun import console
-from sslrun.errors import DataError, Interrupted, RunFailed
+from sslrun.errors import DataError, InputError, Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
 from sslrun.grids.engines import Engine as EngineSection
 from sslrun.grids.grid import select
@@ -18,7 +19,7 @@ from sslrun.runs.folder import by_identity
 from sslrun.runs.notes import annotate
 from sslrun.sweeps import local as local  # engines register when they are imported
 from sslrun.sweeps.costs import Costs
-from sslrun.sweeps.engine import Engine, open_engine
+from sslrun.sweeps.engine import HANG_SECONDS, Engine, open_engine
 from sslrun.sweeps.partners import Feed
 from sslrun.sweeps.plan import Entry, Plan, make_plan
 from sslrun.sweeps.progress import Board, counts
@@ -41,8 +42,9 @@ class Options:
     limit: int | None = None
     budget: float | None = None
     retry: bool = False
-    hang_after: float = 1800.0
+    hang_after: float | None = None
     stop_on_failure: bool = False
+    devices_per_job: int | None = None
     engine: EngineSection | None = None
     """In place of the grid's."""
     watch: bool = True
@@ -76,7 +78,7 @@ class Session:
                 board,
                 self.results,
                 stop_on_failure=self.options.stop_on_failure,
-                hang_after=self.options.hang_after,
+                hang_after=self.options.hang_after or HANG_SECONDS,
                 feed=feed,
             )
             if feed is None and self.hands_over:
@@ -98,12 +100,26 @@ def opened(grid: Grid, options: Options, *, start: bool) -> Iterator[Session]:
     results, data = folders(first, options.results, options.data)
     given = {"device": options.device or first.run.device, "threads": options.threads or first.run.threads}
     run = first.run.model_copy(update=given)
-    with closing(open_engine(options.engine or grid.file.engine, run, results, options.jobs)) as engine:
+    section = _as_asked(options.engine or grid.file.engine, options)
+    with closing(open_engine(section, run, results, options.jobs)) as engine:
         if start:
             engine.warm_up()
         log = results / "sweeps" / f"{grid.name}.measure.log"
-        costs = Costs(results, lambda job: engine.measure(job, log), anywhere=engine.detached)
+        devices = getattr(section, "devices_per_job", 1)
+        costs = Costs(results, lambda job: engine.measure(job, log), anywhere=engine.detached, devices=devices)
         yield Session(engine, results, data, costs, options)
+
+
+def _as_asked(section: EngineSection, options: Options) -> EngineSection:
+    """The engine's section, with what the command line says of it. Raises `InputError` if it has no such option."""
+    asked: dict[str, Any] = {"devices_per_job": options.devices_per_job}
+    if options.hang_after is not None and "hang_minutes" in type(section).model_fields:
+        asked["hang_minutes"] = options.hang_after / 60
+    given = {name: value for name, value in asked.items() if value is not None}
+    if missing := given.keys() - type(section).model_fields.keys():
+        what = f"the engine of this sweep, {section.kind}, has none"
+        raise InputError(what, where=f"--{missing.pop().replace('_', '-')}")
+    return section.model_copy(update=given)
 
 
 @contextmanager
@@ -116,7 +132,8 @@ def planned(grid: Grid, options: Options, *, start: bool) -> Iterator[tuple[Plan
     with opened(grid, options, start=start) as session:
         missing: list[str] = []
         try:
-            jobs = jobs_of(grid.cells, session.data, session.engine.run_options)
+            devices = session.costs.devices
+            jobs = jobs_of(grid.cells, session.data, session.engine.run_options, devices=devices)
         except DataError:
             if start:
                 raise

@@ -18,7 +18,7 @@ JOB_BYTES = 300_000_000
 
 @dataclass(frozen=True)
 class Device:
-    """One device as the scheduler sees it. A job on a GPU sees that GPU alone, as `cuda`."""
+    """One device as the scheduler sees it, or several GPUs for one job. A job sees its GPUs alone, as `cuda`."""
 
     name: str
     visible: str | None = None
@@ -32,11 +32,12 @@ class Device:
 
 @dataclass(frozen=True)
 class Slots:
-    """`jobs` at once on each device, with `threads` CPU threads each."""
+    """`jobs` at once on each device, of `processes` each, with `threads` CPU threads each."""
 
     devices: tuple[Device, ...]
     jobs: int
     threads: int
+    processes: int = 1
 
     @property
     def count(self) -> int:
@@ -51,39 +52,66 @@ class Slots:
     def __str__(self) -> str:
         names = ", ".join(device.name for device in self.devices)
         each = " on each" if len(self.devices) > 1 else ""
-        return f"{self.jobs} at once{each}, {self.threads} thread{'s' * (self.threads > 1)} a job, {names}"
+        of = f"a process, {self.processes} processes a job" if self.processes > 1 else "a job"
+        return f"{self.jobs} at once{each}, {self.threads} thread{'s' * (self.threads > 1)} {of}, {names}"
 
 
-def slots(device: str, jobs: int | None = None, threads: int | None = None) -> Slots:
+def slots(device: str, jobs: int | None = None, threads: int | None = None, processes: int = 1) -> Slots:
     """The slots on the device of that name: `auto` and `cuda` mean all GPUs there are.
 
-    By default a CPU job has one thread and there are as many jobs as cores and memory for them; a GPU has one job.
-    Raises `InputError` for a device that can't be used, more threads than cores, or more jobs than memory holds.
+    By default a CPU job has one thread and there are as many jobs as cores and memory for them; a GPU has one job. A
+    job of several `processes` has as many GPUs. Raises `InputError` for a device that can't be used, fewer devices than
+    a job takes, more threads than cores, or more jobs than memory holds.
     """
     kind = choose_device(device).type
     check_threads(threads)
-    devices = _gpus(device) if kind == "cuda" else (Device(kind),)
-    fit = max(1, free_memory() // JOB_BYTES)
+    devices = _together(_gpus(device), processes) if kind == "cuda" else (Device(kind),)
+    if kind == "mps" and processes > 1:
+        raise _too_few(processes, 1, kind)
+    each = processes * JOB_BYTES
+    fit = max(1, free_memory() // each)
     if jobs is not None and jobs * len(devices) > fit:
         raise InputError(
-            f"{jobs * len(devices)} jobs at once take {jobs * len(devices) * JOB_BYTES / 1e9:.1f} GB of memory or "
+            f"{jobs * len(devices)} jobs at once take {jobs * len(devices) * each / 1e9:.1f} GB of memory or "
             f"more; {free_memory() / 1e9:.1f} GB are free",
             where="--jobs",
             remedy=f"At most --jobs {max(1, fit // len(devices))}: more would be killed for want of memory.",
         )
     if kind == "cpu":
         threads = threads or 1
-        jobs = jobs or max(1, min(cores() // threads, fit))
-        if jobs * threads > max(cores(), threads):
+        if processes > max(1, cores() // threads):
+            raise _too_few(processes, cores(), "processor core", threads)
+        needed = threads * processes
+        jobs = jobs or max(1, min(cores() // needed, fit))
+        if jobs * needed > max(cores(), needed):
             raise InputError(
-                f"{jobs} jobs of {threads} thread{'s' * (threads > 1)} need {jobs * threads} cores; "
+                f"{jobs} jobs of {needed} thread{'s' * (needed > 1)} need {jobs * needed} cores; "
                 f"{cores()} are to be had",
                 where="--jobs, --threads",
-                remedy=f"At most --jobs {max(1, cores() // threads)}: more would take turns and lose time.",
+                remedy=f"At most --jobs {max(1, cores() // needed)}: more would take turns and lose time.",
             )
-        return Slots(devices, jobs, threads)
+        return Slots(devices, jobs, threads, processes)
     jobs = jobs or 1
-    return Slots(devices, jobs, threads or max(1, min(4, cores() // (jobs * len(devices)))))
+    threads = threads or max(1, min(4, cores() // (jobs * len(devices) * processes)))
+    return Slots(devices, jobs, threads, processes)
+
+
+def _too_few(processes: int, there: int, kind: str, threads: int = 1) -> InputError:
+    with_threads = f" of {threads} threads" * (threads > 1)
+    return InputError(
+        f"a job would take {processes} devices{with_threads}, and there {'is' if there == 1 else 'are'} {there} {kind}"
+        + "s" * (there > 1),
+        where="--devices-per-job",
+        remedy=f"At most {max(1, there // threads)}.",
+    )
+
+
+def _together(gpus: tuple[Device, ...], count: int) -> tuple[Device, ...]:
+    """Each `count` of the GPUs, in order, as what one job has; what is left over stays idle."""
+    if count > len(gpus):
+        raise _too_few(count, len(gpus), "GPU")
+    sets = [gpus[first : first + count] for first in range(0, len(gpus) - count + 1, count)]
+    return tuple(Device("+".join(one.name for one in few), ",".join(str(one.visible) for one in few)) for few in sets)
 
 
 def _gpus(name: str) -> tuple[Device, ...]:

@@ -74,12 +74,13 @@ def jobs_of(
     known: Known | None = None,
     *,
     check: bool = True,
+    devices: int = 1,
 ) -> list[Job]:
     """The jobs of a grid's cells, in the order of their first cells; `operational` options go into each `run` section.
 
     `root` is the data folder; `known` remembers what has been read. Unless `check`, nobody asks whether data and
     recipes suit. Raises `DataError` where data are missing, and
-    `InputError` naming a cell that can't be trained or judged on them.
+    `InputError` naming a cell that can't be trained or judged on them, on as many `devices` as each job has.
     """
     grouped: dict[str, list[Cell]] = {}
     datasets: dict[str, Dataset] = {}
@@ -98,16 +99,16 @@ def jobs_of(
             known[read] = light, weights_digest(recipe)
         data, weights = known[read]
         if check:
-            _require(cell, opened.get(read, data))
+            _require(cell, opened.get(read, data), devices)
         name = identity(recipe, data.fingerprint, weights)
         grouped.setdefault(name, []).append(Cell(cell.labels, cell.seed, recipe))
         datasets.setdefault(name, data)
     return [Job(name, tuple(group), datasets[name]) for name, group in grouped.items()]
 
 
-def _require(cell: Cell, data: Dataset) -> None:
+def _require(cell: Cell, data: Dataset, devices: int) -> None:
     try:
-        require(cell.recipe, data)
+        require(cell.recipe, data, devices)
     except DataError:
         raise
     except InputError as error:

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
@@ -20,8 +20,10 @@ import torch
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import Interrupted, RunFailed, RunHeld, SslrunError
-from sslrun.jobs import Places, pretrain_job
+from sslrun.jobs import Places, follow_job, pretrain_job
+from sslrun.jobs.processes import joined
 from sslrun.jobs.screen import Screen
+from sslrun.networks.group import ALONE, Group
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.streams import streams
@@ -44,32 +46,42 @@ def run_job(
     environment: Mapping[str, str],
     threads: int,
 ) -> None:
-    """The process of one job: the run of the first recipe, and the evaluations that each recipe asks for."""
+    """A process of one job: the run of the first recipe, and the evaluations that each recipe asks for."""
 
     def work() -> None:
         _settle_in(link, log, environment, threads)
-        for recipe in recipes:
-            _pretrain(recipe, where)
+        with _group(environment, recipes[0]) as group:
+            for recipe in recipes:
+                _pretrain(recipe, where, group)
 
     with streams():
-        link.send(_outcome(work))
+        outcome = _outcome(work)
+        link.send(outcome)
+    if outcome.kind != "done":
+        sys.exit(Interrupted.exit_code if outcome.kind == "interrupted" else RunFailed.exit_code)
 
 
 def run_measurement(
     link: Connection, recipe: Recipe, where: Places, log: Path, environment: Mapping[str, str], threads: int
 ) -> None:
-    """The process of a few timed steps: sends what `sslrun.jobs.measuring.measure` gives, or how it failed."""
+    """A process of a few timed steps: sends what `sslrun.jobs.measuring.measure` gives, or how it failed."""
     from sslrun.jobs.measuring import measure
 
     measured = []
 
     def work() -> None:
         _settle_in(link, log, environment, threads)
-        measured.append(measure(recipe, where))
+        with _group(environment, recipe) as group:
+            measured.append(measure(recipe, where, group))
 
     with streams():
         outcome = _outcome(work)
     link.send(measured[0] if measured else outcome)
+
+
+def _group(environment: Mapping[str, str], recipe: Recipe) -> AbstractContextManager[Group]:
+    """The group of the job's processes, as its environment says."""
+    return joined(recipe.run.device) if "RANK" in environment else nullcontext(ALONE)
 
 
 def _settle_in(link: Connection, log: Path, environment: Mapping[str, str], threads: int) -> None:
@@ -121,11 +133,15 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
 
-def _pretrain(recipe: Recipe, where: Places) -> None:
+def _pretrain(recipe: Recipe, where: Places, group: Group) -> None:
     """Pretrain and evaluate, with plain lines about it: stdout is the run's log."""
+    if not group.leads:
+        follow_job(recipe, where, group)
+        return
 
     def first_line(folder: RunFolder, images: ImageSet, start: int) -> str:
-        return f"{folder.path.name}   {len(images):,} images, process {os.getpid()}, after epoch {start}"
+        several = f", the first of {group.size}" if group.size > 1 else ""
+        return f"{folder.path.name}   {len(images):,} images, process {os.getpid()}{several}, after epoch {start}"
 
     with Screen(recipe, first_line, logged=False) as screen:
-        pretrain_job(recipe, where, retried=True, begin=screen.begin, watch=screen.watch)
+        pretrain_job(recipe, where, retried=True, begin=screen.begin, watch=screen.watch, group=group)

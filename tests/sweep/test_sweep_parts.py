@@ -24,11 +24,12 @@ from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord
 from sslrun.sweeps.costs import earlier, recipe_key
 from sslrun.sweeps.engine import Outcome, Running
-from sslrun.sweeps.local import LocalEngine, Process
+from sslrun.sweeps.local import LocalEngine
 from sslrun.sweeps.progress import seconds_left
 from sslrun.sweeps.scheduler import Sweep
 from sslrun.sweeps.session import Options, opened, planned
 from sslrun.sweeps.slots import Device, Slots, cores, slots
+from sslrun.sweeps.started import Started
 from sslrun.sweeps.work import Job, jobs_of
 
 CPU = Device("cpu")
@@ -206,8 +207,8 @@ def test_a_device_has_as_many_jobs_as_slots_whatever_their_threads(
 ) -> None:
     devices = (Device("cuda:0", "0"), Device("cuda:1", "1"))
     engine = LocalEngine(Slots(devices, jobs, threads), tmp_path)
-    engine.processes = {
-        cast(Running, number): cast(Process, SimpleNamespace(device=devices[device], threads=count, alone=by_itself))
+    engine.started = {
+        cast(Running, number): cast(Started, SimpleNamespace(device=devices[device], threads=count, alone=by_itself))
         for number, (device, count, by_itself) in enumerate(running)
     }
     found = engine.free(), engine.free(alone=True)

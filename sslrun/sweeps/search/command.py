@@ -49,7 +49,7 @@ def _plan(trials: Trials, session: Session) -> str:
     if options.limit is not None:
         trials.most = options.limit // runs
     if options.budget is not None and seconds:
-        trials.most = min(trials.most, options.budget // (runs * seconds))
+        trials.most = min(trials.most, options.budget // (runs * seconds * session.costs.devices))
 
     found = trials.counts
     wanted = " and ".join(f"{way} {name}" for name, way in block.objectives.items())

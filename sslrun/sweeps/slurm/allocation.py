@@ -22,6 +22,7 @@ from sslrun.runs.folder import find
 from sslrun.sweeps.slurm.arrays import Told, tell
 
 if TYPE_CHECKING:
+    from sslrun.grids.engines import Slurm
     from sslrun.sweeps.scheduler import Sweep
     from sslrun.sweeps.work import Job
 
@@ -39,18 +40,24 @@ class Allocation:
     told: Path
     device: str
     threads: int
-    """Of each run."""
+    """Of each process."""
     side_by_side: int
     path: tuple[str, ...]
     """Where modules are found where it was submitted."""
+    processes: int = 1
+    """Of each run."""
+    hang_after: float = 1800.0
 
     @classmethod
     def of(
-        cls, jobs: "Sequence[Job]", results: Path, told: Path, device: str, threads: int, side_by_side: int
+        cls, jobs: "Sequence[Job]", results: Path, told: Path, device: str, threads: int, section: "Slurm"
     ) -> "Allocation":
         """One that does these runs."""
-        packed, places = pickle.dumps(tuple(jobs)), (results.resolve(), told.resolve())
-        return cls(packed, *places, device, threads, side_by_side, tuple(sys.path))
+        from sslrun.sweeps.slurm.packing import slots
+
+        how = device, threads, slots(section, threads), tuple(sys.path)
+        several = section.devices_per_job, section.hang_minutes * 60
+        return cls(pickle.dumps(tuple(jobs)), results.resolve(), told.resolve(), *how, *several)
 
     def __call__(self) -> None:
         """Do the runs that have not ended yet. Raises what keeps all of them from being done."""
@@ -80,10 +87,12 @@ class Allocation:
         entries = [Entry(job, job.state(find(self.results, job.identity, job.recipes[0].name)), True) for job in jobs]
         began = time.time()
         at_once = 1 if self.device == "cuda" else self.side_by_side
-        with closing(LocalEngine(slots(self.device, at_once, self.threads), self.results)) as engine:
+        found = slots(self.device, at_once, self.threads, self.processes)
+        with closing(LocalEngine(found, self.results)) as engine:
             teller = _Teller(self.told)
             # A job that Slurm starts again, on another node maybe, knows that whoever held its runs is gone.
-            sweep = Sweep(entries, engine, teller, self.results, patient="SLURM_RESTART_COUNT" in os.environ)
+            patient = "SLURM_RESTART_COUNT" in os.environ
+            sweep = Sweep(entries, engine, teller, self.results, hang_after=self.hang_after, patient=patient)
             sweep.run()
             teller.draw(sweep)
         if _WARNING in sweep.heard and (sweep.queue or sweep.watched):

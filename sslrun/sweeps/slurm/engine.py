@@ -76,30 +76,30 @@ class SlurmEngine:
     detached = True
 
     def __init__(self, section: Slurm, run: Run, results: Path) -> None:
+        device, each = "cuda" if section.gpus else "cpu", section.devices_per_job
+        section = section.model_copy(update={"gpus": max(section.gpus, each)}) if section.gpus else section
         self.section, self.results = section, results
-        device = "cuda" if section.gpus else "cpu"
         if run.device not in ("auto", device):
             what = f"runs are to be on {run.device}, and a Slurm job has {section.gpus} GPUs"
             raise InputError(what, where="--device", remedy="Say how many GPUs a job has: `gpus`.")
         threads = run.threads or (max(1, section.cpus // section.gpus) if section.gpus else 1)
-        if threads > section.cpus:
-            what = f"{threads} threads a run, and a Slurm job has {section.cpus} CPU cores"
+        if (needed := threads if section.gpus else threads * each) > section.cpus:
+            what = f"{needed} threads a run, and a Slurm job has {section.cpus} CPU cores"
             raise InputError(what, where="--threads", remedy="Say how many cores a job has: `cpus`.")
-        self.device, self.threads = device, threads
-        self.side_by_side = slots(section, threads)
+        self.device, self.threads, self.side_by_side = device, threads, slots(section, threads)
         self._running: dict[Sent, None] = {}
         self._new: list[tuple[Sent, bool]] = []
         self._tasks: dict[tuple[str, int], Task] = {}
-        self._cancelled: set[Sent] = set()
         self._seconds: dict[str, float | None] = {}
-        self._looked = 0.0
+        self._looked, self._cancelled = 0.0, set[Sent]()
 
     def __str__(self) -> str:
         section = self.section
         unit, count = ("GPU", section.gpus) if section.gpus else ("core", section.cpus)
         where = f" in {section.partition}" if section.partition else ""
         runs = f", each with {self.side_by_side} runs at once" if self.side_by_side > 1 else ""
-        return f"Slurm{where}: {section.parallel} jobs at once of {count} {unit}{'s' * (count > 1)}{runs}"
+        on = f", a run on {section.devices_per_job}" if section.devices_per_job > 1 else ""
+        return f"Slurm{where}: {section.parallel} jobs at once of {count} {unit}{'s' * (count > 1)}{runs}{on}"
 
     @property
     def at_once(self) -> int:
@@ -155,7 +155,7 @@ class SlurmEngine:
 
     def measure(self, job: Job, log: Path) -> Cost:
         try:
-            here = slots_here(self.device, 1, self.threads)
+            here = slots_here(self.device, 1, self.threads, self.section.devices_per_job)
         except InputError as error:
             raise RunFailed(f"this machine can't time it: {error.what}", where=self.device) from None
         with closing(LocalEngine(here, self.results)) as engine:
@@ -203,7 +203,7 @@ class SlurmEngine:
                 part = packs[first : first + most]
                 array = new_array(self.results, [[job.identity for job in jobs] for jobs in part])
                 work = [
-                    Allocation.of(jobs, self.results, array.told(place), self.device, self.threads, self.side_by_side)
+                    Allocation.of(jobs, self.results, array.told(place), self.device, self.threads, self.section)
                     for place, jobs in enumerate(part)
                 ]
                 arrays.append((array, submit(array, work, self.section)))

@@ -18,7 +18,7 @@ _FULL = 0.8
 
 def slots(section: Slurm, threads: int) -> int:
     """How many runs a job does side by side."""
-    return section.gpus or max(1, section.cpus // threads)
+    return max(1, (section.gpus or section.cpus // threads) // section.devices_per_job)
 
 
 def pack(jobs: Sequence[Timed], section: Slurm, side_by_side: int) -> list[list[Job]]:
