@@ -13,7 +13,7 @@ from pathlib import Path
 from sslrun.grids import read_grid
 from sslrun.jobs.evaluating import cell_identity
 from sslrun.recipe import Recipe, read_recipe
-from sslrun.recipe.identity import identity, short
+from sslrun.recipe.identity import identity
 from sslrun.recipe.shipped import shipped, shipped_grids
 from sslrun.runs.cells import CellName
 
@@ -36,8 +36,8 @@ def _lines() -> Iterator[tuple[str, str]]:
 def called(recipe: Recipe) -> str:
     run = identity(recipe, "d" * 64, "w" * 64 if recipe.network.weights else None)
     asked = recipe.evaluation.asked()
-    judged = [f"{name}={short(cell_identity(run, recipe, CellName(name), asked[name]))}" for name in asked]
-    return " ".join([short(run), *judged])
+    judged = [f"{name}={cell_identity(run, recipe, CellName(name), asked[name])[:16]}" for name in asked]
+    return " ".join([run[:16], *judged])
 
 
 def stored() -> dict[str, str]:
