@@ -121,6 +121,17 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def whole_lines(path: Path) -> int:
+    """A file's length up to the end of its last whole line: what a killed writer leaves after it is half a line."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read(1) in (b"\n", b""):
+            return size
+        file.seek(0)
+        return file.read().rfind(b"\n") + 1
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises `FileNotFoundError`, or `ValueError` naming the file if it is not JSON."""
     try:

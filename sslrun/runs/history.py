@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from sslrun.errors import InputError, RunFailed
-from sslrun.files import write_text
+from sslrun.files import whole_lines, write_text
 
 Row = dict[str, Any]
 _TAIL = 1 << 14
@@ -42,7 +42,7 @@ class History:
             raise TypeError(f"epoch must be an int, not {row['epoch']!r}")
         line = _line(row).encode()
         with self.path.open("ab+") as file:
-            file.truncate(self._whole_bytes())
+            file.truncate(whole_lines(self.path))
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -105,30 +105,14 @@ class History:
             where, why = damage
             raise RunFailed(why, where=where, remedy="Put a copy of it back, or start the run anew with --fresh.")
         kept = [row for row in rows if row["epoch"] <= epoch]
-        if len(kept) < len(rows) or self._whole_bytes() < _size(self.path):
+        if self.path.exists() and (len(kept) < len(rows) or whole_lines(self.path) < self.path.stat().st_size):
             write_text(self.path, "".join(map(_line, kept)))
-
-    def _whole_bytes(self) -> int:
-        """The file's length up to the end of its last whole line."""
-        size = _size(self.path)
-        if size == 0:
-            return 0
-        with self.path.open("rb") as file:
-            file.seek(size - 1)
-            if file.read(1) == b"\n":
-                return size
-            file.seek(0)
-            return file.read().rfind(b"\n") + 1
 
 
 def series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
     """(epochs, values) of a signal where it was recorded."""
     found = [(row["epoch"], row[name]) for row in rows if is_number(row.get(name))]
     return [epoch for epoch, _ in found], [value for _, value in found]
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def is_number(value: Any) -> TypeGuard[float]:

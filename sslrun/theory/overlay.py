@@ -88,18 +88,8 @@ def _linear(
     W_p_TDD = np.array([row["weights"]["predictor"] for row in rows]) if setting.predictor else identity
     W_a_DM = np.array(rows[0]["weights"].get("target", W_TDM[0]))
     X_MM = np.diag(data.variances or np.ones(M))
-    flow = setting.flow
-    problem = LinearProblem(
-        X_MM=X_MM,
-        X_prime_MM=(recipe.views.noise or 0.0) ** 2 * np.eye(M),
-        alpha_p=flow.alpha_p,
-        eta=flow.eta,
-        eta_p=flow.eta_p,
-        beta=flow.beta,
-        stop_gradient=setting.stop_gradient,
-        predictor=setting.predictor,
-        symmetric=setting.symmetric,
-    )
+    problem = _problem(setting, X_MM, (recipe.views.noise or 0.0) ** 2)
+    problem = replace(problem, predictor=setting.predictor, symmetric=setting.symmetric)
     start = (W_p_TDD[0] + W_p_TDD[0].T) / 2 if setting.symmetric else W_p_TDD[0]
     course = simulate_linear(problem, W_TDM[0], start, times_T, W_a_DM=W_a_DM, tolerance=1e-9)
 
@@ -131,16 +121,8 @@ def _linear(
 def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Mapping[str, Any]]) -> Overlay:
     """Each leading mode alone, from the first epoch's eigenvalues; modes are F's, by rank, in every epoch."""
     p_TJ, s_TJ = (np.array([row[key] for row in rows], dtype=np.float64) for key in ("p", "spectrum"))
-    flow, noise, rule = setting.flow, SIGMA2 if setting.sigma2 is None else setting.sigma2, setting.rule
-    problem = LinearProblem(
-        X_MM=np.eye(1),
-        X_prime_MM=noise * np.eye(1),
-        alpha_p=flow.alpha_p,
-        eta=flow.eta,
-        eta_p=flow.eta_p,
-        beta=flow.beta,
-        stop_gradient=setting.stop_gradient,
-    )
+    rule = setting.rule
+    problem = _problem(setting, np.eye(1), SIGMA2 if setting.sigma2 is None else setting.sigma2)
     if rule is not None:
         # The rule sets p at the first step, from what F is, not from what W_p was drawn to be. Sizes mean nothing where
         # it divides by the largest one: s is told as a part of that.
@@ -156,6 +138,12 @@ def _eigenvalues(name: str, setting: Setting, times_T: Array, rows: Sequence[Map
         Eigenvalues(*(values_TJ[:, :MOST_MODES] for values_TJ in both)) for both in ((p_TJ, s_TJ), alone)
     )
     return Overlay(name, replace(setting, differences=differences), times_T, measured, None, alone)
+
+
+def _problem(setting: Setting, X_MM: Array, noise: float) -> LinearProblem:
+    """The flow's problem in a setting, with isotropic noise of this variance."""
+    rates = {name: getattr(setting.flow, name) for name in ("alpha_p", "eta", "eta_p", "beta")}
+    return LinearProblem(X_MM=X_MM, X_prime_MM=noise * np.eye(len(X_MM)), stop_gradient=setting.stop_gradient, **rates)
 
 
 def _parts(s_TJ: Array) -> Array:

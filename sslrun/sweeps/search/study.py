@@ -5,7 +5,6 @@ runs are doing is not kept here: that is for their folders and leases to say, an
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -21,7 +20,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sslrun.errors import InputError
-from sslrun.files import locked
+from sslrun.files import locked, whole_lines
 from sslrun.grids.space import Space
 from sslrun.runs.history import Row
 from sslrun.seeds import stream_seed
@@ -142,7 +141,8 @@ class _Lock(JournalFileOpenLock):
     def acquire(self) -> bool:
         if self._depth == 0:
             self._held.enter_context(locked(self._journal.with_name(f".{self._journal.name}.lock")))
-            _mend(self._journal)
+            with self._journal.open("ab") as file:
+                file.truncate(whole_lines(self._journal))
         self._depth += 1
         return True
 
@@ -150,15 +150,6 @@ class _Lock(JournalFileOpenLock):
         self._depth -= 1
         if self._depth == 0:
             self._held.close()
-
-
-def _mend(journal: Path) -> None:
-    with journal.open("ab+") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        if size and file.read(1) != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _sampler(space: Space, number: int) -> BaseSampler:
