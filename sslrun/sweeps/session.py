@@ -3,18 +3,21 @@
 `plan` and `scheduler` are the work itself; `search.command` is the same for grids that search.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sslrun import console
+from sslrun.data import Dataset, open_dataset
+from sslrun.data.cache import size_text
 from sslrun.errors import DataError, InputError, Interrupted, RunFailed
 from sslrun.grids import Cell, Grid
 from sslrun.grids.engines import Engine as EngineSection
 from sslrun.grids.grid import select
 from sslrun.jobs.places import folders
+from sslrun.recipe.schema.judging import Counts
 from sslrun.runs.folder import by_identity
 from sslrun.runs.notes import annotate
 from sslrun.sweeps import local as local  # engines register when they are imported
@@ -25,8 +28,7 @@ from sslrun.sweeps.plan import Entry, Plan, make_plan
 from sslrun.sweeps.progress import Board, counts
 from sslrun.sweeps.scheduler import Sweep
 from sslrun.sweeps.slurm import engine as slurm_engine  # noqa: F401
-from sslrun.sweeps.stand_ins import stand_ins
-from sslrun.sweeps.work import Job, grid_record, jobs_of
+from sslrun.sweeps.work import Job, Known, grid_record, jobs_of
 
 
 @dataclass(frozen=True)
@@ -183,3 +185,45 @@ def carry_out(plan: Plan, session: Session, *, quiet: bool = False) -> None:
         )
     if sweep.stops and (sweep.queue or sweep.watched):
         raise Interrupted("stopped", remedy="The same command goes on.")
+
+
+ASSUMED = {"pretrain": 10_000, "train": 10_000, "validation": 2_000, "test": 2_000}
+"""Images of a set of which nothing is known."""
+
+
+def stand_ins(cells: Iterable[Cell], root: Path) -> tuple[Known, list[str]]:
+    """What `jobs_of` must know of the data of cells; and a line for each set that is not here."""
+    known: Known = {}
+    said: dict[str, None] = {}
+    for cell in cells:
+        recipe = cell.recipe
+        key = (recipe.data.model_dump_json(), recipe.network.weights)
+        if key in known:
+            continue
+        data = open_dataset(recipe.data, root)
+        try:
+            known[key] = open_dataset(recipe.data, root, data.fingerprint), None
+        except DataError as error:
+            data = open_dataset(recipe.data, root, "0" * 64)
+            for split, count in (data.published() or ASSUMED).items():
+                limit = data.limit(split)  # type: ignore[arg-type]
+                data.counted[split] = Counts(count if limit is None else min(count, limit))
+            known[key] = data, None
+            said[f"not here: {error}"] = None
+            said[_size(data)] = None
+    return known, list(said)
+
+
+def _size(data: Dataset) -> str:
+    counts = data.published()
+    name = data.section.words()
+    if counts is None:
+        return f"planned as if {name} had {ASSUMED['pretrain']:,} images to pretrain on: their number is not known"
+    pixels = sum(counts.values())
+    for length in data.shape:
+        pixels *= length
+    fetched = f"{size_text(data.download_bytes)} to download, " if data.download_bytes else ""
+    kept = size_text(pixels if data.cached else 0)
+    cache = f", and {kept} of cache" if data.cached else ""
+    listed = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    return f"planned for {name} as published ({listed}): {fetched}{size_text(pixels)} on disk{cache}"
