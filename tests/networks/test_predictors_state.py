@@ -6,7 +6,9 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from sslrun.errors import RecipeError
 from sslrun.networks.predictors import Predictor, build_predictor
+from sslrun.recipe import read_recipe
 from sslrun.recipe.schema.predictor import Predictor as Section
 
 D = 5
@@ -130,3 +132,14 @@ def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
 def test_a_resolved_section_reads_back(options: dict[str, Any]) -> None:
     section = SECTIONS.validate_python(options)
     assert SECTIONS.validate_python(section.model_dump()) == section
+
+
+def test_runs_kept_with_options_that_are_gone_are_read() -> None:
+    """At what they did by default; else they are no longer to be had."""
+    gone = "variant: full, time: 1.0, psd_steps: null, symmetric: true, center: false"
+    recipe = read_recipe("quickstart", [f"method.predictor={{kind: minimal_space, {gone}}}"])
+    assert recipe == read_recipe("quickstart", ["method.predictor={kind: minimal_space}"])
+    recipe = read_recipe("quickstart", ["method.predictor={kind: mlp, restart_every: null, restart_layers: all}"])
+    assert recipe == read_recipe("quickstart", ["method.predictor={kind: mlp}"])
+    with pytest.raises(RecipeError, match="restart_every: no such option for predictor 'mlp'"):
+        read_recipe("quickstart", ["method.predictor={kind: mlp, restart_every: 3}"])
