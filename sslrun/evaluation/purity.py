@@ -1,4 +1,5 @@
-"""How pure neighbourhoods and clusters of features are: do they gather by domain, or by class?
+"""How pure neighbourhoods and clusters of features are: do they gather by domain, or by class? And how well a linear
+classifier tells domains from features.
 
 Domain purity is an analysis of arXiv 2303.06088, whose exact definition is not known to us: neighbours by cosine
 similarity, and clusters of k-means, are our choice. `analyses.py` applies both to a set with equally many images of
@@ -19,6 +20,7 @@ from sslrun.evaluation.problem import standardised
 from sslrun.evaluation.similarity import nearest, similarities, unit
 from sslrun.recipe.schema import Analyses
 
+FOLDS = 5
 _STARTS = 10  # of k-means, of which the best is taken
 
 
@@ -104,7 +106,6 @@ def _counts(first_M: Tensor, second_M: Tensor) -> Tensor:
     return counts.index_put_((first_M.cpu(), second_M.cpu()), torch.ones((), dtype=torch.int64), accumulate=True)
 
 
-FOLDS = 5
 _ITERATIONS = 500
 
 
@@ -112,6 +113,7 @@ _ITERATIONS = 500
 def domain_probe(h_MD: Tensor, domains_M: Tensor, labels_M: Tensor, beat: Callable[[], None] = lambda: None) -> float:
     """The part of the images whose domain is found by a classifier fitted without their fold.
 
+    The name is from arXiv 2303.06088's kind of analysis; five folds, and scikit-learn's default, C = 1, are our choice.
     Logistic regression of the domain from features standardised on the fitted folds, weight decay 1/n for n of them.
     Folds deal out the images of each domain and class in turn. `beat` is called all along, as in `fit`. Raises
     `InputError` for fewer images than folds.

@@ -151,6 +151,8 @@ def _usable(which: str, part: Featured) -> Featured:
 def labelled_subset(labels_N: Tensor, domains_N: Tensor, fraction: float, fold: int = 0) -> Tensor:
     """The ascending index (n,), int64, of the labelled images: ⌈fraction · count⌉ of every domain and class.
 
+    A fold is an order of the images of every domain and class; a fraction takes its beginning. That is how the public
+    lists of PACS for this protocol are made, as far as their counts tell.
     `fraction` counts as it is written: 0.1 of 30 images are 3. The smaller fraction lies within the larger. What is
     taken of a domain depends on that domain's images alone, so that it is the same whichever domain is held out.
     Images without label (−1) never count. Raises `InputError` if there are no others.

@@ -1,4 +1,5 @@
-"""Many runs drawn: the mean of each condition with its seeds, and the mean course and last spectrum of each condition.
+"""Many runs drawn: the mean of each condition with its seeds, the mean course and last spectrum of each condition;
+or all conditions as a map (`sslrun report --map`).
 
 Reads histories of the conditions drawn only. `page` puts these into the report's page.
 """
@@ -28,6 +29,8 @@ from sslrun.runs.records import FINISHED, State
 MOST_DOTS = 60
 MOST_CURVES = 14
 _MOST_SEEDS = 10
+MARKS = {"complete": "●", "dimensional": "○"}
+"""How kinds of collapse are marked, as often as there are such runs."""
 
 Courses = dict[str, list[Rows]]
 """By the condition's name."""
@@ -176,10 +179,6 @@ def spectra(found: Courses) -> Figure | None:
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
-
-
-MARKS = {"complete": "●", "dimensional": "○"}
-"""How kinds of collapse are marked, as often as there are such runs."""
 
 
 @style()

@@ -28,6 +28,9 @@ from sslrun.runs.records import State
 from sslrun.runs.status import overview
 
 _MOST_RECIPES = 60
+_REFRESH_SECONDS = 15
+_QUIET = 8
+"""So many looks at which nothing runs, though cells wait: nobody is at work on them."""
 _LONG = 48
 
 
@@ -195,11 +198,6 @@ def _environments(document: Document) -> list[Text]:
     return [Text(f"{count} run{'s' * (count > 1)}", shown) for shown, count in counts.items()]
 
 
-_REFRESH_SECONDS = 15
-_QUIET = 8
-"""So many looks at which nothing runs, though cells wait: nobody is at work on them."""
-
-
 def keep_live(
     path: Path,
     results: Path,
@@ -207,7 +205,10 @@ def keep_live(
     *,
     wait: Callable[[], None] = lambda: time.sleep(_REFRESH_SECONDS),
 ) -> None:
-    """Write the page of what `look` gives until nothing runs any more; the last one does not load itself again."""
+    """Write the page of what `look` gives until nothing runs any more; the last one does not load itself again.
+
+    Nothing is served, so it works on any disk that both machines see.
+    """
     quiet = 0
     while True:
         now = progress(results)

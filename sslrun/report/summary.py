@@ -16,6 +16,8 @@ from sslrun.runs.history import is_number
 from sslrun.runs.records import EvaluationRecord, Metric
 from sslrun.runs.verdict import NONE, WORDS
 
+_DECAY, _HELD_OUT = "decay", "held_out"
+
 
 def starting(weights: str | None) -> str:
     """What to call the encoder that training starts from; `weights` is the file that the recipe takes it from."""
@@ -184,9 +186,6 @@ def as_json(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> dict[str, A
     }
 
 
-_DECAY, _HELD_OUT = "decay", "held_out"
-
-
 def at_the_edge(decay: float, decays: Sequence[float], held_out: Mapping[str, float] | None = None) -> bool:
     """Whether the chosen decay is the least or the largest of several, and (where `held_out` has the accuracies by
     decay) better than its neighbour, not only level with it.
@@ -199,7 +198,7 @@ def at_the_edge(decay: float, decays: Sequence[float], held_out: Mapping[str, fl
 
 
 def edges(cells: Iterable[EvaluationRecord]) -> Iterator[tuple[str, str, float]]:
-    """(evaluation, metric, decay) of each choice of a run itself that fell on an edge."""
+    """(evaluation, metric, decay) of each choice of a run itself that fell on an edge: a better one may lie beyond."""
     sections = {section.NAME: section for section in defined(EvaluationSection)}
     for cell in cells:
         field = sections[cell.kind].model_fields.get("decays") if cell.kind in sections else None

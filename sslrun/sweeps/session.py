@@ -30,6 +30,9 @@ from sslrun.sweeps.scheduler import Sweep
 from sslrun.sweeps.slurm import engine as slurm_engine  # noqa: F401
 from sslrun.sweeps.work import Job, Known, grid_record, jobs_of
 
+ASSUMED = {"pretrain": 10_000, "train": 10_000, "validation": 2_000, "test": 2_000}
+"""Images of a set of which nothing is known."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -185,10 +188,6 @@ def carry_out(plan: Plan, session: Session, *, quiet: bool = False) -> None:
         )
     if sweep.stops and (sweep.queue or sweep.watched):
         raise Interrupted("stopped", remedy="The same command goes on.")
-
-
-ASSUMED = {"pretrain": 10_000, "train": 10_000, "validation": 2_000, "test": 2_000}
-"""Images of a set of which nothing is known."""
 
 
 def stand_ins(cells: Iterable[Cell], root: Path) -> tuple[Known, list[str]]:

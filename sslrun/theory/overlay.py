@@ -22,6 +22,7 @@ from sslrun.theory.setting import SIGMA2, Setting, heading, setting_of
 
 Array = NDArray[np.float64]
 MOST_MODES = 8  # of a run that is not linear: the leading ones of F
+COLLAPSED = 0.05  # a mode is dead where s has fallen below this part of its start
 
 
 class Eigenvalues(NamedTuple):
@@ -153,9 +154,6 @@ def _parts(s_TJ: Array) -> Array:
 
 def _off_diagonal(matrix: Array) -> float:
     return float(np.linalg.norm(matrix - np.diag(np.diag(matrix))) / np.linalg.norm(matrix))
-
-
-COLLAPSED = 0.05  # a mode is dead where s has fallen below this part of its start
 
 
 def closing(found: Overlay) -> list[str]:
