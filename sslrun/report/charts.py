@@ -195,7 +195,7 @@ def draw_map(results: Results, metric: str, along: Sequence[str], across: Sequen
                 continue
             grid[line, column] = row["mean"]
             marks = "".join(MARKS[kind] * int(row[kind]) for kind in MARKS)
-            texts.append((column, line, f"{row['mean']:.3g}" + (f"\n{marks}" if marks else "")))
+            texts.append((column, line, f"{row['mean']:#.3g}".rstrip(".") + (f"\n{marks}" if marks else "")))
     figure = Figure(figsize=(1.6 + 0.8 * len(columns), 1.3 + 0.42 * len(rows)), layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(grid, aspect="auto", cmap="cividis")
