@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 COMMAND = re.compile(r"(?:sslrun|pip|python|%env) \S")
 """How a line begins that is there to be copied."""
 _GAP = "   "
+_MANY = 4
+"""From so many rows on, what all of them say is said once."""
 _TRAILING_COMMAND = re.compile(r"(?<=\S)(?:: | {3,})(?=sslrun \S)")
 _FRAME = re.compile(r"(\s*\d* │ )(\s*)")
 _WORDS = re.compile(r"`[^`]+`\S*|\S+")
@@ -128,16 +130,25 @@ def _columns(
 
 def listed(rows: Sequence[Sequence[str]], header: Sequence[str], keys: int, width: int) -> list[tuple[str, bool]]:
     """(line, whether it heads an entry): each row as the values of its first `keys` columns, and below these the titles
-    and values of the others; empty ones are left out."""
+    and values of the others; empty ones are left out, and what many rows all say is said once, at the top."""
     titles = header or [""] * len(rows[0])
     longest = max(map(width_of, titles[keys:]), default=0)
-    lines: list[tuple[str, bool]] = []
+    others = range(keys, len(rows[0]))
+    shared = [at for at in others if len(rows) >= _MANY and rows[0][at] and len({row[at] for row in rows}) == 1]
+    own = [at for at in others if at not in shared]
+
+    def entry(head: str, row: Sequence[str], columns: Sequence[int]) -> list[tuple[str, bool]]:
+        texts = [
+            f"  {titles[at]}{' ' * (longest - width_of(titles[at]))}{_GAP}{row[at]}".rstrip()
+            for at in columns
+            if row[at]
+        ]
+        return [(line, True) for line in wrapped(head, width)] + [
+            (line, False) for text in texts for line in wrapped(text, width)
+        ]
+
+    lines = entry(f"all {len(rows)}", rows[0], shared) if shared else []
     for row in rows:
         head = " · ".join(f"{title} {cell}".strip() for title, cell in zip(titles[:keys], row[:keys], strict=True))
-        lines += [(line, True) for line in wrapped(head, width)]
-        for title, cell in zip(titles[keys:], row[keys:], strict=True):
-            if not cell:
-                continue
-            text = f"  {title}{' ' * (longest - width_of(title))}{_GAP}{cell}".rstrip()
-            lines += [(line, False) for line in wrapped(text, width)]
+        lines += entry(head, row, own)
     return lines

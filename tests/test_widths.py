@@ -85,6 +85,10 @@ def test_a_table_folds_between_columns_and_keeps_those_that_tell_rows_apart() ->
         *("run a", "  reason   many words", "           about it all"),
         *("run b", "  reason   more words", "  n        1"),
     ]
+    alike = [[name, "the same long words", name * 9] for name in "abcd"]
+    assert [line for line, _ in table_lines(alike, ["run", "reason", "word"], 25)][:4] == [
+        *("all 4", "  reason   the same long", "           words", "run a"),
+    ]
 
 
 def test_lines_break_between_words_and_commands_do_not_break() -> None:

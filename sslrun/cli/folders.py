@@ -1,6 +1,5 @@
 """The commands about runs that are there: runs, metrics, note, cite, remove."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ from sslrun.cli.complete import run_names
 from sslrun.cli.options import (
     ImportOption,
     JsonOption,
+    ResultsArgument,
     ResultsOption,
     RunArgument,
     TaggedOption,
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 @command("look")
 def runs(
-    results: Annotated[Path | None, typer.Argument(metavar="[RESULTS]", help="A results folder.")] = None,
+    named: ResultsArgument = None,
     metric: Annotated[list[str], typer.Option("--metric", help="Columns: knn, linear, std, ...")] = [],  # noqa: B006
     tags: TaggedOption = [],  # noqa: B006
+    results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List all runs with their numbers, the newest first.
@@ -40,7 +41,7 @@ def runs(
     from sslrun.report.formats import show_table
     from sslrun.report.listing import runs_table
 
-    table, found = runs_table(results_folder(results), names_in(metric), tags)
+    table, found = runs_table(results_folder(results, named), names_in(metric), tags)
     if as_json:
         echo_json({**table.as_json(), "left_out": [list(pair) for pair in found.left_out]})
         return
@@ -51,7 +52,7 @@ def runs(
 
 @command("look")
 def metrics(
-    pattern: Annotated[str | None, typer.Argument(metavar="[PATTERN]", help="knn, linear.*, hardness, ...")] = None,
+    pattern: Annotated[str | None, typer.Argument(metavar="PATTERN", help="knn, linear.*, hardness, ...")] = None,
     imports: ImportOption = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
@@ -81,7 +82,7 @@ def metrics(
 @command("run")
 def note(
     run: RunArgument,
-    text: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="The note; an empty text removes it.")] = None,
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The note; an empty text removes it.")] = None,
     tags: TagOption = [],  # noqa: B006
     untag: Annotated[list[str], typer.Option("--untag", help="Take a tag off.")] = [],  # noqa: B006
     results: ResultsOption = None,
@@ -112,7 +113,7 @@ def cite(run: RunArgument, results: ResultsOption = None) -> None:
 
 @command("sweep")
 def remove(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs.", autocompletion=run_names)],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Runs.", autocompletion=run_names)],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     results: ResultsOption = None,
 ) -> None:

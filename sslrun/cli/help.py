@@ -29,6 +29,14 @@ def first_sentence(text: str | None) -> str:
 class Command(TyperCommand):
     """A command whose example stands on a line of its own, unbroken."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """`[OPTIONS] RUN [FOLDER]`: versions of Typer differ in the brackets that they add."""
+        pieces = ["[OPTIONS]"]
+        for argument in (param for param in self.get_params(ctx) if param.param_type_name == "argument"):
+            name = argument.metavar or argument.name.upper()
+            pieces.append((name if argument.required else f"[{name}]") + "..." * (argument.nargs != 1))
+        return pieces
+
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """The paragraphs of its docstring."""
         for paragraph in inspect.cleandoc(self.help or "").split("\n\n"):

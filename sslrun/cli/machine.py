@@ -21,7 +21,7 @@ from sslrun.cli.options import (
 from sslrun.errors import InputError
 
 RecipeArgument = Annotated[
-    str | None, typer.Argument(metavar="[RECIPE]", help="A recipe file, or the name of a shipped one.")
+    str | None, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one.")
 ]
 
 

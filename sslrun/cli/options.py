@@ -88,6 +88,7 @@ TaggedOption = Annotated[
     list[str], typer.Option("--tag", help="Only runs with this tag; may be repeated.", autocompletion=tag_names)
 ]
 ResultsOption = Annotated[Path | None, path_option("--results", "Results folder [SSLRUN_RESULTS, or results].")]
+ResultsArgument = Annotated[Path | None, typer.Argument(metavar="RESULTS", help="The same as --results.")]
 DataOption = Annotated[Path | None, path_option("--data", "Data folder [SSLRUN_DATA, or data].")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 OutOption = Annotated[Path | None, path_option("--out", "The figure to draw: a png, svg or pdf file.")]
@@ -127,11 +128,15 @@ def names_in(given: Sequence[str]) -> list[str]:
     return [name.strip() for entry in given for name in entry.split(",") if name.strip()]
 
 
-def results_folder(given: Path | None) -> Path:
-    """--results, else SSLRUN_RESULTS, else `results`."""
+def results_folder(given: Path | None, named: Path | None = None) -> Path:
+    """--results, or the argument RESULTS of commands that have it, else SSLRUN_RESULTS, else `results`."""
     from sslrun.runs import folder
 
-    return folder.results_folder(given)
+    if given is not None and named is not None and given != named:
+        from sslrun.errors import InputError
+
+        raise InputError(f"two results folders: {named} and {given}", where="--results", remedy="Name one.")
+    return folder.results_folder(given or named)
 
 
 def run_folder(run: str, results: Path | None) -> "RunFolder":

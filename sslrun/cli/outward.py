@@ -26,7 +26,7 @@ from sslrun.errors import InputError
 def embed(
     run: RunArgument,
     pictures: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="Any pictures, at any depth [the run's training images].")
+        Path | None, typer.Argument(metavar="FOLDER", help="Any pictures, at any depth [the run's training images].")
     ] = None,
     out: Annotated[Path | None, path_option("--out", "The table of features: a parquet, npz or csv file.")] = None,
     sheet: Annotated[Path | None, path_option("--sheet", "A picture of nearest neighbours: a png file.")] = None,
@@ -70,7 +70,7 @@ def embed(
 @command("look")
 def export_logs(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs [all].", autocompletion=run_names)
+        list[str] | None, typer.Argument(metavar="RUN", help="Runs [all].", autocompletion=run_names)
     ] = None,
     to: Annotated[str, typer.Option("--to", help="tensorboard, wandb, trackio, csv, hub, or a plug-in's.")] = "csv",
     grid: Annotated[str | None, typer.Option("--grid", help="The runs of this grid.")] = None,

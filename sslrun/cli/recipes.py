@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sslrun import console
-from sslrun.cli.help import Command
+from sslrun.cli.help import Command, Commands
 from sslrun.cli.options import (
     DataOption,
     ImportOption,
@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
 
 data_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Say what of a recipe's data is on this machine."
+    cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Say what of a recipe's data is on this machine."
 )
 app.add_typer(data_app, name="data", rich_help_panel="recipe")
+
+MOST_IN_FULL = 4
+"""Of more kinds than these, `schema` says only what each is."""
 
 
 @command("recipe")
@@ -60,7 +63,7 @@ def show(
 @command("recipe")
 def schema(
     section: Annotated[
-        str | None, typer.Argument(metavar="[SECTION]", help="A section or option, dotted; grid, or grid.search.")
+        str | None, typer.Argument(metavar="SECTION", help="A section, kind or option, dotted; or grid.")
     ] = None,
     imports: ImportOption = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="For programs; without a section the JSON Schema.")] = False,
@@ -94,12 +97,15 @@ def schema(
             console.say(f"{name:{max(len(name) for name, _ in rows)}}   {about}")
         console.say("\nOne of them in full:\n  sslrun schema views.style")
         return
-    for entry in manual(root, path):
+    entries = manual(root, path)
+    for entry in entries:
         console.say(entry.title, style="bold")
         console.say(f"{entry.about}\n")
-        if entry.rows:
+        if entry.rows and len(entries) <= MOST_IN_FULL:
             console.entries(entry.rows, HEADER)
             console.say()
+    if len(entries) > MOST_IN_FULL:
+        console.say(f"One of them in full:\n  sslrun schema {section}.{entries[-1].title.rpartition(' ')[2]}")
 
 
 @command("recipe")
@@ -135,7 +141,7 @@ def _recipe_or_run(text: str, results: Path | None) -> "Recipe":
 
 @command("recipe")
 def recipes(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this one.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this one.")] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy it into the current folder instead.")] = False,
 ) -> None:
     """List the shipped recipes and grids, print one, or copy one to change it.
@@ -143,16 +149,20 @@ def recipes(
     Example: sslrun recipes stl10_directpred --copy
     """
     from sslrun.recipe.reading import locate
-    from sslrun.recipe.shipped import shipped, shipped_grids
+    from sslrun.recipe.shipped import about, shipped, shipped_grids
 
-    every = {**shipped(), **shipped_grids()}
     if name is None:
-        widest = max(map(len, every))
-        for known, path in every.items():
-            about = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-            console.say(f"{known:{widest}}   {about}".rstrip("."))
+        for found, use in (
+            (shipped(), "recipes: sslrun pretrain NAME"),
+            (shipped_grids(), "grids: sslrun sweep --grid NAME"),
+        ):
+            console.say(use, style="bold")
+            widest = max(map(len, found))
+            for known, path in found.items():
+                console.say(f"{known:{widest}}   {about(path)}")
+            console.say()
         return
-    path = locate(name, every)
+    path = locate(name, {**shipped(), **shipped_grids()})
     text = path.read_text(encoding="utf-8")
     if not copy:
         console.write(text)
@@ -192,7 +202,7 @@ def preview(
         measure_style(plan, opened).show()
 
 
-@data_app.command("check", cls=Command)
+@data_app.command("check", cls=Command, rich_help_panel="recipe")
 def data_check(
     recipe: RecipeArgument,
     changes: SetOption = [],  # noqa: B006

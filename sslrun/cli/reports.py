@@ -11,6 +11,7 @@ from sslrun.cli.options import (
     ImportOption,
     JsonOption,
     OutOption,
+    ResultsArgument,
     ResultsOption,
     RunArgument,
     TaggedOption,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @command("look")
 def report(
-    results: Annotated[Path | None, typer.Argument(help="Results folder [SSLRUN_RESULTS, or results].")] = None,
+    named: ResultsArgument = None,
     grid: Annotated[str | None, typer.Option("--grid", help="Only the cells of this grid, by its axes.")] = None,
     tags: TaggedOption = [],  # noqa: B006
     rows: Annotated[list[str], typer.Option("--rows", help="Axes down the side.")] = [],  # noqa: B006
@@ -61,6 +62,7 @@ def report(
     other_data: Annotated[
         bool, typer.Option("--other-data", help="Set papers' numbers on other data beside ours too.")
     ] = False,
+    results: ResultsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     imports: ImportOption = [],  # noqa: B006
 ) -> None:
@@ -81,9 +83,11 @@ def report(
     if drawn is not None:
         check_suffix(drawn)
 
+    folder = results_folder(results, named)
+
     def look() -> "Document":
         return build(
-            collect(results_folder(results), grid, tags=tags),
+            collect(folder, grid, tags=tags),
             rows=names_in(rows),
             columns=names_in(columns),
             mean=names_in(mean),
@@ -99,7 +103,7 @@ def report(
         from sslrun.report.page import keep_live
 
         console.say(f"{live.resolve().as_uri()} is written anew while runs go on; Ctrl-C ends it")
-        keep_live(live, results_folder(results), look)
+        keep_live(live, folder, look)
         return
     document = look()
     if drawn is not None:
@@ -120,7 +124,7 @@ def report(
 
 @command("look")
 def claims(
-    pattern: Annotated[str | None, typer.Argument(metavar="[WORDS]", help="Only claims that have these words.")] = None,
+    pattern: Annotated[str | None, typer.Argument(metavar="WORDS", help="Only claims that have these words.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what the papers claim, with their numbers, and which shipped grids test each of them.

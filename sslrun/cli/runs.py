@@ -166,7 +166,7 @@ def _launch(devices: str | None, recipe: "Recipe") -> None:
 
 @command("run")
 def analyse(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs on the same data.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Runs on the same data.")],
     at: Annotated[int | None, typer.Option("--at", help="Analyse the encoders kept after this epoch.")] = None,
     out: OutOption = None,
     changes: SetOption = [],  # noqa: B006  # typer copies defaults

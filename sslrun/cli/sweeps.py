@@ -15,6 +15,7 @@ from sslrun.cli.options import (
     ImportOption,
     JsonOption,
     NoteOption,
+    ResultsArgument,
     ResultsOption,
     RunArgument,
     SetOption,
@@ -108,8 +109,9 @@ def sweep(
 
 @command("sweep")
 def status(
-    results: Annotated[Path | None, typer.Argument(metavar="[RESULTS]", help="A results folder.")] = None,
+    named: ResultsArgument = None,
     tags: TaggedOption = [],  # noqa: B006
+    results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say where the runs and sweeps of a results folder stand, from anywhere.
@@ -119,7 +121,7 @@ def status(
     from sslrun.runs.status import overview
     from sslrun.sweeps.slurm.standing import standing
 
-    folder = results_folder(results)
+    folder = results_folder(results, named)
     jobs = standing(folder)
     found = overview(folder, tags, jobs.queued if jobs else None)
     said = jobs.lines if jobs else []

@@ -13,7 +13,7 @@ from sslrun.errors import InputError
 @command("theory")
 def theory(
     recipe: Annotated[
-        str | None, typer.Argument(metavar="[RECIPE]", help="Take decay, rates and EMA from this recipe.")
+        str | None, typer.Argument(metavar="RECIPE", help="Take decay, rates and EMA from this recipe.")
     ] = None,
     run: Annotated[str | None, typer.Option("--run", help="Lay the theory over this run.")] = None,
     figure: Annotated[int | None, typer.Option("--figure", help="Redraw figure 3, 4, 5, 7, 8, 9 or 10.")] = None,

@@ -12,7 +12,9 @@ from sslrun.errors import RecipeError
 from sslrun.grids.schema import GridFile
 from sslrun.recipe.combining import options
 from sslrun.recipe.document import Document, KeyPath
+from sslrun.recipe.introspect import sections
 from sslrun.recipe.messages import nearest, refuse, shown
+from sslrun.recipe.schema import Recipe
 
 TABLE_COLUMNS = (
     *("metric", "n", "mean", "std", "low", "high", "p", "p_holm", "distinguishable"),
@@ -23,6 +25,25 @@ TABLE_COLUMNS = (
 
 
 MOST_CELLS = 100_000
+
+
+def check_shape(document: Document) -> None:
+    """Whether it is written as grids are: no section of a recipe but under `set`, and axes of labels."""
+    for name in document.values:
+        if sections(Recipe.model_fields[name].annotation) if name in Recipe.model_fields else ():
+            hint = f"what all cells have in common stands under `set`: set: {{{name}: ...}}"
+            refuse(document, (name,), f"{name}: belongs to recipes, not to grids", hint)
+    axes = document.values.get("axes")
+    for axis, labels in axes.items() if isinstance(axes, dict) else ():
+        wrong = [label for label in labels if not isinstance(labels, dict) or not isinstance(labels[label], dict)]
+        if isinstance(labels, dict | list) and wrong:
+            value = labels[wrong[0]] if isinstance(labels, dict) else wrong[0]
+            hint = (
+                f'"{wrong[0]}": {{{axis if "." in axis else "OPTION"}: {shown(value)}}}, say; {{}} is the base as it is'
+            )
+            path = ("axes", axis, wrong[0]) if isinstance(labels, dict) else ("axes", axis)
+            what = "an axis has labels, and each label what it changes"
+            refuse(document, path, f"{'.'.join(map(str, path))}: {what}", hint, key=False)
 
 
 def check_axes(grid: GridFile, document: Document) -> None:

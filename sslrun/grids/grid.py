@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 
 from sslrun.errors import InputError, RecipeError
-from sslrun.grids.checking import check_axes, check_baseline, check_settings, matches
+from sslrun.grids.checking import check_axes, check_baseline, check_settings, check_shape, matches
 from sslrun.grids.schema import GridFile
 from sslrun.grids.space import Space, read_space
 from sslrun.recipe import trial
@@ -102,6 +102,7 @@ def read_grid(
     if "method" in document.values and "base" not in document.values:
         raise RecipeError("is a recipe, not a grid", where=str(file), remedy=f"sslrun pretrain {file}")
     with_plugins(document, [file.parent], imports)  # whose engines the grid may name
+    check_shape(document)
     grid = check(GridFile, document)
     check_axes(grid, document)
     name = _NAME.sub("-", file.stem).lstrip("._-")[:64] or "grid"

@@ -43,10 +43,13 @@ class Comparison:
         return all(difference.part != "science" for difference in self.differences)
 
     def text(self) -> str:
-        """One line a difference, then the conclusion."""
-        rows = [(d.path, value_text(d.a), value_text(d.b), MEANINGS[d.part]) for d in self.differences]
-        widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
-        lines = [f"{path:{widths[0]}}   {a:{widths[1]}} → {b:{widths[2]}}   {then}" for path, a, b, then in rows]
+        """The differences, a line each, by what hangs on them; then the conclusion."""
+        widest = max((len(one.path) for one in self.differences), default=0)
+        lines = []
+        for part, meaning in MEANINGS.items():
+            found = [one for one in self.differences if one.part == part]
+            lines += [f"{meaning}:"] if found else []
+            lines += [f"  {one.path:{widest}}   {value_text(one.a)} → {value_text(one.b)}" for one in found]
         same = "the same science: on the same data they share one run"
         lines.append(same if self.same_science else "different science: each is a run of its own")
         return "\n".join(lines)

@@ -31,14 +31,17 @@ class Entry:
 
 
 def manual(root: type[Section], path: str = "") -> list[Entry]:
-    """The entries of what is at the dotted `path` below `root`: a section, each kind of one, or a single option. Raises
-    `InputError` with the nearest for a path that there is not."""
+    """The entries of what is at the dotted `path` below `root`: a section, each kind of one, a single kind or option.
+    Raises `InputError` with the nearest for a path that there is not."""
     found: list[tuple[type[Section], FieldInfo | None]] = [(root, None)]
     walked: list[str] = []
     for name in filter(None, path.split(".")):
+        if len(found) > 1 and (of_kind := [one for one in found if name in kinds(one[0])]):
+            found = of_kind
+            continue
         inner = [(section, section.model_fields[name]) for section, _ in found if name in section.model_fields]
         if not inner:
-            names = dict.fromkeys(option for section, _ in found for option in section.model_fields)
+            names = dict.fromkeys(option for section, _ in found for option in (*kinds(section), *section.model_fields))
             where = ".".join(walked) or "the top"
             remedy = f"{nearest(name, names)}  (at {where}: {', '.join(names) or 'nothing'})".strip()
             raise InputError("no such section or option", where=path, remedy=remedy)
@@ -47,7 +50,7 @@ def manual(root: type[Section], path: str = "") -> list[Entry]:
         if not below:
             return [_entry(path, section, {name: field}) for section, field in dict(inner).items()]
         found = list(dict(below).items())
-    return [_entry(path, section, section.model_fields) for section, _ in found]
+    return [_entry(".".join(walked), section, section.model_fields) for section, _ in found]
 
 
 def sections_of(root: type[Section]) -> dict[str, str]:
@@ -71,7 +74,7 @@ def _inside(annotation: Any) -> tuple[type[Section], ...]:
 
 
 def _entry(path: str, section: type[Section], fields: dict[str, FieldInfo]) -> Entry:
-    title = f"{path}, kind: {' | '.join(kinds(section))}" if len(kinds(section)) == 1 else path or section.__name__
+    title = f"{path}, kind: {' | '.join(kinds(section))}" if kinds(section) else path or section.__name__
     rows = [
         _row(name, field, section)
         for name, field in fields.items()

@@ -43,8 +43,11 @@ def read_recipe(
     """
     file = locate(path)
     document = load(file)
-    if "base" in document.values and "method" not in document.values:
-        raise RecipeError("is a grid, not a recipe", where=str(file), remedy=f"sslrun sweep --grid {file}")
+    if "base" in document.values:
+        if not document.values.keys() & (Recipe.model_fields.keys() - {"imports"}):
+            raise RecipeError("is a grid, not a recipe", where=str(file), remedy=f"sslrun sweep --grid {file}")
+        hint = "a grid does, and its changes stand under `set`; or change a copy: sslrun recipes NAME --copy"
+        refuse(document, ("base",), "base: a recipe starts from no other", hint)
     cut = changes(document.values)
     if file.with_name("identity.json").exists():
         document, cut = Document(as_kept(Recipe, document.values), document.spots), []

@@ -4,6 +4,7 @@ In a wheel they lie in `sslrun/recipes`, in a checkout in `recipes` beside the p
 """
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 _BASE = re.compile(r"^base:", re.MULTILINE)
@@ -17,6 +18,12 @@ def shipped() -> dict[str, Path]:
 def shipped_grids() -> dict[str, Path]:
     """Each shipped grid by its name without `.yaml` (`ablations`), in alphabetical order."""
     return {name: path for name, path in _files().items() if _BASE.search(path.read_text(encoding="utf-8"))}
+
+
+def about(path: Path) -> str:
+    """What a recipe or grid says of itself: the first sentence of the comment that it begins with."""
+    comment = takewhile(lambda line: re.match("# ?\\S", line), path.read_text(encoding="utf-8").splitlines())
+    return " ".join(line.lstrip("# ") for line in comment).partition(". ")[0].rstrip(".")
 
 
 def _files() -> dict[str, Path]:

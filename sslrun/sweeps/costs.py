@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from sslrun import console
 from sslrun.errors import InputError, RunFailed
 from sslrun.files import read_json
 from sslrun.jobs.measuring import Cost
@@ -33,7 +34,7 @@ class Costs:
     ) -> None:
         self.devices = devices
         self._results, self._known, self._anywhere = results, dict[Key, Cost | None](), anywhere
-        self._looked = False
+        self._looked = self._timed = False
         self._measure = measure
         self._how = "measured on earlier runs"
         self._untimed: list[str] = []
@@ -45,6 +46,9 @@ class Costs:
             self._looked = True
         kind = recipe_key(job.recipes[0], self.devices)
         if kind not in self._known:
+            if not self._timed:
+                console.error("timing a few steps here, as no earlier run tells what such a run takes")
+            self._timed = True
             try:
                 self._known[kind] = self._measure(job)
                 self._how = "measured on a few steps; linear probes and baselines not counted"

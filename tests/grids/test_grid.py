@@ -121,7 +121,7 @@ BROKEN: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("base: quickstart", "base: quickstrat", "1:7", ("'quickstrat': no such file", "quickstart")),
     ("direct: {}", "direct: {method.predictor.epsilom: 1}", "7:14", ("epsilom", "mean 'epsilon'?", "ema=0.9")),
     ("direct: {}", "direct: {method: {predictor: {rho: 2}}}", "7:40", ("method.predictor.rho", "2 is not allowed")),
-    ("direct: {}", "direct: 3", "7:13", ("axes.predictor.direct", "a section of options")),
+    ("direct: {}", "direct: 3", "7:13", ("axes.predictor.direct: an axis has labels",)),
     ("direct: {}", "direct: {method.ema.momentum: 0.5}", "", ("is set by two axes, predictor and ema",)),
     ("direct: {}", "direct: {seed: 4}", "7:14", ("seed is not set by partial recipes", "`seeds`")),
     ("{predictor: none, ", "{predictr: none, ", "13:6", ("no such axis: predictr", "mean 'predictor'?")),
@@ -147,6 +147,9 @@ BROKEN: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("{predictor: none, ", "{predictor: direct}\n  - {predictor: none, ", "16:1", ("my_grid.yaml:13:5",)),
     ("baseline: {predictor: direct}", 'baseline: {predictor: none, ema: "0.9"}', "15:1", ("my_grid.yaml:13:5",)),
     ('k: {"5": {}, "20": {evaluation.knn.k: 20}}', "k: {}", "11:3", ("needs labels",)),
+    ('k: {"5": {}, "20": {evaluation.knn.k: 20}}', "k: [5, 20]", "11:6", ("has labels", '"5": {OPTION: 5}')),
+    ('"20": {evaluation.knn.k: 20}', "many: 20", "11:21", ('"many": {OPTION: 20}',)),
+    ("axes:", "training: {epochs: 2}\naxes:", "", ("training: belongs to recipes", "`set`: set: {training: ...}")),
 ]
 
 

@@ -253,6 +253,14 @@ def test_missing_files(tmp_path: Path, write: Write) -> None:
     assert "no such file" in str(refused("a\0b.yaml")) or "can't be read" in str(refused("a\0b.yaml"))
 
 
+def test_a_recipe_starts_from_no_other(write: Write) -> None:
+    with pytest.raises(RecipeError, match="1:1: base: a recipe starts from no other") as caught:
+        read_recipe(write("base: quickstart\ntraining: {epochs: 2}\n"))
+    assert "under `set`" in str(caught.value)
+    with pytest.raises(RecipeError, match="is a grid, not a recipe"):
+        read_recipe(write("base: quickstart\nset: {training.epochs: 2}\n"))
+
+
 def test_a_run_folder_points_at_its_recipe(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(QUICKSTART)
     assert f"did you mean {tmp_path / 'recipe.yaml'}?" in str(refused(tmp_path))

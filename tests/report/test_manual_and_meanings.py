@@ -41,6 +41,9 @@ def test_a_section_is_explained_kind_by_kind_with_its_source(sslrun: Run, monkey
         assert f"option {name}\n" in grid
     assert "properties" in json.loads(sslrun("schema", "grid", "--json")[1])
     assert "$defs" in json.loads(sslrun("schema", "--json")[1])
+    kinds = sslrun("schema", "method.predictor")[1]
+    assert "method.predictor, kind: directpred\nDirectPred" in kinds and "option" not in kinds
+    assert sslrun("schema", "method.predictor.directpred")[1].count("arXiv 2102.06810\n") == 1  # said of all at once
     code, _, said = sslrun("schema", "training.epoch")
     assert code == 2 and "did you mean 'epochs'" in said
     monkeypatch.setenv("COLUMNS", "60")

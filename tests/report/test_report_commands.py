@@ -35,6 +35,13 @@ def test_report_prints_and_writes(results: Path, monkeypatch: pytest.MonkeyPatch
     assert isinstance(sslrun("report", "--baseline", "predictor=x").exception, InputError)
 
 
+@pytest.mark.parametrize("command", ["report", "runs", "status"])
+def test_the_results_folder_is_an_argument_or_an_option(results: Path, command: str) -> None:
+    named, given = sslrun(command, results, "--json"), sslrun(command, "--results", results, "--json")
+    assert named.exit_code == 0 and named.stdout == given.stdout
+    assert isinstance(sslrun(command, results, "--results", results / "other").exception, InputError)
+
+
 def test_plot_and_compare(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(results)
     a, b = sorted(path.name for path in results.iterdir())[:2]

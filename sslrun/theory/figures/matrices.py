@@ -36,7 +36,7 @@ def figure_7() -> Figure:
             mean, spread = alike.mean(axis=1), alike.std(axis=1)
             ax.plot(times, mean, color=colour, label=f"γₐ = {keep:g}")
             ax.fill_between(times, mean - spread, np.minimum(mean + spread, 1), color=colour, alpha=0.2, lw=0)
-        ax.set(xlabel="flow time t", title=f"η = {eta:g}", ylim=(0.85, 1.005))
+        ax.set(xlabel="flow time t", title=f"η = {eta:g}", ylim=(0.93, 1.003))
     axes[0, 0].set_ylabel("cosine of Wₐ and W")
     axes[0, 0].legend(loc="lower right")
     return figure

@@ -84,7 +84,7 @@ def figure_10() -> Figure:
         3,
         3.6,
         3.4,
-        title="One mode, λₛ = 1, $λ_d$ = 1/2, αₚ = β = 1, no weight decay",
+        title=r"One mode, $\lambda_s = 1$, $\lambda_d = 1/2$, $\alpha_p = \beta = 1$, no weight decay",
         foot="After figure 10 of arXiv 2102.06810. Filled red: stable, hollow green: unstable.\n"
         "Chosen here: axis ranges.",
     )
