@@ -9,7 +9,7 @@ from report.synthetic_runs import make_run
 from test_install import commands
 from tiny import small
 
-from sslrun.folding import table_lines, wrapped
+from sslrun.folding import listed, table_lines, wrapped
 
 Run = Callable[..., tuple[int, str, str]]
 WIDTHS = (60, 80, 160)
@@ -86,7 +86,7 @@ def test_a_table_folds_between_columns_and_keeps_those_that_tell_rows_apart() ->
         *("run b", "  reason   more words", "  n        1"),
     ]
     alike = [[name, "the same long words", name * 9] for name in "abcd"]
-    assert [line for line, _ in table_lines(alike, ["run", "reason", "word"], 25)][:4] == [
+    assert [line for line, _ in listed(alike, ["run", "reason", "word"], 1, 25)][:4] == [
         *("all 4", "  reason   the same long", "           words", "run a"),
     ]
 
