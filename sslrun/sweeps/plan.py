@@ -170,11 +170,13 @@ def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str
     finish = datetime.fromtimestamp(time.time() + max(free)).strftime("%a %d %b %Y, %H:%M")
     untimed = sum(entry.seconds is None for entry in entries)
     taken = costs.devices * sum(entry.seconds or 0.0 for entry in entries)
+    known = untimed < len(entries)
     parts = [
-        f"{len(entries)} runs now: about {clock(taken)} of device time"
-        + (f" without {untimed} of unknown length" if untimed else ""),
+        f"{len(entries)} runs now: "
+        + (f"about {clock(taken)} of device time" if known else "how long they take is not known here")
+        + (f" without {untimed} of unknown length" if untimed and known else ""),
         _size(sum(entry.bytes for entry in entries)) + " of disk",
-        f"done in {clock(max(free))}, {finish}",
+        *([f"done in {clock(max(free))}, {finish}"] if known else []),
     ]
     how, *untimed_kinds = costs.how()
     made = engine.foresee([(entry.job, entry.seconds) for entry in entries])
