@@ -13,6 +13,7 @@ from PIL import Image
 
 from sslrun.data.sets import cifar
 from sslrun.jobs import Places, pretrain_job, processes
+from sslrun.recipe import trial
 from sslrun.sweeps import session
 from sslrun.sweeps.engine import Outcome, Running
 
@@ -66,6 +67,7 @@ def test_every_line_of_the_readme_works(tmp_path: Path, sslrun: Run, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SSLRUN_TRIAL", "1")
+    monkeypatch.setattr(trial, "_CHANGES", (*trial._CHANGES, "network.backbone.width=8"))
     launched: list[tuple[int, list[str]]] = []
     monkeypatch.setattr(processes, "launch", lambda count, words: launched.append((count, words)) or 0)
     monkeypatch.setattr(session, "open_engine", lambda *_: MemoryEngine(lambda one: train(one, tmp_path / "results")))

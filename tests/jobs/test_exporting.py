@@ -34,44 +34,39 @@ def run_with(folder: Path, channels: int = 3, **backbone: Any) -> tuple[RunFolde
 
 @pytest.mark.parametrize("to", ["torchvision", "timm", "safetensors"])
 @pytest.mark.parametrize(
-    ("channels", "backbone"),
+    ("backbone", "out"),
     [
-        (1, {"kind": "resnet18", "stem": "cifar"}),
-        (1, {"kind": "resnet18"}),
-        (1, {"kind": "densenet121"}),
+        ({"kind": "resnet18", "stem": "cifar"}, None),
+        ({"kind": "resnet18"}, "encoder.safetensors"),
+        ({"kind": "densenet121"}, None),
+        ({"kind": "resnet18"}, 'it\'s/"so" \\.bin'),
     ],
 )
-@pytest.mark.parametrize("out", [None, "encoder.safetensors", 'it\'s/"so" \\.bin'])
 def test_the_lines_that_are_printed_load_the_same_network(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    to: str,
-    channels: int,
-    backbone: dict[str, Any],
-    out: str | None,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, backbone: dict[str, Any], out: str | None
 ) -> None:
     if to == "timm":
         pytest.importorskip("timm")
-    run, encoder = run_with(tmp_path, channels, **backbone)
+    run, encoder = run_with(tmp_path, 1, **backbone)
     monkeypatch.chdir(tmp_path)
     path, lines = export(run, to, None if out is None else Path(out))
     assert path.exists()
     assert len(lines.splitlines()) == 3
     names: dict[str, Any] = {}
     exec(lines, names)  # loads strictly: torch raises for a name too many or too few
-    x_NCHW = torch.randn(2, channels, 64, 64)
+    x_NCHW = torch.randn(2, 1, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(names["model"].eval()(x_NCHW), encoder(x_NCHW), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("told", "backbone"),
+    ("told", "backbone", "suffixed"),
     [
-        (r"no small_resnet of width 8\n", {"kind": "small_resnet", "width": 8}),
-        ("no resnet18 of width 64 with group norm", {"kind": "resnet18", "norm": "group"}),
+        (r"no small_resnet of width 8\n", {"kind": "small_resnet", "width": 8}, "x.safetensors"),
+        (r"no small_resnet of width 8\n", {"kind": "small_resnet", "width": 8}, "x.pt"),
+        ("no resnet18 of width 64 with group norm", {"kind": "resnet18", "norm": "group"}, "x"),
     ],
 )
-@pytest.mark.parametrize("suffixed", ["x.safetensors", "x.pt", "x"])
 def test_networks_of_our_own_are_kept_as_safetensors_only(
     tmp_path: Path, told: str, backbone: dict[str, Any], suffixed: str
 ) -> None:
