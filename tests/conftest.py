@@ -10,7 +10,11 @@ import pytest
 import warm
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 os.environ.pop("COLUMNS", None)  # pytest-xdist hands its own terminal's on, and fixtures of whole modules would see it
+
+LONG = ("slurm/", "test_readme", "jobs/test_several_devices", "sweep/", "training/test_several_processes")
+"""Files of few long tests, which come first: at the end one process would be alone with them."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -19,6 +23,15 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     one_of_them = hasattr(config, "workerinput")
     if config.getoption("numprocesses", 0) is None and not config.getoption("usepdb") and not one_of_them:
         config.option.numprocesses, config.option.dist = 2, "loadfile"
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((at for at, beginning in enumerate(LONG) if path.startswith(beginning)), len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +30,32 @@ def operations(recipe: Recipe, results: Path, kill_at: int | None = None, *, fre
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    count = 0
+    done = 0
 
-    def operation(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal count
-        if event in _CHANGES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
-            if count == kill_at:
-                os._exit(count)
-            count += 1
+    def operation(number: int) -> None:
+        nonlocal done
+        if number == kill_at:
+            os._exit(number)
+        done = number + 1
 
     code = 255
     try:
-        sys.addaudithook(operation)
+        before_each(operation)
         pretrain_job(recipe, places(recipe, results), fresh=fresh)
-        code = count
+        code = done
     finally:
         os._exit(code)
+
+
+def before_each(act: Callable[[int], None]) -> None:
+    """Call `act` with its number right before each file operation of this process, from now on to its end."""
+    numbers = count()
+
+    def operation(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _CHANGES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            act(next(numbers))
+
+    sys.addaudithook(operation)
 
 
 def on_its_own(prepare: Callable[[], None], *arguments: str | Path) -> int:

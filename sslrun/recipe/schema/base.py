@@ -7,6 +7,7 @@ section that has been defined below it, from inside the package or from a plug-i
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue
@@ -21,6 +22,8 @@ _defined: list[type["Section"]] = []
 """Every section class, in the order of definition."""
 _modules = ["sslrun"]
 """The packages and modules whose sections the schema has."""
+_found: dict[type["Section"], tuple[type["Kind"], ...]] = {}
+"""What `concrete` gave, until there are other sections: it is asked for every option of every cell of a grid."""
 
 
 class Section(BaseModel):
@@ -40,6 +43,7 @@ class Section(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         _defined.append(cls)
+        _found.clear()
 
     def needs(self, recipe: "Recipe") -> None:
         """Raise `Misfit`, its options dotted from the recipe, where the rest of the recipe lacks what this needs."""
@@ -89,6 +93,7 @@ class Kind(Section):
         return handler.generate_schema(Annotated[Union[found], Field(discriminator="kind")])  # noqa: UP007
 
 
+@cache
 def kinds(section: type[Section]) -> tuple[str, ...]:
     """The values of a section's `kind`; none if it has no such option, or leaves it to the sections below it."""
     field = section.model_fields.get("kind")
@@ -102,7 +107,9 @@ def family(section: type[Kind]) -> type[Kind]:
 
 def concrete(above: type[Kind]) -> tuple[type[Kind], ...]:
     """The sections with a kind of their own below a class, in the order of definition."""
-    return tuple(one for one in defined(above) if kinds(one))
+    if above not in _found:
+        _found[above] = tuple(one for one in defined(above) if kinds(one))
+    return _found[above]
 
 
 def plain_sections(section: type[Section]) -> tuple[type[Section], ...]:
@@ -130,6 +137,7 @@ def definitions(module: str) -> Iterator[None]:
     At the end all models are built anew, in the order of definition, so that each field knows the new kinds.
     """
     _modules.append(module)
+    _found.clear()
     try:
         yield
     except BaseException:
@@ -137,6 +145,7 @@ def definitions(module: str) -> Iterator[None]:
         _defined[:] = [one for one in _defined if not f"{one.__module__}.".startswith(f"{module}.")]
         raise
     finally:
+        _found.clear()
         for bring_up_to_date in before_rebuilding:
             bring_up_to_date()
         for model in _defined:
