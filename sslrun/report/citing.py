@@ -26,7 +26,8 @@ def bibtex(recipe: Recipe) -> str:
     used: dict[str, list[str]] = {}
     for section in recipe.walk():
         for number in section.papers():
-            used.setdefault(number, []).append(str(getattr(section, "kind", type(section).__name__)))
+            named = getattr(section, "kind", None) or getattr(section, "NAME", type(section).__name__.lower())
+            used.setdefault(number, []).append(str(named))
     return "\n\n".join([TOOL, *(_KNOWN.get(number) or _by_number(number, names) for number, names in used.items())])
 
 

@@ -78,6 +78,7 @@ def test_what_is_removed_is_one_run_and_asked_for(tmp_path: Path, sslrun: Run, m
 
 def test_a_run_is_cited_by_what_it_uses() -> None:
     first = bibtex(read_recipe("quickstart"))
+    assert "used for knn; " in first
     assert "@software{sslrun," in first and "{2102.06810}" in first and "2303.06088" not in first
     styled = bibtex(read_recipe("bss/digits_styles"))
     assert "{2303.06088}" in styled and "{2002.05709}" in styled and "2102.06810" not in styled
