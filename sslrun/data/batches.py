@@ -4,7 +4,7 @@ The order of epoch e is the permutation of the stream ("order", e), so a resumed
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal
 
@@ -25,6 +25,8 @@ class Batches:
     Resident (`stream=False`): all images move to the device once and are gathered there. Streamed: a thread copies
     the coming batches from the memory map, into pinned memory for CUDA. Each process of a run has the whole set: the
     order is random over all of it, so any image may come to any of them, and a share of its own would be other science.
+    But of a streamed batch it may read what it needs alone: of `n` images at an iteration the rows `wanted(n,
+    iteration)`; what the others hold is nobody's to look at.
     """
 
     def __init__(
@@ -36,11 +38,12 @@ class Batches:
         last_batch: Literal["drop", "keep"],
         device: torch.device,
         stream: bool,
+        wanted: Callable[[int, int], Iterable[int]] = lambda n, _: range(n),
     ) -> None:
         count = len(images)
         self.batch_size, self.seed, self.device, self.stream = batch_size, seed, device, stream
         self.steps_per_epoch = steps_per_epoch(count, batch_size, last_batch)
-        self._count = count
+        self._count, self._wanted = count, wanted
         self._images = images.images if stream else images.images.to(device)
 
     def order(self, epoch: int) -> Tensor:
@@ -54,21 +57,22 @@ class Batches:
         What goes wrong while reading ahead is raised here; closing the iterator early ends the thread.
         """
         order = self.order(epoch)
-        return self._streamed(order, first_step) if self.stream else self._resident(order, first_step)
+        return self._streamed(order, epoch, first_step) if self.stream else self._resident(order, first_step)
 
     def _resident(self, order: Tensor, first_step: int) -> Iterator[Tensor]:
         order = _to(order.pin_memory() if self.device.type == "cuda" else order, self.device)
         for step in range(first_step, self.steps_per_epoch):
             yield self._images.index_select(0, self._at(order, step))
 
-    def _streamed(self, order: Tensor, first_step: int) -> Iterator[Tensor]:
+    def _streamed(self, order: Tensor, epoch: int, first_step: int) -> Iterator[Tensor]:
         steps = iter(range(first_step, self.steps_per_epoch))
         waiting: deque[Future[Tensor]] = deque()
         upload = Upload(self.device)
         with ThreadPoolExecutor(1, thread_name_prefix="sslrun-batches") as reader:
             try:
                 for step in steps:
-                    waiting.append(reader.submit(self._gather, self._at(order, step)))
+                    iteration = epoch * self.steps_per_epoch + step
+                    waiting.append(reader.submit(self._gather, self._at(order, step), iteration))
                     if len(waiting) > AHEAD:
                         yield upload(waiting.popleft().result())
                 while waiting:
@@ -80,21 +84,23 @@ class Batches:
     def _at(self, order: Tensor, step: int) -> Tensor:
         return order[step * self.batch_size : (step + 1) * self.batch_size]
 
-    def _gather(self, index: Tensor) -> Tensor:
-        """The images at `index` in host memory, read in the order of the file, laid in the order of the batch."""
+    def _gather(self, index: Tensor, iteration: int) -> Tensor:
+        """Those images at `index` that are wanted, in host memory, read in the order of the file, laid in the order of
+        the batch."""
         # Pinned blocks come from torch's host allocator, which gives one out again only after its copy is done.
         batch = torch.empty(
             (len(index), *self._images.shape[1:]), dtype=self._images.dtype, pin_memory=self.device.type == "cuda"
         )
         # NumPy copies without holding Python's lock and, unlike torch, without waking its thread pool.
         target, source = batch.numpy(), self._images.numpy()
-        for image, place in sorted(zip(index.tolist(), range(len(index)), strict=True)):
+        images = index.tolist()
+        for image, place in sorted((images[place], place) for place in self._wanted(len(images), iteration)):
             target[place] = source[image]
         return batch
 
 
 class Upload:
-    """Copies pinned memory to a device; to CUDA beside the work that is under way there, for the work that comes."""
+    """Copies host memory to a device; to CUDA beside the work that is under way there, for the work that comes."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -106,7 +112,7 @@ class Upload:
             return _to(tensor, self.device)
         main = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(self._copies):
-            copied = _to(tensor, self.device)
+            copied = _to(tensor.pin_memory() if tensor.device.type == "cpu" else tensor, self.device)
         main.wait_stream(self._copies)
         copied.record_stream(main)
         return copied

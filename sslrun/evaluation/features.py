@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from sslrun.data.batches import Upload
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError, RunFailed
 from sslrun.networks.group import ALONE, Group
@@ -61,10 +62,10 @@ def extract(
     """
     if len(images) == 0:
         raise InputError("there are no images to extract features from")
-    starts, chunks = range(0, len(images), batch_size), []
+    starts, chunks, upload = range(0, len(images), batch_size), [], Upload(device)
     with _evaluation_mode(encoder), mixed_precision(precision, device.type):
         for start in group.share(starts) or starts[:1]:  # who has none learns what features are like
-            x_NCHW = transform(images.images[start : start + batch_size].to(device, non_blocking=True))
+            x_NCHW = transform(upload(images.images[start : start + batch_size]))
             if channels_last:
                 x_NCHW = x_NCHW.contiguous(memory_format=torch.channels_last)
             chunks.append(encoder(x_NCHW).float())

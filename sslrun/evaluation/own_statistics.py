@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
+from sslrun.data.batches import Upload
 from sslrun.training.diagnostics import fixed_images
 
 _CALIBRATION_BATCH = 256
@@ -38,10 +39,12 @@ def with_statistics_of(
     `beat` are as in `extract`.
     """
 
+    upload = Upload(device)
+
     def batches() -> Iterator[Tensor]:
         for batch_NCHW in images_NCHW.tensor_split(-(-len(images_NCHW) // batch_size)):
             beat()
-            yield transform(batch_NCHW.to(device))
+            yield transform(upload(batch_NCHW))
 
     adapted = deepcopy(encoder)
     update_bn(batches(), adapted, device)

@@ -72,7 +72,7 @@ def pretrain_job(
     if fresh and there is not None and _begun(there):
         with hold(there):
             say(f"the old run is kept as {there.set_aside().name}")
-    folder = create(where.results, recipe.name, name, to_yaml(recipe))
+    folder = create(where.results, recipe.name, name, to_yaml(recipe), recipe.model_dump(mode="json"))
     annotate(folder, recipe.run.note or None, recipe.run.tags)
     if where.results in unlocked:
         say(f"{where.results} is on a file system without locks: start one process at a time there, or use a local one")
@@ -115,7 +115,15 @@ def follow_job(recipe: Recipe, where: Places, group: Group) -> None:
             images = where.data.images("pretrain")
             trainer = assemble(recipe, starting_encoder(recipe, where.data.shape[0]), images, device, group)
             with signals.deferred():
-                pretrain(recipe, trainer, images, folder, encoder_metadata={}, stop_asked=lambda: signals.asked)
+                pretrain(
+                    recipe,
+                    trainer,
+                    images,
+                    folder,
+                    encoder_metadata={},
+                    observers=_probes(recipe, where, group),
+                    stop_asked=lambda: signals.asked,
+                )
         evaluation_job(folder, recipe, where, asked_for(recipe), group=group)
 
 
@@ -172,7 +180,7 @@ def _train(
                 images,
                 folder,
                 encoder_metadata=encoder_metadata(recipe, images),
-                observers=[_probes(recipe, where, beat)] if recipe.evaluation.every else [],
+                observers=_probes(recipe, where, group, beat),
                 watch=watch,
                 stop_asked=stop_asked,
             )
@@ -191,12 +199,16 @@ def _train(
     folder.update_status(state=state, finished=utc_now(), verdict=kind, evidence=seen)
 
 
-def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer:
-    """The evaluations of frozen features after every `evaluation.every` epochs, as `probe.<kind>.<metric>`."""
-    judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device), beat)
+def _probes(recipe: Recipe, where: Places, group: Group, beat: Callable[[], None] = lambda: None) -> list[Observer]:
+    """The evaluations of frozen features after every `evaluation.every` epochs, as `probe.<kind>.<metric>`, by all
+    processes together; none if they are not asked for."""
+    every = recipe.evaluation.every
+    if not every:
+        return []
+    judge = Judge(recipe, where.data, where.results, choose_device(recipe.run.device), beat, group)
 
     def observe(epoch: int, encoder: nn.Module) -> dict[str, float]:
-        if epoch == 0 or epoch % (recipe.evaluation.every or 1):
+        if epoch == 0 or epoch % every:
             return {}
         subject = judge.subject(encoder)
         return {
@@ -207,7 +219,7 @@ def _probes(recipe: Recipe, where: Places, beat: Callable[[], None]) -> Observer
             if isinstance(value, float)
         }
 
-    return observe
+    return [observe]
 
 
 @contextmanager

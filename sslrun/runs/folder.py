@@ -214,10 +214,13 @@ def find(results: Path, identity: str, name: str = "") -> RunFolder | None:
     return None
 
 
-def create(results: Path, name: str, identity: str, recipe_yaml: str) -> RunFolder:
+def create(
+    results: Path, name: str, identity: str, recipe_yaml: str, values: dict[str, Any] | None = None
+) -> RunFolder:
     """The folder of this run, made now (state `queued`) unless it is there. Processes that race get the same one.
 
-    `identity` is the full hash in hex; `recipe_yaml` the resolved recipe. Raises `InputError` as `find` does.
+    `identity` is the full hash in hex; `recipe_yaml` the resolved recipe, `values` what it reads as: reading it takes
+    longer than all else. Raises `InputError` as `find` does.
     """
     from sslrun.recipe.document import parse  # here, since the recipe's models take a while to import
 
@@ -230,7 +233,7 @@ def create(results: Path, name: str, identity: str, recipe_yaml: str) -> RunFold
             folder = RunFolder(results / f"{name}-{identity[:HEX_DIGITS]}")
             write_text(folder.recipe, recipe_yaml)
             folder.write_status(Status(created=utc_now()))
-            recipe = parse(recipe_yaml, str(folder.recipe)).values
+            recipe = values or parse(recipe_yaml, str(folder.recipe)).values
             write_json(folder.path / "identity.json", asdict(RunRecord(identity, recipe)))
     return folder
 

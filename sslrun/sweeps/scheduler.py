@@ -187,7 +187,7 @@ class Sweep:
         first = job.recipes[0]
         with self._at_its_cost(job):
             if not self._taken_by_others(job):
-                folder = create(self.results, first.name, job.identity, to_yaml(first))
+                folder = create(self.results, first.name, job.identity, to_yaml(first), first.model_dump(mode="json"))
                 self.engine.start(job, folder, alone=job.identity in self._alone)
 
     def _taken_by_others(self, job: Job) -> bool:

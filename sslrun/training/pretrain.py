@@ -5,7 +5,7 @@ never waits for the device inside an epoch but to read the non-finite flag, ever
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,6 +52,9 @@ class MakesViews(Protocol):
 
     def part(self, images_NCHW: Tensor, draws: list[Any], rows: slice, /) -> list[Tensor]:
         """Those of some rows of the batch."""
+
+    def needed(self, n: int, seed: int, step: int, rows: Sequence[int], /) -> Iterable[int]:
+        """The rows of a batch of `n` images that `part` looks at for these."""
 
     def plain(self, images_NCHW: Tensor, /) -> Tensor:
         """The unaugmented view."""
@@ -106,6 +109,10 @@ def assemble(
     processes if not alone. Steps are captured by `graphs`, if given, else as the recipe says.
     """
     training, channels = recipe.training, images.channels
+
+    def wanted(n: int, iteration: int) -> Iterable[int]:
+        return range(n) if group.size == 1 else views.needed(n, recipe.seed, iteration, group.share(range(n)))
+
     batches = Batches(
         images,
         batch_size=training.batch_size,
@@ -113,6 +120,7 @@ def assemble(
         last_batch=training.last_batch,
         device=device,
         stream=choose_stream(recipe.data.stream, images, device),
+        wanted=wanted,
     )
     setup = set_up(recipe, encoder, channels, batches.steps_per_epoch, device, group)
     method = build_method(recipe.method, setup)
@@ -150,7 +158,7 @@ def pretrain(
     `observers` see each epoch's encoder and add to its row. `watch` is shown where training stands: every few steps,
     and each epoch's row. `stop_asked` ends training after the running step. Raises `Interrupted` once the state is
     saved, and `RunFailed` for non-finite values or a damaged checkpoint. Of several processes the one that leads its
-    group writes and observes; all stop together.
+    group writes; all observe, and stop together.
     """
     course = _Course(recipe, trainer, folder, images, encoder_metadata, observers, watch, stop_asked)
     course.resume()
@@ -250,16 +258,17 @@ class _Course:
 
     def record(self, **row: Any) -> None:
         """Append the row of the epochs done so far, with its signals and what the observers see, to the history."""
-        if not self.leads:
-            return
         epoch = self.position.epoch
         row = {"epoch": epoch, "step": epoch * self.trainer.batches.steps_per_epoch, **row}
-        alpha_p = self.recipe.optimizer.alpha_p
-        row |= signals(self.trainer.method, self.shown_NCHW, self.trainer.plain, alpha_p=alpha_p)
-        if self.negatives is not None:
-            row |= self.negatives(self.trainer.method, epoch)
+        if self.leads:
+            alpha_p = self.recipe.optimizer.alpha_p
+            row |= signals(self.trainer.method, self.shown_NCHW, self.trainer.plain, alpha_p=alpha_p)
+            if self.negatives is not None:
+                row |= self.negatives(self.trainer.method, epoch)
         for observer in self.observers:
             row |= observer(epoch, self.trainer.method.encoder)
+        if not self.leads:
+            return
         row["seconds"] = self.position.seconds
         self.folder.history.append(row)
         self.watch(row)

@@ -3,6 +3,8 @@
 Takes the place of `pipeline.Views` where the data are vectors. Shapes: N vectors, D dimensions.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -32,6 +34,10 @@ class NoiseViews:
     def part(self, x_ND: Tensor, draws: list[Tensor], rows: slice) -> list[Tensor]:
         """The same for some `rows` of the batch alone."""
         return self(x_ND[rows], [noise_ND[rows] for noise_ND in draws])
+
+    def needed(self, n: int, seed: int, step: int, rows: Sequence[int]) -> Sequence[int]:
+        """The rows of a batch that `part` looks at for some `rows` of it: these."""
+        return rows
 
     def plain(self, x_ND: Tensor) -> Tensor:
         """The vectors themselves."""

@@ -5,7 +5,7 @@ What is random is drawn apart, on the host (`view_draws.py`); applying the draws
 Shapes: N images, C channels, S pixels of a view.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -63,6 +63,11 @@ class Views:
             view_NCSS = self._view(images_NCHW.index_select(0, on_device(kept, images_NCHW.device)), own)
             views.append(view_NCSS[: rows.stop - rows.start])
         return views
+
+    def needed(self, n: int, seed: int, step: int, rows: Sequence[int]) -> set[int]:
+        """The rows of a batch of `n` images that `part` looks at for some `rows` of it."""
+        draws = self.draw(n, seed, step) if self.recipe.style.kind != "none" else []
+        return set(rows).union(*(part_of(one, slice(rows[0], rows[-1] + 1))[0].tolist() for one in draws))
 
     def plain(self, images_NCHW: Tensor) -> Tensor:
         """The whole images, unaugmented: resized to S (antialiased) where they differ, and normalised."""

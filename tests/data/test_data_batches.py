@@ -67,6 +67,21 @@ def test_streaming_from_the_cache_gives_the_same_bits(stl10: Written) -> None:
             assert all(torch.equal(a, b) for a, b in zip(left, whole, strict=True))
 
 
+def test_a_process_reads_the_rows_that_it_wants_alone() -> None:
+    images, asked = random_set(15), list[tuple[int, int]]()
+    read = ImageSet(images.images.clone(), images.labels)
+
+    def wanted(n: int, iteration: int) -> list[int]:
+        asked.append((n, iteration))
+        return [2, 0]
+
+    found = list(batches(read, stream=True, wanted=wanted).epoch(3, 1))
+    whole = list(batches(images).epoch(3, 1))
+    assert asked == [(4, 13), (4, 14), (3, 15)]
+    assert [batch.shape for batch in found] == [batch.shape for batch in whole]
+    assert all(torch.equal(ours[[0, 2]], theirs[[0, 2]]) for ours, theirs in zip(found, whole, strict=True))
+
+
 def test_batches_that_are_kept_are_not_overwritten() -> None:
     kept = list(batches(random_set(64), stream=True).epoch(0))
     again = [batch.clone() for batch in batches(random_set(64), stream=True).epoch(0)]

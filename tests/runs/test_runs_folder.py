@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sslrun.errors import InputError
+from sslrun.recipe import read_recipe, to_yaml
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, create, find, split_name
 from sslrun.runs.records import EvaluationRecord, Status, utc_now
@@ -230,3 +231,10 @@ def test_a_run_is_found_under_its_likely_name_without_a_look_at_all_others(
     assert not listed
     found = find(tmp_path, "b" * 64, "quick")
     assert found is not None and found.path.name == f"other-{'b' * 16}" and listed
+
+
+def test_values_that_are_known_are_what_the_recipe_reads_as(tmp_path: Path) -> None:
+    recipe = read_recipe("quickstart")
+    given = create(tmp_path, "given", "1" * 64, to_yaml(recipe), recipe.model_dump(mode="json"))
+    read = create(tmp_path, "read", "2" * 64, to_yaml(recipe))
+    assert given.record.recipe == read.record.recipe

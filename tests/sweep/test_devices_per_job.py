@@ -30,7 +30,7 @@ from sslrun.sweeps.work import Job, jobs_of
 
 EPOCHS = 3
 SMALL = ["data.limit=64", f"training={{epochs: {EPOCHS}, batch_size: 32}}", "optimizer.network.lr=0.001"]
-SMALL += ["run.checkpoint_minutes=0", "network.projector={kind: none}", "views.size=16"]
+SMALL += ["run.checkpoint_minutes=0", f"evaluation.every={EPOCHS}", "network.projector={kind: none}", "views.size=16"]
 SMALL += ["network.backbone={kind: vit, patch: 8, width: 16, depth: 1, heads: 2}"]  # no batch norm: fewer exchanges
 NUMBERS = ("loss", "std", "rank")
 
@@ -85,6 +85,8 @@ def test_cells_of_two_processes_of_which_one_is_killed_are_the_cells_of_one(
         assert [row["epoch"] for row in ours] == [*range(EPOCHS + 1)]
         for name in NUMBERS:
             assert_close([row[name] or 0.0 for row in ours], [row[name] or 0.0 for row in theirs], atol=1e-3, rtol=1e-3)
+        probes = [float(table[-1]["probe.knn.accuracy"] or 0.0) for table in (ours, theirs)]  # by all together
+        assert_close(probes[0], probes[1], atol=0.02, rtol=0.0)
         found = find(several, job.identity)
         assert found is not None and found.status.processes == 2 and not job.missing(found)
 

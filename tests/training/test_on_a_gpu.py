@@ -8,6 +8,7 @@ from fake_cuda import CalledAgain, CountedReads, HostRead, fake_cuda
 from torch import Tensor
 
 from sslrun.data.images import ImageSet
+from sslrun.evaluation.features import extract
 from sslrun.methods import Method
 from sslrun.methods.base import Updater
 from sslrun.recipe import read_recipe
@@ -148,3 +149,15 @@ def test_a_copy_that_waits_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.ones(2).pin_memory().to("cuda", non_blocking=True)
         with pytest.raises(HostRead, match="not pinned"):
             torch.ones(2).to("cuda")
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available:UserWarning")
+def test_features_are_copied_and_computed_without_waiting_until_all_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, done = ImageSet(torch.zeros(10, 3, 12, 12, dtype=torch.uint8), torch.full((10,), -1)), list[Tensor]()
+    with fake_cuda(monkeypatch) as host:
+        made = trainer(CUDA, IMAGES)
+        made.method.encoder.register_forward_hook(lambda _, __, h_ND: done.append(h_ND))
+        host.walking = True
+        with pytest.raises(HostRead, match="_local_scalar_dense"):  # whether they are finite, once
+            extract(made.method.encoder, images, made.views.plain, device=CUDA, batch_size=4)
+    assert len(done) == 3

@@ -41,7 +41,7 @@ CASES = {
     "linear": ["method={kind: byol, predictor: {kind: linear}, ema: {kind: none}, symmetric: false}"],
     "simclr_bss": ["method={kind: simclr}", "views.style={kind: bss}"],
     "simclr_two_styles": ["method={kind: simclr}", "views.style={kind: bss, styles: 2}"],
-    "simclr_fa_apart": ["method={kind: simclr, views: apart}", "views.style={kind: fa}"],
+    "simclr_fa_apart": ["method={kind: simclr, views: apart}", "views.style={kind: fa}", "data.stream=always"],
     "swav": [
         "method={kind: swav, prototypes: 7, freeze_prototypes: 2, queue: {length: 20, start_epoch: 0}}",
         "views.small={size: 8, count: 2}",

@@ -215,3 +215,17 @@ def test_cuda_makes_the_same_styled_views_without_waiting(style: schema.Style) -
         torch.cuda.set_sync_debug_mode("default")
     for x, y in zip(made, views(images, views.draw(16, 0, 1)), strict=True):
         torch.testing.assert_close(x.cpu(), y, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "style", [BARE.style, BSS, BSS.model_copy(update={"styles": 2}), FA], ids=["none", "bss", "two", "fa"]
+)
+def test_a_part_of_the_batch_looks_at_no_more_than_it_needs(style: schema.Style) -> None:
+    views = Views(recipe(BARE, style=style, size=8), channels=3, stored=12)
+    images_NCHW = torch.randint(256, (9, 3, 12, 12), dtype=torch.uint8)
+    draws, needed = views.draw(9, 7, 9), views.needed(9, 7, 9, range(3, 6))
+    assert needed >= {3, 4, 5} and (len(needed) < 9 or style.kind == "fa")
+    spoiled_NCHW = 255 - images_NCHW
+    spoiled_NCHW[sorted(needed)] = images_NCHW[sorted(needed)]
+    parts = (views.part(images, draws, slice(3, 6)) for images in (images_NCHW, spoiled_NCHW))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*parts, strict=True))
