@@ -22,7 +22,7 @@ from sslrun.recipe.schema.base import Section
 from sslrun.report.table import NONE
 from sslrun.runs.cells import BASELINES, SECONDS, Number
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.records import CellRecord, GridRecord, grid_records
+from sslrun.runs.records import FINISHED, CellRecord, GridRecord, State, grid_records
 from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers, load_runs
 
@@ -159,6 +159,9 @@ def _by_grid(folder: Path, runs: pd.DataFrame, grid: GridRecord) -> Results:
     own = [_own_numbers(run, cell) for run, cell in zip(folders, grid.cells, strict=True)]
     judged = list(dict.fromkeys(number for each in own for number in each))
     states = [state_of(run, cell.asked) for run, cell in zip(folders, grid.cells, strict=True)]
+    if "status" in table:  # a run that ended since the table was read has no verdict in it, and is told of as running
+        read = zip(states, table["status"], strict=True)
+        states = [State.RUNNING if now in FINISHED and then not in FINISHED else now for now, then in read]
     ours = {str(number): _series([each.get(number) for each in own]) for number in judged} | {
         "identity": [cell.identity for cell in grid.cells],
         "seed": [cell.seed for cell in grid.cells],
@@ -175,8 +178,8 @@ def _by_grid(folder: Path, runs: pd.DataFrame, grid: GridRecord) -> Results:
             "without --grid all are shown"
         )
     timing = dict.fromkeys([*runs.attrs["timing"], *(str(number) for number in judged if number.metric == SECONDS)])
-    known = runs.attrs["numbers"] | {str(number): asdict(number) for number in judged}
-    table.attrs = {**runs.attrs, "timing": list(timing), "numbers": known, "paths": {}}
+    numbers = runs.attrs["numbers"] | {str(number): asdict(number) for number in judged}
+    table.attrs = {**runs.attrs, "timing": list(timing), "numbers": numbers, "paths": {}}
     labels = {axis: _in_order(ordered, table[f"axis.{axis}"].tolist()) for axis, ordered in grid.axes.items()}
     baseline = {axis: label for axis, label in (grid.baseline or {}).items() if axis in grid.axes}
     return Results(folder, table, tuple(grid.axes), labels, grid.grid, baseline, tuple(notes))

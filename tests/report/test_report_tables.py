@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from scipy import stats
 from synthetic_runs import make_run, write_cell
@@ -13,7 +14,9 @@ from sslrun.report.collecting import Results, collect
 from sslrun.report.document import as_json, build
 from sslrun.report.tables import comparisons, default_metrics, read_baseline, summary
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.records import State
 from sslrun.runs.status import overview
+from sslrun.runs.table import load_runs
 
 LINEAR, NONE, DIRECT = (f"method.predictor={{kind: {kind}}}" for kind in ("linear", "none", "directpred"))
 NO_EMA = "method.ema={kind: none}"
@@ -148,6 +151,25 @@ def test_a_cell_without_its_evaluation_is_not_done_whatever_its_run_is(tmp_path:
     assert overview(tmp_path).grids == {"small": {"done": 1, "interrupted": 1, "failed": 1}}
     troubles = next(table for table in build(found).tables if table.title == "Runs that did not finish")
     assert [row[-1].text for row in troubles.rows] == ["the probe ran out of memory", "its process is gone"]
+
+
+def test_a_run_that_ends_while_its_table_is_read_counts_as_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its verdict was not there yet: it is neither called well nor collapsed."""
+    run = make_run(tmp_path, 0, state="running", verdict="complete")
+    write_sweep(tmp_path, [({"a": "x"}, run, 0, {})])
+
+    def read_and_end(folder: Path) -> pd.DataFrame:
+        found = load_runs(folder)
+        run.update_status(state=State.COLLAPSED, verdict="complete")
+        return found
+
+    monkeypatch.setattr("sslrun.report.collecting.load_runs", read_and_end)
+    counts = summary(collect(tmp_path, "small"), ["std"]).iloc[0]
+    assert (counts["unfinished"], counts["complete"], counts["runs"]) == (1, 0, 1)
+    monkeypatch.undo()
+    assert summary(collect(tmp_path, "small"), ["std"]).iloc[0]["complete"] == 1
 
 
 def test_labels_are_in_the_grids_order_and_empty_evaluations_choose_no_metric(tmp_path: Path) -> None:
