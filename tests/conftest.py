@@ -10,6 +10,7 @@ import pytest
 import warm
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command sets it, for what is forked from here too
 
 os.environ.pop("COLUMNS", None)  # pytest-xdist hands its own terminal's on, and fixtures of whole modules would see it
 
