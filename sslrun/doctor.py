@@ -102,7 +102,8 @@ def machine_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if "cores" in device:
             quota = "" if device["cpu_quota"] is None else f", a container's quota of {device['cpu_quota']:g}"
             counts = f"{device['logical_cores']} logical, {device['usable_cores']} usable{quota}"
-            counts = f"{device['cores']} cores ({counts}), torch takes {device['threads']} threads, "
+            threads = f"{device['threads']} thread{'s' * (device['threads'] > 1)}"
+            counts = f"{device['cores']} cores ({counts}), torch takes {threads}, "
         memory = f"{device['free_gib']:,} of {device['memory_gib']:,} GiB free"
         yield device["device"], f"{device['name']}, {counts}{memory}, {_BF16[device['bf16']]}"
     if found["gpus_seen"] and not build["cuda"]:
