@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,35 +29,13 @@ from sslrun.training.diagnostics import fixed_images, not_finite, signals
 from sslrun.training.negatives import Negatives
 from sslrun.training.optimizers import Updates, learning_rates
 from sslrun.views.noise import NoiseViews
-from sslrun.views.pipeline import Views
+from sslrun.views.pipeline import MakesViews, Views
 
 Observer = Callable[[int, nn.Module], dict[str, float]]
 
 _GUARD_EVERY = 50  # steps between two readings of the non-finite flag
 _SAVING_SHARE = 0.02  # an epoch's end is saved if saving takes at most this part of the time since the last save
 _STOP_AFTER, _STOP_IN_A_ROW = 0.2, 3  # on_collapse: stop
-
-
-class MakesViews(Protocol):
-    """Views of images (`views.pipeline`) or of vectors (`views.noise`): draws on the host, applied on the device."""
-
-    def draw(self, n: int, seed: int, step: int) -> list[Any]:
-        """What is drawn for the views of `n` images at `step`."""
-
-    def __call__(self, images_NCHW: Tensor, draws: list[Any], /) -> list[Tensor]:
-        """The views, one tensor each."""
-
-    def for_device(self, draws: list[Any], /) -> list[Any]:
-        """The same draws, which within `fixed_shapes` are applied where they lie."""
-
-    def part(self, images_NCHW: Tensor, draws: list[Any], rows: slice, /) -> list[Tensor]:
-        """Those of some rows of the batch."""
-
-    def needed(self, n: int, seed: int, step: int, rows: Sequence[int], /) -> Iterable[int]:
-        """The rows of a batch of `n` images that `part` looks at for these."""
-
-    def plain(self, images_NCHW: Tensor, /) -> Tensor:
-        """The unaugmented view."""
 
 
 @dataclass

@@ -5,8 +5,9 @@ What is random is drawn apart, on the host (`view_draws.py`); applying the draws
 Shapes: N images, C channels, S pixels of a view.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +20,28 @@ from sslrun.views.geometry import crop_filters, resample, resized_crop, whole_im
 from sslrun.views.per_image import cache_sized, on_device, shapes_are_fixed
 from sslrun.views.style import DeviceStyle, StyleDraws, standardize
 from sslrun.views.view_draws import ViewDraws, draw_view, part_of
+
+
+class MakesViews(Protocol):
+    """Views of images (`Views`) or of vectors (`views.noise`): draws on the host, applied on the device."""
+
+    def draw(self, n: int, seed: int, step: int) -> list[Any]:
+        """What is drawn for the views of `n` images at `step`."""
+
+    def __call__(self, images_NCHW: Tensor, draws: list[Any], /) -> list[Tensor]:
+        """The views, one tensor each."""
+
+    def for_device(self, draws: list[Any], /) -> list[Any]:
+        """The same draws, which within `fixed_shapes` are applied where they lie."""
+
+    def part(self, images_NCHW: Tensor, draws: list[Any], rows: slice, /) -> list[Tensor]:
+        """Those of some rows of the batch."""
+
+    def needed(self, n: int, seed: int, step: int, rows: Sequence[int], /) -> Iterable[int]:
+        """The rows of a batch of `n` images that `part` looks at for these."""
+
+    def plain(self, images_NCHW: Tensor, /) -> Tensor:
+        """The unaugmented view."""
 
 
 class Views:
