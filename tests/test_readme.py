@@ -98,3 +98,4 @@ def test_a_trial_is_another_recipe_and_says_so(monkeypatch: pytest.MonkeyPatch) 
     cut = read_grid("ablations_digits")
     assert (len(cut.cells), cut.record_name) == (2, "ablations_digits+trial")
     assert len(whole[1].cells) == 36
+    assert read_recipe("quickstart", whole=True) == whole[0]  # what a paper is compared with is not cut

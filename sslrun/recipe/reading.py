@@ -32,11 +32,16 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def read_recipe(
-    path: str | PathLike[str], overrides: Iterable[Override] = (), *, imports: Iterable[str | Path] = ()
+    path: str | PathLike[str],
+    overrides: Iterable[Override] = (),
+    *,
+    whole: bool = False,
+    imports: Iterable[str | Path] = (),
 ) -> Recipe:
     """Read a recipe, with `key=value` overrides over it. A bare name (`quickstart`) means a shipped recipe.
 
-    `imports` are plug-ins besides those that it names: names of modules, or their files.
+    `imports` are plug-ins besides those that it names: names of modules, or their files. It is `whole` whatever
+    SSLRUN_TRIAL says where that is asked for.
 
     A recipe without `name` takes that of its file. Raises `RecipeError`, whose text says file:line:column, the key,
     its value, what is allowed and the nearest match, for all mistakes of the schema at once.
@@ -48,13 +53,13 @@ def read_recipe(
             raise RecipeError("is a grid, not a recipe", where=str(file), remedy=f"sslrun sweep --grid {file}")
         hint = "a grid does, and its changes stand under `set`; or change a copy: sslrun recipes NAME --copy"
         refuse(document, ("base",), "base: a recipe starts from no other", hint)
-    cut = changes(document.values)
+    cut = [] if whole else changes(document.values)
     if file.with_name("identity.json").exists():
         document, cut = Document(as_kept(Recipe, document.values), document.spots), []
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-")[:64] or "recipe"
     named = Document({"name": name, **document.values}, document.spots)
-    whole = combine(named, *(override(text) for text in overrides), *cut)
-    return check(Recipe, with_plugins(whole, [file.parent], imports))
+    merged = combine(named, *(override(text) for text in overrides), *cut)
+    return check(Recipe, with_plugins(merged, [file.parent], imports))
 
 
 def with_plugins(document: Document, folders: Sequence[Path], more: Iterable[str | Path] = ()) -> Document:

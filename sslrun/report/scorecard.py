@@ -195,7 +195,7 @@ def reference(claim: Claim, chosen: Mapping[str, Any]) -> Recipe | None:
 
 @cache
 def _read(name: str, *changes: str) -> Recipe:
-    return read_recipe(name, changes)
+    return read_recipe(name, changes, whole=True)
 
 
 def option_of(recipe: Recipe, dotted: str) -> Any:

@@ -148,7 +148,7 @@ BROKEN: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("baseline: {predictor: direct}", 'baseline: {predictor: none, ema: "0.9"}', "15:1", ("my_grid.yaml:13:5",)),
     ('k: {"5": {}, "20": {evaluation.knn.k: 20}}', "k: {}", "11:3", ("needs labels",)),
     ('k: {"5": {}, "20": {evaluation.knn.k: 20}}', "k: [5, 20]", "11:6", ("has labels", '"5": {OPTION: 5}')),
-    ('"20": {evaluation.knn.k: 20}', "many: 20", "11:21", ('"many": {OPTION: 20}',)),
+    ('"20": {evaluation.knn.k: 20}', "many: 20", "11:22", ('"many": {OPTION: 20}',)),
     ("axes:", "training: {epochs: 2}\naxes:", "", ("training: belongs to recipes", "`set`: set: {training: ...}")),
 ]
 

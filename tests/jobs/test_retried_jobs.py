@@ -9,6 +9,7 @@ from tiny import SMALL
 
 from sslrun.errors import RunFailed
 from sslrun.jobs import identify, places, pretrain_job
+from sslrun.networks.group import ALONE
 from sslrun.recipe import read_recipe
 from sslrun.runs.folder import RunFolder, find
 from sslrun.sweeps.engine import Outcome
@@ -37,7 +38,7 @@ def test_what_a_sweep_tries_again_is_not_failed_meanwhile(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     failing(monkeypatch, error)
-    outcome = _outcome(lambda: _pretrain(RECIPE, places(RECIPE, tmp_path, tmp_path)))
+    outcome = _outcome(lambda: _pretrain(RECIPE, places(RECIPE, tmp_path, tmp_path), ALONE))
     assert outcome.kind == ("crashed" if "bug" in str(error) else "memory")
     assert "Traceback" in capfd.readouterr().err  # which is the run's log, in a job's process
     status = run_in(tmp_path).status
@@ -52,7 +53,7 @@ def test_a_designed_error_is_final_under_a_sweep_too(
     error: Exception, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, error)
-    assert _outcome(lambda: _pretrain(RECIPE, places(RECIPE, tmp_path, tmp_path))).kind == "failed"
+    assert _outcome(lambda: _pretrain(RECIPE, places(RECIPE, tmp_path, tmp_path), ALONE)).kind == "failed"
     status = run_in(tmp_path).status
     assert status.state == "failed" and told in (status.reason or "")
 
