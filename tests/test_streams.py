@@ -50,7 +50,7 @@ evaluation:
 RESNET = "network: {backbone: {kind: small_resnet, width: 8}, projector: {hidden: 16, out: 8}}"
 VIT = "network: {backbone: {kind: vit, patch: 8, width: 12, depth: 1, heads: 2}, projector: {hidden: 16, out: 8}}"
 METHODS = {
-    "byol": f"{RESNET}\nmethod: {{kind: byol, target: independent, predictor: {{kind: mlp}}}}",
+    "byol": f"{RESNET}\nmethod: {{kind: byol, target: independent, predictor: {{kind: mlp, restart_every: 1}}}}",
     "swav": f"{RESNET}\nmethod: {{kind: swav, prototypes: 12, freeze_prototypes: 0}}",
     "msn": f"{VIT}\nmethod: {{kind: msn, prototypes: 12}}",
 }

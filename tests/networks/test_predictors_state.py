@@ -1,4 +1,4 @@
-"""What all predictors owe a run: seeded weights, checkpoints that continue bit for bit."""
+"""What all predictors owe a run: seeded weights, checkpoints that continue bit for bit; and those that draw, how."""
 
 from typing import Annotated, Any
 
@@ -6,19 +6,17 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from sslrun.errors import RecipeError
 from sslrun.networks.predictors import Predictor, build_predictor
-from sslrun.recipe import read_recipe
 from sslrun.recipe.schema.predictor import Predictor as Section
 
 D = 5
 SECTIONS: TypeAdapter[Section] = TypeAdapter(Annotated[Section, "as a field"])
 KINDS: list[dict[str, Any]] = [
     {"kind": "none"},
-    {"kind": "linear", "bias": True},
-    {"kind": "mlp", "affine": True},
+    {"kind": "linear", "bias": True, "restart_every": 3},
+    {"kind": "mlp", "affine": True, "restart_every": 3, "restart_layers": "last"},
     {"kind": "symmetric", "decay": 0.1},
-    {"kind": "symmetric", "layers": 2},
+    {"kind": "symmetric", "layers": 2, "restart_every": 2},
     {"kind": "symmetric_norm"},
     {"kind": "symmetric_row_norm"},
     {"kind": "diagonal"},
@@ -28,7 +26,7 @@ KINDS: list[dict[str, Any]] = [
     {"kind": "directset", "norm": "frobenius"},
     {"kind": "directcopy"},
     {"kind": "solve"},
-    {"kind": "minimal_space", "rho": None, "freq": 3},
+    {"kind": "minimal_space", "rho": None, "freq": 3, "center": True, "psd_steps": 2},
     {"kind": "partition", "hyperplanes": 2},
 ]
 
@@ -102,6 +100,33 @@ def test_initial_weights_are_pytorchs() -> None:
     assert weight.std().item() == pytest.approx((3 * 400) ** -0.5, rel=0.01)
 
 
+@pytest.mark.parametrize(("layers", "redrawn"), [("all", {0, 1}), ("first", {0}), ("last", {1})])
+def test_restarts(layers: str, redrawn: set[int]) -> None:
+    """Before iterations 0, 3, 6, ...: Xavier-uniform weights, biases 0; the other layers stay as they are."""
+    options = {"kind": "mlp", "hidden": 300, "restart_every": 3, "restart_layers": layers}
+    predictor = build(options)
+    linears = [module for module in predictor.modules() if isinstance(module, torch.nn.Linear)]
+    for n in range(6):
+        for i, linear in enumerate(linears):
+            fresh = n % 3 == 0 and i in redrawn
+            assert fresh == bool((linear.bias == 0).all())
+            if fresh:
+                bound = (6 / (D + 300)) ** 0.5
+                assert linear.weight.abs().max() <= bound
+                assert linear.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+        train(predictor, n, n + 1)
+
+
+def test_restarted_layers_are_put_back_under_the_constraint() -> None:
+    predictor = build({"kind": "symmetric", "restart_every": 1})
+    for n in range(3):
+        W = predictor.matrix_DD
+        assert W is not None and torch.equal(W, W.T)
+        drawn = W.clone()
+        train(predictor, n, n + 1)
+        assert not torch.allclose(W, drawn)
+
+
 def test_an_empty_side_keeps_its_correlation() -> None:
     """All outputs equal: every sample is on the positive side, and the negative sides go on as they were."""
     predictor = build({"kind": "partition", "hyperplanes": 2})
@@ -117,10 +142,12 @@ def test_an_empty_side_keeps_its_correlation() -> None:
     ("options", "message"),
     [
         ({"kind": "symmetric", "hidden": 64}, "hidden belongs to a predictor of two layers"),
+        ({"kind": "minimal_space", "time": 2.0}, "time plays no part"),
+        ({"kind": "minimal_space", "variant": "finite_time", "ridge": 0.5}, "ridge plays no part"),
         ({"kind": "directpred", "epsilom": 0.1}, "epsilom"),
         ({"kind": "directpred", "freq": 0}, "greater than or equal to 1"),
         ({"kind": "offset"}, "offset"),
-        ({"kind": "linear", "hidden": 64}, "hidden"),
+        ({"kind": "linear", "restart_layers": "all"}, "restart_layers"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
@@ -132,14 +159,3 @@ def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
 def test_a_resolved_section_reads_back(options: dict[str, Any]) -> None:
     section = SECTIONS.validate_python(options)
     assert SECTIONS.validate_python(section.model_dump()) == section
-
-
-def test_runs_kept_with_options_that_are_gone_are_read() -> None:
-    """At what they did by default; else they are no longer to be had."""
-    gone = "variant: full, time: 1.0, psd_steps: null, symmetric: true, center: false"
-    recipe = read_recipe("quickstart", [f"method.predictor={{kind: minimal_space, {gone}}}"])
-    assert recipe == read_recipe("quickstart", ["method.predictor={kind: minimal_space}"])
-    recipe = read_recipe("quickstart", ["method.predictor={kind: mlp, restart_every: null, restart_layers: all}"])
-    assert recipe == read_recipe("quickstart", ["method.predictor={kind: mlp}"])
-    with pytest.raises(RecipeError, match="restart_every: no such option for predictor 'mlp'"):
-        read_recipe("quickstart", ["method.predictor={kind: mlp, restart_every: 3}"])

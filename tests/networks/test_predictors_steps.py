@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
+from scipy.linalg import expm
 
 from sslrun.networks.predictors import Predictor, build_predictor
 from sslrun.recipe.schema.predictor import Predictor as Section
@@ -149,18 +150,42 @@ def solve(side: str, ridge: float, rho: float | None) -> Rule:
     return apply
 
 
-def minimal_space(ridge: float = 1e-3, rho: float | None = 0.8, freq: int = 1) -> Rule:
+def minimal_space(
+    ridge: float = 1e-3, rho: float | None = 0.8, freq: int = 1, center: bool = False, symmetric: bool = True,
+    variant: str = "full", time: float = 1.0, psd_steps: int | None = None,
+) -> Rule:  # fmt: skip
     def apply(w_p: Array, n: int, z: list[Array], t: list[Array]) -> Array:
         if n % freq:
-            return (w_p + w_p.T) / 2
+            return (w_p + w_p.T) / 2 if symmetric else w_p
         if rho is None:  # averages start anew after each setting
             z, t = z[max(0, n - freq + 1) :], t[max(0, n - freq + 1) :]
         f = average(correlations(z), rho)
         m = average([outer(b, a) for a, b in zip(z, t, strict=True)], rho)
-        # W F + F W + ridge W = M + Mᵀ, as one linear system
-        shifted = f + ridge / 2 * np.eye(D)
-        system = np.kron(shifted, np.eye(D)) + np.kron(np.eye(D), shifted)
-        return np.asarray(np.linalg.solve(system, (m + m.T).reshape(-1)).reshape(D, D))
+        if center:
+            mean_z, mean_t = (average([b.mean((0, 1)) for b in batches_], rho) for batches_ in (z, t))
+            f, m = f - np.outer(mean_z, mean_z), m - np.outer(mean_t, mean_z)
+        m = (m + m.T) / 2 if symmetric else m
+        if variant == "finite_time":
+            w = expm(-f * time) @ m @ expm(-f * time)
+        else:
+            if variant == "diagonal":
+                u = np.linalg.svd(f)[0]
+                m = u @ np.diag([u_j @ m @ u_j for u_j in u.T]) @ u.T
+            # W F + F W + ridge W = 2 M, as one linear system
+            shifted = f + ridge / 2 * np.eye(D)
+            system = np.kron(shifted, np.eye(D)) + np.kron(np.eye(D), shifted)
+            w = np.linalg.solve(system, 2 * m.reshape(-1)).reshape(D, D)
+        if psd_steps is None:
+            return np.asarray(w)
+        p, v = np.linalg.eigh((w + w.T) / 2)
+        h, tried = v * np.sqrt(np.maximum(p, 0)), []
+        m = average([outer(b, a) for a, b in zip(z, t, strict=True)], rho)
+        for _ in range(psd_steps):
+            gradient = (2 * (m + m.T) / 2 - f @ h @ h.T - h @ h.T @ f) @ h
+            tried.append((np.linalg.norm(gradient), h))
+            h = h + 0.01 * gradient
+        h = min(tried, key=lambda pair: float(pair[0]))[1] if tried else h
+        return np.asarray(h @ h.T)
 
     return apply
 
@@ -196,6 +221,12 @@ ONE_LAYER: list[tuple[dict[str, Any], Rule]] = [
     ({"kind": "solve", "rho": None}, solve("right", 1e-3, None)),
     ({"kind": "minimal_space"}, minimal_space()),
     ({"kind": "minimal_space", "rho": None, "freq": 2, "ridge": 0.2}, minimal_space(0.2, None, 2)),
+    ({"kind": "minimal_space", "symmetric": False, "center": True}, minimal_space(center=True, symmetric=False)),
+    ({"kind": "minimal_space", "variant": "diagonal"}, minimal_space(variant="diagonal")),
+    ({"kind": "minimal_space", "variant": "finite_time", "time": 0.2}, minimal_space(variant="finite_time", time=0.2)),
+    ({"kind": "minimal_space", "psd_steps": 0}, minimal_space(psd_steps=0)),
+    ({"kind": "minimal_space", "psd_steps": 5}, minimal_space(psd_steps=5)),
+    ({"kind": "minimal_space", "variant": "diagonal", "psd_steps": 3}, minimal_space(variant="diagonal", psd_steps=3)),
 ]
 
 

@@ -31,6 +31,7 @@ IMAGES = [
 ]
 PREDICTORS = [
     "{kind: none}",
+    "{kind: linear, restart_every: 2}",
     "{kind: mlp, hidden: 4}",
     "{kind: symmetric, decay: 0.1}",
     "{kind: symmetric, layers: 2, hidden: 4}",
@@ -44,7 +45,7 @@ PREDICTORS = [
     "{kind: directcopy, norm: frobenius}",
     "{kind: directcopy, norm: spectral}",
     "{kind: solve}",
-    "{kind: minimal_space}",
+    "{kind: minimal_space, psd_steps: 2}",
     "{kind: partition}",
 ]
 METHODS = {

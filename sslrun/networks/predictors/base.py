@@ -131,3 +131,20 @@ class MatrixRule(Predictor):
     def matrix_DD(self) -> Tensor | None:
         """W_p, detached."""
         return self.layer.weight.detach()
+
+
+class RandomStream(nn.Module):
+    """Random numbers for a rule that draws while training; their state is part of `state_dict()`."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = torch.Generator()
+        self.generator.manual_seed(int(torch.randint(2**62, (), generator=generator, device="cpu")))
+
+    def get_extra_state(self) -> Tensor:
+        """The generator's state."""
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Continue from `state`."""
+        self.generator.set_state(state.cpu())

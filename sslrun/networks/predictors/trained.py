@@ -11,32 +11,63 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sslrun.networks.predictors.base import Captured, Predictor, build_predictor, linear_layer
+from sslrun.networks.predictors.base import Captured, Predictor, RandomStream, build_predictor, linear_layer
 from sslrun.recipe.schema import predictor as schema
+
+_RESTARTED = {"all": slice(None), "first": slice(0, 1), "last": slice(1, None)}
+
+
+class Restarts(nn.Module):
+    """Linear layers drawn anew, as in the authors' code: weights Xavier-uniform, biases 0.
+
+    Due before iterations 0, every, 2·every, ...; restarts by the epoch are restarts by its number of steps.
+    """
+
+    def __init__(self, every: int, layers: slice, generator: torch.Generator) -> None:
+        super().__init__()
+        self.every, self.layers = every, layers
+        self.stream = RandomStream(generator)
+
+    @torch.no_grad()
+    def redraw(self, linears: list[nn.Linear]) -> None:
+        """Overwrite the chosen ones of `linears`."""
+        for linear in linears[self.layers]:
+            bound = (6 / (linear.in_features + linear.out_features)) ** 0.5
+            drawn = torch.empty(linear.weight.shape).uniform_(-bound, bound, generator=self.stream.generator)
+            linear.weight.copy_(drawn)
+            if linear.bias is not None:
+                linear.bias.zero_()
 
 
 class TrainedPredictor(Predictor):
     """Layers that the optimiser trains, and what is done to them after each of its steps; nothing is observed.
 
     `project` puts the weights of the linear layers back under a constraint (`waits`: making the host wait), then
-    `decay` takes its fraction off them (the authors' code forgets it where there is no constraint).
+    `decay` takes its fraction off them (the authors' code forgets it where there is no constraint). Restarted layers
+    are treated likewise.
     """
 
     def __init__(
         self,
         section: schema.Trained,
         layers: nn.Sequential,
+        generator: torch.Generator,
         project: Callable[..., None] | None = None,
         *,
         waits: bool = False,
     ) -> None:
         super().__init__()
         self.layers, self.project, self.decay, self.waits = layers, project, section.decay, waits
+        self.restarts: Restarts | None = None
+        if section.restart_every is not None:
+            which = section.restart_layers if isinstance(section, schema.TwoLayers) else "all"
+            self.restarts = Restarts(section.restart_every, _RESTARTED[which], generator)
+        self._restart_before(0)
 
     @property
     def captured(self) -> Captured:
-        """All, but for constraints that make the host wait."""
-        return "beside" if self.waits else "whole"
+        """All, but for restarts, which are drawn on the host, and constraints that make it wait."""
+        return "beside" if self.restarts is not None or self.waits else "whole"
 
     @property
     def linears(self) -> list[nn.Linear]:
@@ -48,9 +79,18 @@ class TrainedPredictor(Predictor):
         p_ND: Tensor = self.layers(z_ND)
         return p_ND
 
-    @torch.no_grad()
     def after_step(self, iteration: int) -> None:
-        """Project and decay."""
+        """Project and decay; then restart if the next iteration is to begin with new weights."""
+        self._treat()
+        self._restart_before(iteration + 1)
+
+    def _restart_before(self, iteration: int) -> None:
+        if self.restarts is not None and iteration % self.restarts.every == 0:
+            self.restarts.redraw(self.linears)
+            self._treat()
+
+    @torch.no_grad()
+    def _treat(self) -> None:
         weights = [linear.weight for linear in self.linears]
         if self.project is not None:
             self.project(*weights)
@@ -83,13 +123,13 @@ def two_layers(section: schema.TwoLayers, bias: bool, dim: int, generator: torch
 @build_predictor.register
 def build_linear(section: schema.LinearPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """One layer."""
-    return TrainedPredictor(section, one_layer(section.bias, dim, generator))
+    return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator)
 
 
 @build_predictor.register
 def build_mlp(section: schema.MlpPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """Two layers."""
-    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator))
+    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), generator)
 
 
 def symmetric(W_DD: Tensor) -> None:
@@ -131,23 +171,23 @@ def tied_row_norm(W1_HD: Tensor, W2_DH: Tensor) -> None:
 def build_symmetric(section: schema.SymmetricPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """One layer kept symmetric, or two kept tied."""
     if section.layers == 1:
-        return TrainedPredictor(section, one_layer(section.bias, dim, generator), symmetric)
-    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), tied)
+        return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator, symmetric)
+    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), generator, tied)
 
 
 @build_predictor.register
 def build_symmetric_norm(section: schema.SymmetricNormPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """One layer kept symmetric and of unit spectral norm."""
-    return TrainedPredictor(section, one_layer(section.bias, dim, generator), symmetric_norm, waits=True)
+    return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator, symmetric_norm, waits=True)
 
 
 @build_predictor.register
 def build_row_norm(section: schema.SymmetricRowNormPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """Two tied layers with rows of unit norm."""
-    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), tied_row_norm)
+    return TrainedPredictor(section, two_layers(section, section.bias, dim, generator), generator, tied_row_norm)
 
 
 @build_predictor.register
 def build_diagonal(section: schema.DiagonalPredictor, dim: int, generator: torch.Generator) -> Predictor:
     """One layer kept diagonal."""
-    return TrainedPredictor(section, one_layer(section.bias, dim, generator), diagonal)
+    return TrainedPredictor(section, one_layer(section.bias, dim, generator), generator, diagonal)

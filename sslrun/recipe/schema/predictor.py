@@ -4,8 +4,7 @@ The rules are those of arXiv 2102.06810 (DirectPred) and 2110.04947 (DirectSet, 
 optimiser's decay of the predictor's own (α_p of the theory) is `optimizer.predictor`.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -48,10 +47,11 @@ class NoPredictor(Predictor):
 class Trained(Predictor):
     """What all predictors that are trained by gradient share."""
 
-    GONE: ClassVar[Mapping[str, object]] = {"restart_every": None, "restart_layers": "all"}
-
     decay: float = option(
         0.0, "Fraction taken off every weight matrix after each iteration, beside the optimiser's decay.", ge=0, lt=1
+    )
+    restart_every: int | None = option(
+        None, "Draw the weights anew (Xavier, no bias) before iterations 0, N, 2·N, ...; null for never.", ge=1
     )
 
     def is_matrix(self) -> bool:
@@ -60,8 +60,8 @@ class Trained(Predictor):
 
     def beyond_theory(self) -> tuple[str, ...]:
         found = () if self.is_matrix() else super().beyond_theory()
-        if self.decay:
-            found += ("the predictor is decayed beside its optimiser",)
+        if self.decay or self.restart_every:
+            found += ("the predictor is decayed or restarted beside its optimiser",)
         return found
 
 
@@ -80,6 +80,7 @@ class TwoLayers(Trained):
 
     hidden: int = option(512, "Width of the hidden layer.", ge=1, le=1_000_000)
     affine: bool = option(False, "Whether its batch norm learns a scale and a shift (the DirectPred code: no).")
+    restart_layers: Literal["all", "first", "last"] = option("all", "Which linear layers `restart_every` redraws.")
 
 
 class MlpPredictor(TwoLayers):
@@ -100,7 +101,7 @@ class SymmetricPredictor(TwoLayers):
 
     @model_validator(mode="after")
     def _only_two_layers_have_a_hidden_one(self) -> Self:
-        for name in ("hidden", "affine"):
+        for name in ("hidden", "affine", "restart_layers"):
             if self.layers == 1 and getattr(self, name) != type(self).model_fields[name].default:
                 raise Misfit(f"{name} belongs to a predictor of two layers, and `layers` is 1", name, "layers")
         return self
@@ -219,18 +220,32 @@ class SolvePredictor(Predictor):
 class MinimalSpacePredictor(Predictor):
     """The "optimal" symmetric predictor (arXiv 2102.06810, Table 1): W F + F W = 2 M, M the correlation with targets.
 
-    M is made symmetric first and W_p between settings, and with `rho: null` the averages start anew after each.
+    Between settings W_p is made symmetric (with `symmetric`), and with `rho: null` the averages start anew after each.
     """
 
     PAPERS = ("2102.06810",)
-    GONE: ClassVar[Mapping[str, object]] = {
-        "variant": "full", "time": 1.0, "psd_steps": None, "symmetric": True, "center": False,
-    }  # fmt: skip
 
     kind: Literal["minimal_space"] = option(description="W_p solved in the eigenbasis of F.")
+    variant: Literal["full", "diagonal", "finite_time"] = option(
+        "full",
+        "In F's eigenbasis: the whole solution; its diagonal only; or e^(−F·time) M e^(−F·time), with no inverse.",
+    )
+    time: float = option(1.0, "Time of `finite_time`.", ge=0)
+    psd_steps: int | None = option(
+        None, "Clip W_p to positive semi-definite, then refine it by this many gradient steps; null for neither.", ge=0
+    )
+    symmetric: bool = option(True, "Symmetrise M first.")
+    center: bool = option(False, "Subtract the means from F and M.")
     ridge: float = option(1e-3, "Added to sums of F's eigenvalues (the authors name no value).", gt=0)
     rho: float | None = _rho(0.8)
     freq: int = _freq()
+
+    @model_validator(mode="after")
+    def _only_finite_time_has_a_time(self) -> Self:
+        for name, variants in (("time", {"finite_time"}), ("ridge", {"full", "diagonal"})):
+            if self.variant not in variants and getattr(self, name) != type(self).model_fields[name].default:
+                raise Misfit(f"{name} plays no part in the variant {self.variant!r}", name, "variant")
+        return self
 
 
 class PartitionPredictor(Predictor):
