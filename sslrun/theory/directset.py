@@ -76,7 +76,7 @@ def simulate_rule(s_J: Array, times: ArrayLike, rule: Rule, *, problem: LinearPr
         change = np.stack([dw[:, 0, 0], dtarget[:, 0, 0]])
         return change - (both[0] @ change[0] / (both[0] @ both[0])) * both if free else change
 
-    s_TJ = integrate(derivative, np.stack([w_J, w_J]), times, method="LSODA", tolerance=1e-6)[:, 0] ** 2
+    s_TJ = integrate(derivative, np.stack([w_J, w_J]), times, method="LSODA", tolerance=1e-9)[:, 0] ** 2
     return np.array([rule(s_J) for s_J in s_TJ]), s_TJ
 
 

@@ -25,22 +25,22 @@ def ends(alpha: float, eta: float, sigma2: float, start: float = 1.0, time: floa
 def test_claim_10_between_the_thresholds_only_clean_features_stay(eta: float, alpha: float, size: float) -> None:
     assert surviving_size(alpha, eta) == pytest.approx(size, abs=5.1e-7)
     assert surviving_size(alpha, eta, 1.0) is None
-    assert ends(alpha, eta, 0.0) == pytest.approx(size, abs=1e-4)
-    assert ends(alpha, eta, 1.0) < 1e-4
+    assert ends(alpha, eta, 0.0) == pytest.approx(size, abs=1e-6)
+    assert ends(alpha, eta, 1.0) < 1e-6
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
 def test_claim_10_below_the_lower_threshold_nuisance_stays_too(alpha: float) -> None:
     noisy, clean = surviving_size(alpha, 0.1, 1.0), surviving_size(alpha, 0.1)
     assert noisy is not None and clean is not None and noisy > 0.1
-    assert ends(alpha, 0.1, 1.0) == pytest.approx(noisy, abs=1e-4)
-    assert ends(alpha, 0.1, 0.0) == pytest.approx(clean, abs=1e-4)
+    assert ends(alpha, 0.1, 1.0) == pytest.approx(noisy, abs=1e-6)
+    assert ends(alpha, 0.1, 0.0) == pytest.approx(clean, abs=1e-6)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
 def test_claim_10_above_the_upper_threshold_everything_dies(alpha: float) -> None:
     assert surviving_size(alpha, 0.27) is None
-    assert ends(alpha, 0.27, 0.0) < 1e-4
+    assert ends(alpha, 0.27, 0.0) < 1e-6
 
 
 @pytest.mark.parametrize("side", [-1, 1])
@@ -50,7 +50,7 @@ def test_claim_10_clean_features_need_a_large_enough_start(side: int) -> None:
     size = surviving_size(alpha, eta)
     assert size is not None
     end = ends(alpha, eta, 0.0, threshold * (1 + 0.05 * side), 1000.0)
-    assert end == pytest.approx(size if side > 0 else 0.0, abs=1e-4)
+    assert end == pytest.approx(size if side > 0 else 0.0, abs=1e-6)
 
 
 def test_a_power_that_is_not_positive_is_refused() -> None:
