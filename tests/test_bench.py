@@ -5,6 +5,7 @@ No timing is asserted: what is fast is for `sslrun bench` to say, on a quiet mac
 
 import json
 import math
+import re
 import threading
 import time
 from multiprocessing import Pipe
@@ -155,14 +156,15 @@ def test_the_error_is_measured_over_all_images(ratio: float) -> None:
     assert largest_error(x_NCHW, styled_NCHW, ratio) == pytest.approx(0.25, abs=1e-4)
 
 
-def test_all_rows_of_one_recipe() -> None:
+def test_all_rows_of_one_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "cores", lambda: 1)
     recipe = read_recipe("quickstart", NARROW)
     one = bench.subject(recipe, open_dataset(recipe.data, Path()), TINY)
     assert one.own
     groups = list(bench.measure(list(bench.KINDS), TINY, one))
-    step, views, style, rule, parts, limit, graph, jobs = groups
-    assert [group[0].kind for group in groups if group] == [*bench.KINDS][:-2]
-    assert graph == jobs == []  # on a CPU
+    step, views, style, rule, parts, limit, graph, jobs, devices = groups
+    assert [group[0].kind for group in groups if group] == [*bench.KINDS][:-3]
+    assert graph == jobs == devices == []  # on a CPU of one core
     assert [part.what.split(": ")[1] for part in parts] == ["optimiser", "target's average", "BSS"]
     assert all("matrix rate" in part.what for part in limit)
     assert {part.what.split(" / ")[1] for part in step} == {"step alone", "bare PIL loop"}
@@ -194,6 +196,17 @@ def test_jobs_at_once_do_their_steps_in_the_same_seconds(monkeypatch: pytest.Mon
     (two,) = limits.jobs_at_once(recipe, images, TINY, 0.05)
     assert two.what.endswith("2 jobs / 1") and len(two.ours.wall) == TINY.rounds
     assert all(seconds > 0 for seconds in (*two.ours.wall, *two.reference.wall))
+
+
+def test_two_processes_do_steps_together_and_say_how_long_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_JOB_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "cores", lambda: 2)
+    recipe = read_recipe("quickstart", NARROW)
+    images = bench.subject(recipe, open_dataset(recipe.data, Path()), TINY).images
+    (row,) = limits.device_rows(recipe, images, TINY)
+    share = re.search(r"2 processes / 2 threads, (\d+)% of a step in exchanges$", row.what)
+    assert share and 0 < int(share[1]) <= 100
+    assert len(row.ours.wall) == TINY.rounds and all(seconds > 0 for seconds in (*row.ours.wall, *row.reference.wall))
 
 
 def test_a_steps_products_are_counted_and_set_against_one_of_matrices() -> None:

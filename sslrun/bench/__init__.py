@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sslrun.bench.images import recipe_images, stand_ins, style_rows, views_rows
-from sslrun.bench.limits import graph_rows, job_rows, limit_rows, part_rows
+from sslrun.bench.limits import device_rows, graph_rows, job_rows, limit_rows, part_rows
 from sslrun.bench.rows import Row, as_json, caption, table
 from sslrun.bench.timing import Settings, one_thread
 from sslrun.bench.training import rule_rows, step_rows
@@ -30,6 +30,7 @@ KINDS = {
     "limit": limit_rows,
     "graph": graph_rows,
     "jobs": job_rows,
+    "devices": device_rows,
 }
 SHIPPED: dict[str, Sequence[tuple[str, int | None, int | None]]] = {
     "step": [("cifar10_directpred", None, None), ("imagenette_directpred", None, None)],
@@ -45,6 +46,7 @@ SHIPPED: dict[str, Sequence[tuple[str, int | None, int | None]]] = {
     "limit": [("cifar10_directpred", None, None), ("stl10_directpred", 96, 96)],
     "graph": [("cifar10_directpred", None, None)],
     "jobs": [("cifar10_directpred", None, None)],
+    "devices": [("cifar10_directpred", None, None)],
 }
 """What is measured without a recipe: the shipped ones that have bars, with the side of the stored images and of the
 views where these are not the recipe's own."""

@@ -1,16 +1,20 @@
-"""How near a step is to what the device can do: against products of matrices, against itself as a CUDA graph, and
-beside other jobs on the same device; and what each part of it takes. What a step is: `training`.
+"""How near a step is to what the device can do: against products of matrices, against itself as a CUDA graph, beside
+other jobs on the same device, and in two processes; and what each part of it takes. What a step is: `training`.
 """
 
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -18,7 +22,9 @@ from sslrun.bench.rows import Row
 from sslrun.bench.timing import Settings, Timing, alternate, synchronize
 from sslrun.bench.training import Steps, barred, precisions
 from sslrun.data.images import ImageSet
+from sslrun.limits import cores
 from sslrun.networks.ema import ema_update
+from sslrun.networks.group import ALONE, Group
 from sslrun.recipe.schema import BatchStyle, Recipe
 from sslrun.views.pipeline import Views
 
@@ -126,7 +132,7 @@ def jobs_at_once(recipe: Recipe, images: ImageSet, settings: Settings, seconds: 
     taken: dict[int, list[float]] = {}
     for count in (1, *JOBS):
         with _Jobs(count, (recipe, images, settings, precision)) as jobs:
-            taken[count] = [1 / jobs.steps_a_second(seconds) for _ in range(settings.rounds)]
+            taken[count] = [1 / sum(rate for rate, _ in jobs.rates(seconds)) for _ in range(settings.rounds)]
     one, *more = (Timing(tuple(times), tuple(times)) for times in taken.values())
     return [
         Row(
@@ -142,15 +148,37 @@ def jobs_at_once(recipe: Recipe, images: ImageSet, settings: Settings, seconds: 
     ]
 
 
-class _Jobs:
-    """Processes that do steps of one recipe, all in the same seconds."""
+def device_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]:
+    """Two processes of one thread that train one run together against one process of two threads; on a CPU of two cores
+    at the least. What is said of exchanges is the share of the time in which the first process waited for one.
+    """
+    if not settings.on_cpu or cores() < 2:
+        return []
+    precision, taken, waited = precisions(settings)[-1], list[Timing](), 0.0
+    for count, threads in ((1, 2), (2, 1)):
+        with _Jobs(count, (recipe, images, settings, precision), threads, together=True) as jobs:
+            found = [jobs.rates(_JOB_SECONDS)[0] for _ in range(settings.rounds)]
+        times, waited = tuple(1 / rate for rate, _ in found), sum(share for _, share in found) / len(found)
+        taken.append(Timing(times, times))
+    what = f"{recipe.name} {precision}: 2 processes / 2 threads, {waited:.0%} of a step in exchanges"
+    one, two = taken
+    return [Row("devices", what, one, two, "wall", "images/s", units=settings.step_batch)]
 
-    def __init__(self, count: int, work: tuple[Recipe, ImageSet, Settings, str]) -> None:
+
+class _Jobs:
+    """Processes that do steps of one recipe, all in the same seconds; `together`, each a part of the same steps."""
+
+    def __init__(
+        self, count: int, work: tuple[Recipe, ImageSet, Settings, str], threads: int = 1, *, together: bool = False
+    ) -> None:
         context = get_context("spawn")
+        self.folder = tempfile.TemporaryDirectory(prefix="sslrun-")
         self.links, self.processes = list[Connection](), list[Any]()
-        for _ in range(count):
+        for rank in range(count):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_job, args=(theirs, *work), daemon=True)
+            group = Group(rank, count) if together else ALONE
+            given = (theirs, threads, group, Path(self.folder.name, "meeting"), *work)
+            process = context.Process(target=_job, args=given, daemon=True)
             process.start()
             theirs.close()
             self.links.append(ours)
@@ -166,24 +194,60 @@ class _Jobs:
             link.close()
         for process in self.processes:
             process.join()
+        self.folder.cleanup()
 
-    def steps_a_second(self, seconds: float) -> float:
+    def rates(self, seconds: float) -> list[tuple[float, float]]:
+        """Of each process: steps a second, and the share of the time that it waited for others."""
         for link in self.links:
             link.send(seconds)
-        return float(sum(link.recv() for link in self.links))
+        return [link.recv() for link in self.links]
 
 
-def _job(link: Connection, recipe: Recipe, images: ImageSet, settings: Settings, precision: str) -> None:
-    torch.set_num_threads(1)
-    steps = Steps(recipe, images, settings, precision)
+def _job(
+    link: Connection,
+    threads: int,
+    group: Group,
+    meeting: Path,
+    recipe: Recipe,
+    images: ImageSet,
+    settings: Settings,
+    precision: str,
+) -> None:
+    torch.set_num_threads(threads)
+    waited = [0.0]
+    if group.size > 1:
+        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=group.rank, world_size=group.size)
+        waited = _count_waits()
+    steps = Steps(recipe, images, settings, precision, group)
     float(steps.end_to_end())
     link.send("ready")
     with suppress(EOFError):
         while True:
             seconds, done = link.recv(), 0
-            begun = perf_counter()
-            while perf_counter() - begun < seconds:
+            begun, waited[0] = perf_counter(), 0.0
+            while group.any(perf_counter() - begun < seconds):
                 steps.end_to_end()
                 synchronize(settings.device)
                 done += 1
-            link.send(done / (perf_counter() - begun))
+            taken = perf_counter() - begun
+            link.send((done / taken, waited[0] / taken))
+    if group.size > 1:
+        dist.destroy_process_group()
+
+
+def _count_waits() -> list[float]:
+    """From now on, the seconds that this process waits in exchanges add up in what it gives."""
+    waited = [0.0]
+
+    def timed(call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*given: Any, **options: Any) -> Any:
+            begun = perf_counter()
+            work = call(*given, **options)
+            waited[0] += perf_counter() - begun
+            return SimpleNamespace(wait=timed(work.wait)) if options.get("async_op") else work
+
+        return counted
+
+    for name in ("all_reduce", "all_gather"):
+        setattr(dist, name, timed(getattr(dist, name)))
+    return waited

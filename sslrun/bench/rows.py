@@ -21,7 +21,7 @@ class Row:
     A ratio should reach `bar`, a share and the `error` should not exceed theirs.
     """
 
-    kind: Literal["step", "views", "style", "rule", "parts", "limit", "graph", "jobs"]
+    kind: Literal["step", "views", "style", "rule", "parts", "limit", "graph", "jobs", "devices"]
     what: str
     reference: Timing
     ours: Timing

@@ -14,6 +14,7 @@ from sslrun.bench.timing import Settings, Stopwatch, Timing, alternate, calls_a_
 from sslrun.data.images import ImageSet
 from sslrun.methods import build_encoder, build_method, set_up
 from sslrun.methods.noncontrastive import NonContrastive
+from sslrun.networks.group import ALONE, Group
 from sslrun.networks.precision import has_bf16
 from sslrun.recipe.schema import Recipe
 from sslrun.training.capture import WARM_UP
@@ -31,10 +32,12 @@ RULE_BARS = {"cpu": 0.003, "cuda": 0.02}
 class Steps:
     """Steps of a recipe in one precision: `end_to_end`, and `alone` on views made beforehand, by the same networks."""
 
-    def __init__(self, recipe: Recipe, images: ImageSet, settings: Settings, precision: str) -> None:
+    def __init__(
+        self, recipe: Recipe, images: ImageSet, settings: Settings, precision: str, group: Group = ALONE
+    ) -> None:
         training = recipe.training.model_copy(update={"precision": precision, "batch_size": settings.step_batch})
         recipe = recipe.model_copy(update={"training": training})
-        self.trainer: Trainer = assemble(recipe, build_encoder(recipe, images.channels), images, settings.device)
+        self.trainer: Trainer = assemble(recipe, build_encoder(recipe, images.channels), images, settings.device, group)
         self.batches = self._endless()
         self.iterations = (i % len(self.trainer.updates.rates) for i in count())
         views = self.trainer.views

@@ -31,7 +31,7 @@ def bench(
     only: Annotated[
         str,
         typer.Option(
-            "--only", help="step, views, style, rule, parts, limit, graph, jobs; several with commas, or all."
+            "--only", help="step, views, style, rule, parts, limit, graph, jobs, devices; several with commas, or all."
         ),
     ] = "all",
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often all take turns.")] = 5,
@@ -46,9 +46,9 @@ def bench(
 ) -> None:
     """Measure the speed of step, views, style and predictor rule against plain references, in alternated rounds.
 
-    And how near a step is to the device's own matrix rate (limit), what its parts take, what a CUDA graph gains, and
-    what 2 and 4 jobs on one GPU do. Without a recipe: the shipped ones that bars were set for, on stand-in images.
-    CPUs are measured on one thread.
+    And how near a step is to the device's own matrix rate (limit), what its parts take, what a CUDA graph gains, what 2
+    and 4 jobs on one GPU do, and 2 processes on one CPU (devices). Without a recipe: the shipped ones that bars were
+    set for, on stand-in images. CPUs are measured on one thread.
 
     Example: sslrun bench --only step,limit
     """
