@@ -90,7 +90,8 @@ def _mistake(error: dict[str, Any], model: type[Section], document: Document) ->
         case "union_tag_invalid":
             kind, allowed = error["input"]["kind"], _kinds(field.annotation)
             what = f"no such {path[-1]}: {shown(kind)}"
-            hint = f"{nearest(str(kind), allowed)}  (allowed: {', '.join(allowed)})".strip()
+            tip = nearest(str(kind), allowed) or "one of your own is loaded with --import FILE, or under `imports`"
+            hint = f"{tip}  (allowed: {', '.join(allowed)})"
             path = (*path, "kind")
             place = document.spot(path).value
         case "value_error":

@@ -67,6 +67,7 @@ def test_kinds_that_share_their_options_keep_them(file: Path) -> None:
     [
         ("method.predictr.kind=linear", ("method.predictr: no such option for method 'byol'", "mean 'predictor'?")),
         ("method.predictor.kind=linea", ("method.predictor.kind: no such predictor: 'linea'", "mean 'linear'?")),
+        ("method.predictor.kind=xyzzy", ("no such predictor: 'xyzzy'", "one of your own is loaded with --import FILE")),
         ("method.predictor.hidden=3", ("no such option for predictor 'directpred'", "it belongs to mlp")),
         ("epochs=3", ("no such section", "did you mean 'training.epochs'")),
         ("training.epochs=0", ("training.epochs: 0 is not allowed", "at least 1")),
