@@ -20,7 +20,8 @@ def runs_table(folder: Path, metrics: Sequence[str] = (), tags: Sequence[str] = 
     results = every_run(folder, tags)
     runs = results.runs
     if not len(runs):
-        return Table(f"Runs in {folder}", ("run",), (), ("None.",)), results
+        which = f" tagged {' and '.join(tags)}" if tags else ""
+        return Table(f"Runs in {folder}", ("run",), (), (f"None{which}.",)), results
     chosen = check_metrics(results, metrics) if metrics else [*default_metrics(results), *_signals(runs)]
     header = ("run", "how it ended", "epoch", *chosen, "took", "started")
     noted = [name for name in ("tags", "note") if any(map(bool, runs[name]))]

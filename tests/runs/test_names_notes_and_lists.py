@@ -50,6 +50,7 @@ def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, ssl
     assert load_runs(tmp_path)["tags"].tolist() == [(), ("paper", "odd")]
     assert first.path.name not in sslrun("status", tmp_path, "--tag", "paper", "--json")[1]
     assert "only runs tagged odd: 1 others are left out" in sslrun("report", tmp_path, "--tag", "odd")[1]
+    assert "None tagged misspelt." in sslrun("runs", tmp_path, "--tag", "misspelt")[1]
     assert sslrun("note", "b", "", "--untag", "odd", "--results", tmp_path)[1].splitlines()[1] == "tags   paper"
     assert notes_of(second).note == ""
     assert sslrun("note", "b", "--tag", "two words", "--results", tmp_path)[0] == 2
