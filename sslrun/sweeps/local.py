@@ -4,6 +4,7 @@ Processes are forked from a server that has imported torch and touched no device
 die in any way. `slots` says how many there are where, `worker` what a process does, `started` how it ended.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -30,6 +31,8 @@ from sslrun.sweeps.work import Job
 
 _STARTS = 3
 """How often a job's process is tried to start."""
+_PAUSE = 0.2
+"""Seconds between two of these tries."""
 _ATTACHED_AFTER = 20.0
 """Seconds after which a job's process has met its GPU."""
 
@@ -149,6 +152,7 @@ class LocalEngine:
             except (OSError, EOFError) as error:  # the server was killed since it was looked at
                 ours.close()
                 failure = error
+                time.sleep(_PAUSE)  # until the system says, too, that it is gone
             finally:
                 theirs.close()  # so that the link ends with the process
         reason = f"the process from which jobs start was gone {_STARTS} times: {failure or 'no answer'}"
