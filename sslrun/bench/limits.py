@@ -160,7 +160,7 @@ def device_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Ro
             found = [jobs.rates(_JOB_SECONDS)[0] for _ in range(settings.rounds)]
         times, waited = tuple(1 / rate for rate, _ in found), sum(share for _, share in found) / len(found)
         taken.append(Timing(times, times))
-    what = f"{recipe.name} {precision}: 2 processes / 2 threads, {waited:.0%} of a step in exchanges"
+    what = f"{recipe.name} {precision} by wall: 2 processes / 2 threads, {waited:.0%} of a step in exchanges"
     one, two = taken
     return [Row("devices", what, one, two, "wall", "images/s", units=settings.step_batch)]
 
