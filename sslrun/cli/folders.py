@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def runs(
     named: ResultsArgument = None,
     metric: Annotated[list[str], typer.Option("--metric", help="Columns: knn, linear, std, ...")] = [],  # noqa: B006
+    grid: Annotated[str | None, typer.Option("--grid", help="Only the runs of this grid.")] = None,
     tags: TaggedOption = [],  # noqa: B006
     results: ResultsOption = None,
     as_json: JsonOption = False,
@@ -41,7 +42,7 @@ def runs(
     from sslrun.report.formats import show_table
     from sslrun.report.listing import runs_table
 
-    table, found = runs_table(results_folder(results, named), names_in(metric), tags)
+    table, found = runs_table(results_folder(results, named), names_in(metric), tags, grid)
     if as_json:
         echo_json({**table.as_json(), "left_out": [list(pair) for pair in found.left_out]})
         return
@@ -111,7 +112,7 @@ def cite(run: RunArgument, results: ResultsOption = None) -> None:
     console.write(bibtex(read_recipe(run_folder(run, results).recipe)) + "\n")
 
 
-@command("sweep")
+@command("run")
 def remove(
     runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Runs.", autocompletion=run_names)],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sslrun import console
-from sslrun.cli.help import Command, Commands
+from sslrun.cli.help import Command, Commands, of_recipe
 from sslrun.cli.options import (
     DataOption,
     ImportOption,
@@ -222,6 +222,6 @@ def data_check(
     if download:
         opened.download()
     report = check(opened, plan)
-    console.say(report.text())
+    console.say(report.text() if changes else of_recipe(report.text(), str(recipe)))
     if not report.ok:
         raise typer.Exit(2)

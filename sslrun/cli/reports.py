@@ -175,7 +175,7 @@ def compare(
     from sslrun.report import compare as comparing
 
     a, b = (run_folder(run, results) for run in (run_a, run_b))
-    tables = comparing.compare(a, b)
+    tables = comparing.compare(a, b, whole=as_json)
     if as_json:
         echo_json([table.as_json() for table in tables])
     else:

@@ -128,7 +128,7 @@ def status(
     echo_json({**found.as_json(), "queue": said}) if as_json else console.say("\n".join([*found.lines(), *said]))
 
 
-@command("sweep")
+@command("look")
 def logs(
     run: RunArgument,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
@@ -150,7 +150,7 @@ def logs(
                 return
 
 
-@command("sweep")
+@command("run")
 def clean(
     failed: Annotated[bool, typer.Option("--failed", help="Failed runs too.")] = False,
     checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Checkpoints of finished runs too.")] = False,

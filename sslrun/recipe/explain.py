@@ -49,7 +49,7 @@ class Comparison:
         for part, meaning in MEANINGS.items():
             found = [one for one in self.differences if one.part == part]
             lines += [f"{meaning}:"] if found else []
-            lines += [f"  {one.path:{widest}}   {value_text(one.a)} → {value_text(one.b)}" for one in found]
+            lines += [f"  {one.path:{widest}}   {in_words(one.a)} → {in_words(one.b)}" for one in found]
         same = "the same science: on the same data they share one run"
         lines.append(same if self.same_science else "different science: each is a run of its own")
         return "\n".join(lines)
@@ -82,6 +82,14 @@ def set_options(value: Any) -> Any:
         away = value.model_dump(mode="json", exclude_defaults=True)
         return {name: away.get(name, options[name]) for name in options if name == "kind" or name in away}
     return list(value) if isinstance(value, tuple) else value
+
+
+def in_words(value: Any) -> str:
+    """An option's value to read: a section as its kind and its options, `constant, momentum 0.97`."""
+    if isinstance(value, dict):
+        options = (str(of) if name == "kind" else f"{name} {value_text(of)}" for name, of in value.items())
+        return ", ".join(options) or "as by default"
+    return value_text(value)
 
 
 def value_text(value: Any) -> str:

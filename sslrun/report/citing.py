@@ -1,7 +1,7 @@
 """What a run stands on, as BibTeX: the papers that its sections name, and this tool. `sslrun cite RUN`.
 
-Each section names its papers by their numbers on arXiv (`Section.PAPERS`); of those that this package is built on the
-authors and venues are in `papers.bib`, the others are given by their numbers.
+Each section names its papers by their numbers on arXiv (`Section.PAPERS`); `papers.bib` has
+their entries; a plug-in's paper that is not there is given by its number.
 """
 
 import re

@@ -114,9 +114,15 @@ def collect(folder: Path, grid: str | None = None, *, tags: Sequence[str] = ()) 
     return replace(found, notes=(*found.notes, *notes))
 
 
-def every_run(folder: Path, tags: Sequence[str] = ()) -> Results:
-    """All runs (that have all `tags`) by their recipes, of whatever grid. Raises `InputError` for no such folder."""
-    return _by_recipe(folder, *_tagged(load_runs(folder), tags))
+def every_run(folder: Path, tags: Sequence[str] = (), grid: str | None = None) -> Results:
+    """All runs (that have all `tags`) by their recipes, of whatever grid or of one. Raises `InputError` for no such
+    folder or grid."""
+    runs, notes = _tagged(load_runs(folder), tags)
+    if grid is not None:
+        grids = grid_records(folder, runs.attrs["left_out"])
+        cells = {cell.identity for cell in grids[grid_named(grid, grids, folder)[0]].cells}
+        runs = runs[runs["identity"].isin(cells)].reset_index(drop=True) if len(runs) else runs
+    return _by_recipe(folder, runs, notes)
 
 
 def _tagged(runs: pd.DataFrame, tags: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -15,9 +15,11 @@ from sslrun.runs.records import State
 from sslrun.runs.verdict import WORDS
 
 
-def runs_table(folder: Path, metrics: Sequence[str] = (), tags: Sequence[str] = ()) -> tuple[Table, Results]:
-    """The list, and what it was made from. Raises `InputError` for no such folder or metric."""
-    results = every_run(folder, tags)
+def runs_table(
+    folder: Path, metrics: Sequence[str] = (), tags: Sequence[str] = (), grid: str | None = None
+) -> tuple[Table, Results]:
+    """The list, and what it was made from. Raises `InputError` for no such folder, metric or grid."""
+    results = every_run(folder, tags, grid)
     runs = results.runs
     if not len(runs):
         which = f" tagged {' and '.join(tags)}" if tags else ""

@@ -7,7 +7,6 @@ Pandas tables in full precision, made from `collecting.Results` with the formula
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from statistics import fmean
 
 import pandas as pd
@@ -16,7 +15,7 @@ from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
 from sslrun.report.collecting import Results, one_of
 from sslrun.report.intervals import Difference, estimate, judge, paired_difference
-from sslrun.runs.cells import ACCURACY, SECONDS
+from sslrun.runs.cells import SECONDS, headline
 from sslrun.runs.records import FINISHED, UNFINISHED, State
 from sslrun.runs.verdict import COLLAPSES
 
@@ -35,13 +34,7 @@ def default_metrics(results: Results) -> list[str]:
 
 
 def _accuracies(results: Results, columns: Sequence[str]) -> list[str]:
-    numbers = {name: number for name, number in results.numbers.items() if number.baseline is None}
-    found = []
-    for cell in dict.fromkeys(replace(number, metric=ACCURACY) for number in numbers.values()):
-        names = [name for name in columns if name in numbers and replace(numbers[name], metric=ACCURACY) == cell]
-        averages = [name for name in names if numbers[name].metric.rpartition(".")[2] == "avg"]
-        found += names[:1] if str(cell) in names else averages or names[:1]
-    return found
+    return [str(number) for number in headline(results.numbers[name] for name in columns if name in results.numbers)]
 
 
 def check_metrics(results: Results, names: Sequence[str]) -> list[str]:

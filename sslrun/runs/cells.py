@@ -3,7 +3,8 @@
 `folder` names files by `CellName`, `table` columns by `Number`; a history holds the numbers of `evaluation.every`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 BASELINES = ("untrained", "pixels")
 """What a run is compared with: the encoder that its training starts from, and raw pixels."""
@@ -76,3 +77,14 @@ class Number:
         """The number that a history calls so; None for a signal of training."""
         kind, _, key = name.removeprefix(_PROBE).partition(".")
         return cls.of_key(CellName(kind), key) if name.startswith(_PROBE) else None
+
+
+def headline(numbers: Iterable[Number]) -> list[Number]:
+    """What is looked at first: each evaluation's accuracy; else its averages over domains, or its first metric."""
+    own = [number for number in numbers if number.baseline is None]
+    found = []
+    for accuracy in dict.fromkeys(replace(number, metric=ACCURACY) for number in own):
+        cell = [number for number in own if replace(number, metric=ACCURACY) == accuracy]
+        averages = [number for number in cell if number.metric.rpartition(".")[2] == "avg"]
+        found += [accuracy] if accuracy in cell else averages or cell[:1]
+    return found

@@ -1,5 +1,6 @@
 """`sslrun data check`: what is there, what is missing, how to get it; downloads only when asked."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ def test_all_that_is_missing_is_told_with_the_way_to_get_it(stl10: Written) -> N
     assert "missing in all: test_X.bin, unlabeled_X.bin" in report.text()
     assert "--download" in report.text()
     assert "ready" not in report.text()
+
+
+def test_the_way_to_get_it_names_the_recipe(tmp_path: Path, sslrun: Callable[..., tuple[int, str, str]]) -> None:
+    for command in (["pretrain"], ["data", "check"]):
+        code, *said = sslrun(*command, "cifar10_directpred", "--data", tmp_path)
+        assert code == 2 and "data check cifar10_directpred --download" in " ".join(" ".join(said).split())
 
 
 def test_a_wrong_file_is_a_problem_not_a_crash(tmp_path: Path) -> None:

@@ -164,6 +164,8 @@ def test_explain_lists_each_difference() -> None:
         ("evaluation.knn.k", 5, 1, "evaluation"),
         ("run.device", "auto", "cpu", "operational"),
     ]
+    told = [line.split("   ")[-1].strip() for line in comparison.text().splitlines()]
+    assert "directpred → linear, bias true" in told and "as by default → null" in told
 
 
 @given(recipes())

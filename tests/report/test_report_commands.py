@@ -51,5 +51,6 @@ def test_plot_and_compare(results: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert both.exit_code == 0
     assert "Settings that differ" in both.stdout
     assert (results / "both.svg").exists()
-    assert json.loads(sslrun("compare", a, b, "--results", results, "--json").stdout)[-1]["title"] == "What came of it"
+    last = json.loads(sslrun("compare", a, b, "--results", results, "--json").stdout)[-1]
+    assert last["title"] == "What came of it"
     assert isinstance(sslrun("export", a, "--to", "timm", "--results", results).exception, InputError)

@@ -9,10 +9,12 @@ import pytest
 from report.synthetic_runs import make_run
 
 from sslrun.recipe import read_recipe
+from sslrun.report import citing
 from sslrun.report.citing import bibtex
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.notes import annotate, notes_of
+from sslrun.runs.records import CellRecord, GridRecord
 from sslrun.runs.resolving import resolve
 
 Run = Callable[..., tuple[int, str, str]]
@@ -51,6 +53,12 @@ def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, ssl
     assert first.path.name not in sslrun("status", tmp_path, "--tag", "paper", "--json")[1]
     assert "only runs tagged odd: 1 others are left out" in sslrun("report", tmp_path, "--tag", "odd")[1]
     assert "None tagged misspelt." in sslrun("runs", tmp_path, "--tag", "misspelt")[1]
+    code, _, said = sslrun("runs", tmp_path, "--grid", "none")
+    assert code == 2 and "no grid 'none' here" in said
+    cell = CellRecord(labels={}, seed=1, identity=first.identity)
+    GridRecord(grid="alone", axes={}, cells=(cell,)).write(tmp_path)
+    listed = sslrun("runs", tmp_path, "--grid", "alone")[1]
+    assert first.path.name in listed and second.path.name not in listed
     assert sslrun("note", "b", "", "--untag", "odd", "--results", tmp_path)[1].splitlines()[1] == "tags   paper"
     assert notes_of(second).note == ""
     assert sslrun("note", "b", "--tag", "two words", "--results", tmp_path)[0] == 2
@@ -77,9 +85,12 @@ def test_what_is_removed_is_one_run_and_asked_for(tmp_path: Path, sslrun: Run, m
     assert not gone.path.exists() and kept.path.exists()
 
 
-def test_a_run_is_cited_by_what_it_uses() -> None:
+def test_a_run_is_cited_by_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     first = bibtex(read_recipe("quickstart"))
-    assert "used for knn; " in first
+    assert "instance-level discrimination" in first and "used for" not in first
+    with monkeypatch.context() as unknown:
+        unknown.setattr(citing, "_KNOWN", {})
+        assert "used for knn; " in bibtex(read_recipe("quickstart"))
     assert "@software{sslrun," in first and "{2102.06810}" in first and "2303.06088" not in first
     styled = bibtex(read_recipe("bss/digits_styles"))
     assert "{2303.06088}" in styled and "{2002.05709}" in styled and "2102.06810" not in styled
