@@ -82,7 +82,7 @@ class Engine(Protocol):
 
     @property
     def at_once(self) -> int:
-        """How many jobs it runs side by side."""
+        """How many jobs it runs side by side: at most so many, and of those foreseen no more than can."""
 
     @property
     def run_options(self) -> Mapping[str, Any]:

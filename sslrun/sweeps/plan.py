@@ -164,6 +164,7 @@ def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str
     """What these take that `engine` is to do, in a line; then how that is known."""
     if not entries:
         return ["nothing to do here"]
+    made = engine.foresee([(entry.job, entry.seconds) for entry in entries])
     free = [0.0] * engine.at_once  # jobs go to the first slot that is free
     for entry in entries:
         free[free.index(min(free))] += entry.seconds or 0.0
@@ -179,7 +180,6 @@ def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str
         *([f"done in {clock(max(free))}, {finish}"] if known else []),
     ]
     how, *untimed_kinds = costs.how()
-    made = engine.foresee([(entry.job, entry.seconds) for entry in entries])
     return [" · ".join(parts), f"{engine}; {how}", *made, *untimed_kinds]
 
 

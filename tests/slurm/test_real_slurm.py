@@ -2,19 +2,17 @@
 
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing import forkserver
+from functools import partial
 from pathlib import Path
 
 import pytest
+import warm
 
-from sslrun.cli import main
 from sslrun.runs import load_runs
-from sslrun.sweeps import session as session  # imported before processes are forked from this one
+from sslrun.sweeps.slurm.engine import SlurmEngine
 
 CLUSTER = Path(__file__).with_name("cluster")
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -60,43 +58,29 @@ def here(tmp_path_factory: pytest.TempPathFactory, slurm: None) -> Iterator[None
     os.chdir(tmp_path_factory.mktemp("slurm"))
     Path("base.yaml").write_text(BASE)
     Path("grid.yaml").write_text(GRID)
-    process = begin("--results", "local", "--jobs", "2")
-    assert code(process) == 0, said(process)
+    said(begin("--results", "local", "--jobs", "2"))
     one = next(Path("local").glob("grid-*"))
     shutil.copytree(one, Path("r") / one.name)
     yield
     os.chdir(before)
 
 
-def begin(*arguments: str) -> int:
-    """`sslrun sweep` on the grid in a forked process; its number."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child:
-        return child
-    try:
-        # A server that this process has started for other tests is no child of the fork's.
-        forkserver._forkserver.__init__()  # type: ignore[attr-defined, misc]
-        said = os.open(f"said-{os.getpid()}", os.O_CREAT | os.O_WRONLY)
-        os.dup2(said, 1)
-        os.dup2(said, 2)
-        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-        sys.argv = ["sslrun", "sweep", "--grid", "grid.yaml", *arguments]
-        main()
-        os._exit(0)
-    except SystemExit as end:
-        sys.stdout.flush()
-        os._exit(int(end.code or 0))
-    finally:
-        os._exit(250)
+def begin(*arguments: str) -> "subprocess.Popen[str]":
+    """`sslrun sweep` on the grid, looking at the queue more often than it would."""
+    more_often = partial(setattr, SlurmEngine, "look_seconds", 0.5)
+    return warm.start("sweep", "--grid", "grid.yaml", *arguments, prepare=more_often, stderr=subprocess.STDOUT)
 
 
-def code(process: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+def said(process: "subprocess.Popen[str]", code: int = 0) -> str:
+    """All that it has said, once it has ended as it should."""
+    out, _ = process.communicate()
+    assert process.returncode == code, out
+    return out
 
 
-def said(process: int) -> str:
-    return Path(f"said-{process}").read_text()
+def kill(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.communicate()
 
 
 def until(what: Callable[[], object]) -> None:
@@ -120,9 +104,8 @@ def running() -> list[str]:
 )
 def test_what_slurm_refuses_is_told_and_nothing_stays_submitted(partition: str, what: str) -> None:
     Path("wrong.yaml").write_text(f"partition: {partition}\nhours: 2\npack: 2\n")
-    process = begin("--results", "r", "--slurm", "wrong.yaml")
-    assert code(process) == 2
-    assert what in said(process) and "Nothing" in said(process)
+    told = said(begin("--results", "r", "--slurm", "wrong.yaml"), code=2)
+    assert what in told and "Nothing" in told
     assert subprocess.run(["squeue", "-h"], capture_output=True, text=True).stdout == ""
 
 
@@ -130,24 +113,20 @@ def test_disturbed_in_every_way_its_table_is_the_local_pools() -> None:
     Path("slurm.yaml").write_text("partition: main\nhours: 0.1\ncpus: 2\npack: 12\n")
     on_slurm = ("--results", "r", "--slurm", "slurm.yaml")
 
-    first = begin(*on_slurm)
-    assert code(first) == 0, said(first)  # it hands over, and ends
-    assert "23 new · 1 cached" in said(first) and "2 Slurm jobs of 11 to 12 runs" in said(first)
+    told = said(begin(*on_slurm))  # it hands over, and ends
+    assert "23 new · 1 cached" in told and "2 Slurm jobs of 11 to 12 runs" in told
     until(lambda: ended() >= 1)
     second = begin(*on_slurm, "--watch")
     subprocess.run(["scancel", running()[0]], check=True)
     until(lambda: ended() >= 4)
-    os.kill(second, signal.SIGKILL)
-    code(second)
+    kill(second)
     third, fourth = begin(*on_slurm, "--watch"), begin(*on_slurm, "--watch")
     until(lambda: ended() >= 6 or not running())
     for job in running()[:1]:  # as Slurm does some time before the end
         subprocess.run(["scancel", "--signal=USR2", job], check=True)
-    os.kill(third, signal.SIGKILL)
-    code(third)
-    assert code(fourth) == 0, said(fourth)
-    last = begin(*on_slurm, "--plan")
-    assert code(last) == 0 and "24 cached" in said(last)
+    kill(third)
+    said(fourth)
+    assert "24 cached" in said(begin(*on_slurm, "--plan"))
 
     left, right = load_runs("local"), load_runs("r")
     columns = [name for name in left.columns if name not in left.attrs["timing"]]

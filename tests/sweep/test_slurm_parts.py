@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from scripted_sweeps import plan_of
 
+from sslrun.console import clock
 from sslrun.data import open_dataset
 from sslrun.errors import InputError
 from sslrun.grids import read_grid
@@ -77,12 +78,14 @@ def test_the_bill_says_jobs_and_hours_and_whether_runs_fit(jobs: list[Job]) -> N
 
 def test_the_plan_needs_no_slurm(tmp_path: Path, grid: Path, jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    section = Slurm(kind="slurm", partition="main", cpus=2, pack=2)
+    section = Slurm(kind="slurm", partition="main", cpus=2, pack=4)
     engine = SlurmEngine(section, Run(), tmp_path / "results")
     monkeypatch.setattr(engine, "measure", lambda job, log: Cost(10.0, 5.0, 2_000_000))
     text = plan_of(jobs, grid, tmp_path / "results", engine).text()
     assert "Slurm in main: 16 jobs at once of 2 cores, each with 2 runs at once; measured on a few steps" in text
-    assert "2 Slurm jobs of 2 runs" in text
+    each = 10.0 * jobs[0].recipes[0].training.epochs + 5.0 * len(jobs[0].recipes)
+    assert f"1 Slurm job of 4 runs · up to {clock(2 * each)} each" in text
+    assert f"done in {clock(2 * each)}, " in text  # two after two, whatever number of jobs there may be
     with pytest.raises(InputError, match="no sbatch"):
         engine.warm_up()
     assert not (tmp_path / "results").exists()

@@ -92,6 +92,7 @@ class SlurmEngine:
         self._tasks: dict[tuple[str, int], Task] = {}
         self._seconds: dict[str, float | None] = {}
         self._looked, self._cancelled = 0.0, set[Sent]()
+        self._jobs = section.parallel  # or as few as the runs that are foreseen make
 
     def __str__(self) -> str:
         section = self.section
@@ -103,7 +104,7 @@ class SlurmEngine:
 
     @property
     def at_once(self) -> int:
-        return self.section.parallel * self.side_by_side
+        return min(self.section.parallel, self._jobs) * self.side_by_side
 
     @property
     def run_options(self) -> Mapping[str, Any]:
@@ -121,6 +122,8 @@ class SlurmEngine:
         self._seconds = {job.identity: seconds for job, seconds in jobs}
         one_by_one = len(self._seconds) < len(jobs)  # a search's, whose next runs nobody knows yet
         section = self.section.model_copy(update={"pack": 1}) if one_by_one else self.section
+        if not one_by_one:
+            self._jobs = max(1, len(pack(jobs, section, self.side_by_side)))
         return bill(jobs, section, self.side_by_side)
 
     def warm_up(self) -> None:
