@@ -74,8 +74,8 @@ def pretrain(
     def first_line(folder: "RunFolder", images: "ImageSet", start: int) -> str:
         threads = torch.get_num_threads() if kind == "cpu" else 0
         several = f"{group.size} × " if group.size > 1 else ""
-        line = headline(plan, folder, len(images), images.side, several + kind, threads)
-        line += f" ({why_so_many()})" if threads else ""
+        said = f"{threads} thread{'s' * (threads > 1)} ({why_so_many()})" if threads else ""
+        line = headline(plan, folder, len(images), images.side, several + kind, said)
         known = expected(plan, where.results, kind, threads or None, group.size)
         if known is not None:
             train, judge = known.epoch * (plan.training.epochs - start), known.evaluation

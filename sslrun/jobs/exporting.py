@@ -158,13 +158,8 @@ def _to_onnx(file: Path, about: dict[str, Any], target: Path) -> str:
         raise InputError("torch gives no ONNX program for it", where=str(file))
     with replacing(target) as part:
         program.save(part, external_data=False)
-    return "\n".join(
-        [
-            "import numpy, onnxruntime",
-            f"session = onnxruntime.InferenceSession({_quoted(target)})",
-            f'(features,) = session.run(None, {{"images": numpy.zeros((1, {", ".join(map(str, shape))}), "float32")}})',
-        ]
-    )
+    sides = " × ".join(map(str, shape))
+    return f"import onnxruntime\nsession = onnxruntime.InferenceSession({_quoted(target)})  # N × {sides}, from 0 to 1"
 
 
 def feeding(folder: RunFolder, to: str) -> str:

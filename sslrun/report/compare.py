@@ -9,7 +9,7 @@ from typing import Any
 from sslrun.recipe import read_recipe
 from sslrun.recipe.explain import MEANINGS, explain, in_words
 from sslrun.report.table import NONE, Cell, Table
-from sslrun.runs.cells import SECONDS, Number, headline
+from sslrun.runs.cells import SECONDS, Number, main_numbers
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers
@@ -34,7 +34,7 @@ def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
     ]
     outcomes, numbers = (_outcome(a), _outcome(b)), (_numbers(a), _numbers(b))
     every = list(dict.fromkeys((*numbers[0], *numbers[1])))
-    first = headline(every)
+    first = main_numbers(every)
     shown = [each for each in every if whole or replace(each, baseline=None) in first]
     rows = [
         _row(name, *(outcome.get(name) for outcome in outcomes)) for name in dict.fromkeys((*outcomes[0], *outcomes[1]))

@@ -24,7 +24,8 @@ def runs_table(
     if not len(runs):
         which = f" tagged {' and '.join(tags)}" if tags else ""
         return Table(f"Runs in {folder}", ("run",), (), (f"None{which}.",)), results
-    chosen = check_metrics(results, metrics) if metrics else [*default_metrics(results), *_signals(runs)]
+    usual = dict.fromkeys([*default_metrics(results), *_signals(runs)])  # std once: it stands in for evaluations
+    chosen = check_metrics(results, metrics) if metrics else list(usual)
     header = ("run", "how it ended", "epoch", *chosen, "took", "started")
     noted = [name for name in ("tags", "note") if any(map(bool, runs[name]))]
     ordered = runs.sort_values(["created", "folder"], ascending=[False, True]).to_dict("records")

@@ -24,7 +24,7 @@ def starting(weights: str | None) -> str:
     return "untrained encoder" if weights is None else f"starting encoder ({PurePath(weights).name})"
 
 
-def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: str, threads: int = 0) -> str:
+def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: str, threads: str = "") -> str:
     """The first line of a run: its folder's name, its science in the field's words, and what it is computed on."""
     data, style = recipe.data, recipe.views.style.words()
     batch_norm = f" (views {recipe.method.views})"  # with one style a view, whether batch norm sees one or all
@@ -33,7 +33,7 @@ def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: 
         f"{images:,} {data.HOLDS}",
         recipe.network.backbone.words(),
         recipe.method.words() + (f" with {style}{batch_norm}" if style else ""),
-        f"{device} {recipe.training.precision}" + (f", {threads} thread{'s' * (threads > 1)}" if threads else ""),
+        f"{device} {recipe.training.precision}" + (f", {threads}" if threads else ""),
     ]
     line = f"{folder.path.name}   " + " · ".join(parts)
     if isinstance(recipe.method, NonContrastive) and not recipe.method.stop_gradient:

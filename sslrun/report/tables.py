@@ -15,7 +15,7 @@ from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
 from sslrun.report.collecting import Results, one_of
 from sslrun.report.intervals import Difference, estimate, judge, paired_difference
-from sslrun.runs.cells import SECONDS, headline
+from sslrun.runs.cells import SECONDS, main_numbers
 from sslrun.runs.records import FINISHED, UNFINISHED, State
 from sslrun.runs.verdict import COLLAPSES
 
@@ -34,7 +34,9 @@ def default_metrics(results: Results) -> list[str]:
 
 
 def _accuracies(results: Results, columns: Sequence[str]) -> list[str]:
-    return [str(number) for number in headline(results.numbers[name] for name in columns if name in results.numbers)]
+    return [
+        str(number) for number in main_numbers(results.numbers[name] for name in columns if name in results.numbers)
+    ]
 
 
 def check_metrics(results: Results, names: Sequence[str]) -> list[str]:

@@ -79,7 +79,7 @@ class Number:
         return cls.of_key(CellName(kind), key) if name.startswith(_PROBE) else None
 
 
-def headline(numbers: Iterable[Number]) -> list[Number]:
+def main_numbers(numbers: Iterable[Number]) -> list[Number]:
     """What is looked at first: each evaluation's accuracy; else its averages over domains, or its first metric."""
     own = [number for number in numbers if number.baseline is None]
     found = []

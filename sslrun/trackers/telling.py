@@ -69,7 +69,7 @@ def tell(
                     one.end()
                     del open_[told.name]
                     ended.add(told.name)
-                    say(f"{told.name}   {one.epoch} epochs")
+                    say(f"{told.name}   {one.epoch} epoch{'s' * (one.epoch != 1)}")
             if not follow or not more:
                 break
             wait()

@@ -66,6 +66,12 @@ def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, ssl
     assert notes_of(second).tags == ()
 
 
+def test_without_evaluations_std_is_listed_once(tmp_path: Path, sslrun: Run) -> None:
+    make_run(tmp_path, 0, knn=None)
+    header = json.loads(sslrun("runs", tmp_path, "--json")[1])["header"]
+    assert header == ["run", "how it ended", "epoch", "std", "rank", "took", "started"]
+
+
 def test_a_note_and_tags_make_no_other_run() -> None:
     plain, noted = read_recipe("quickstart"), read_recipe("quickstart", ["run.note=x", "run.tags=[a, b]"])
     assert noted.run.tags == ("a", "b")
