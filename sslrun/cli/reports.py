@@ -52,7 +52,9 @@ def report(
         Path | None, path_option("--map", "Draw the conditions as a map, coloured by the first metric.")
     ] = None,
     format_: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}; else --out's suffix.")] = None,
-    out: Annotated[Path | None, path_option("--out", "Write it here.")] = None,
+    out: Annotated[
+        Path | None, path_option("--out", "Write it here; as a picture, the first metric's means and intervals.")
+    ] = None,
     live: Annotated[
         Path | None, path_option("--live", "An html page, written anew while runs go on; it loads itself again.")
     ] = None,
@@ -72,14 +74,16 @@ def report(
 
     Example: sslrun report --grid ablations_digits --columns ema
     """
-    from sslrun.drawing import check_suffix
+    from sslrun.drawing import SUFFIXES, check_suffix
     from sslrun.files import write_text
     from sslrun.recipe.plugins import load_all
     from sslrun.report.collecting import collect
     from sslrun.report.document import build
 
     load_all(imports)  # they may bring formats
-    chosen = choose("json" if as_json else format_, out)
+    given = "json" if as_json else format_
+    picture = given is None and out is not None and out.suffix.lower() in SUFFIXES
+    chosen = TERMINAL if picture else choose(given, out)
     if drawn is not None:
         check_suffix(drawn)
 
@@ -113,7 +117,13 @@ def report(
         across = [document.results.axis(name) for name in names_in(columns)] or list(axes[len(axes) // 2 :])
         along = [axis for axis in axes if axis not in across]
         draw(draw_map(document.results, document.metrics[0], along, across), drawn, err=True)
-    if out is not None:
+    if out is not None and picture:
+        from sslrun.report.charts import dots
+
+        if (figure := dots(document.results, document.metrics[0], without_collapsed)) is None:
+            raise InputError(f"no run that is done has {document.metrics[0]}", where=str(folder))
+        draw(figure, out)
+    elif out is not None:
         write_text(out, FORMATS[chosen].write(document))
         console.say(f"written to {out}")
     elif chosen == TERMINAL:

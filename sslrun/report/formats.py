@@ -59,7 +59,7 @@ def choose(name: str | None, out: Path | None) -> str:
         raise InputError(
             f"no format {chosen!r}" if chosen else "the file's suffix tells no format",
             where=None if chosen else str(out),
-            remedy=f"--format is one of {', '.join(FORMATS)}.",
+            remedy=f"--format is one of {', '.join(FORMATS)}; a .png, .svg or .pdf is drawn.",
         )
     return chosen
 
