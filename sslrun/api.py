@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sslrun.jobs import choose_device, evaluate_run, places, pretrain_job
+from sslrun.jobs.exporting import finished_encoder
 from sslrun.jobs.exporting import load_encoder as _load_encoder
 from sslrun.paths import user_path
 from sslrun.recipe import Recipe, read_recipe
@@ -107,7 +108,7 @@ def load_encoder(run: str | Path | Run, *, results: str | Path = "results", devi
     It takes images (N, C, H, W), normalised as its recipe says, and gives features (N, D).
     """
     file = None if isinstance(run, Run) else user_path(run, "run")
-    file = file if file is not None and file.is_file() else _folder(run, results).encoder
+    file = file if file is not None and file.is_file() else finished_encoder(_folder(run, results))
     return _load_encoder(file).to(choose_device(device)).eval()
 
 

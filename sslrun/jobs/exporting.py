@@ -68,13 +68,16 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
 
 
 def finished_encoder(folder: RunFolder) -> Path:
-    """The file of a run's encoder. Raises `InputError` if there is none yet."""
+    """The file of a run's encoder, whose recipe's plug-ins are loaded: the network may be one of theirs. Raises
+    `InputError` if there is none yet."""
     if not folder.encoder.exists():
         raise InputError(
             "this run has no encoder yet",
             where=str(folder.path),
             remedy="`sslrun pretrain` its recipe first; it goes on from where it is.",
         )
+    if folder.recipe.exists():  # what was copied without its recipe is one of ours, or can't be built
+        read_recipe(folder.recipe)
     return folder.encoder
 
 

@@ -28,7 +28,8 @@ def timm_encoder(name: str, *, channels: int, side: int | None) -> Encoder:
     if not timm.is_model(name):
         near = get_close_matches(name, timm.list_models(), n=3)
         hint = f"Did you mean {', '.join(near)}?" if near else "python -c 'import timm; print(timm.list_models())'"
-        raise InputError("timm has no network of this name", where=where, remedy=hint)
+        own = "A module that registers one of your own: `imports` in the recipe, or --import."
+        raise InputError("timm has no network of this name", where=where, remedy=f"{hint}\n{own}")
     network: Any
     sized: dict[str, Any] = {}
     if one_size(name):

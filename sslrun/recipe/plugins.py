@@ -138,6 +138,8 @@ def _import(module_name: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             remedy = "looked next to the recipe, here and among what is installed; --import takes its file"
+            if name.endswith(".py"):
+                remedy = f"a module has its name without .py: {name.removesuffix('.py')}"
             raise PluginMissing(f"no such module: {name}", where="imports", remedy=remedy) from None
         raise _failed(error, module_name, name) from error
     except Exception as error:  # whatever a stranger's module does while it is imported

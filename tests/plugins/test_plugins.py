@@ -153,6 +153,9 @@ def test_a_module_that_is_not_there(tmp_path: Path) -> None:
         read_recipe(tmp_path / "r.yaml")
     with pytest.raises(InputError, match="no such module: gone"):
         read_recipe("quickstart", imports=["gone"])
+    (tmp_path / "r.yaml").write_text("imports: [gone.py]\n" + BARE)
+    with pytest.raises(RecipeError, match=r"without \.py: gone"):
+        read_recipe(tmp_path / "r.yaml")
 
 
 def test_two_modules_of_one_name(tmp_path: Path) -> None:
