@@ -57,7 +57,8 @@ def embed(
             lines[0].update(done)
 
         wanted = None if pictures is None else user_path(pictures, "FOLDER")
-        found = embedding.embed(folder, wanted, data=data, device=device or "auto", watch=watch)
+        place, both = device or "auto", sheet is not None
+        found = embedding.embed(folder, wanted, data=data, device=place, before=both, watch=watch)
     if out is not None:
         embedding.write_features(found, out)
         count, dim = found.features.shape

@@ -23,6 +23,7 @@ from sslrun.data.listing import Labels, Listing, naming_files
 from sslrun.data.pictures import every_picture, listed
 from sslrun.errors import InputError
 from sslrun.evaluation.features import extract
+from sslrun.evaluation.own_statistics import calibrated
 from sslrun.evaluation.similarity import nearest, unit
 from sslrun.files import replacing
 from sslrun.jobs.exporting import finished_encoder, load_encoder
@@ -30,11 +31,13 @@ from sslrun.jobs.places import choose_device, images_folder, places
 from sslrun.recipe import read_recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.training.diagnostics import spread
+from sslrun.training.starting import starting_encoder
 from sslrun.views.pipeline import Views
 from sslrun.views.sheet import Column, write_sheet
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and torchvision make grey of colours
-_ASKED, _NEIGHBOURS = 8, 7  # pictures of a sheet
+_ASKED, _NEIGHBOURS = 8, 10  # pictures of a sheet
+_CALIBRATED = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,8 @@ class Embedded:
     labels: list[str] | None
     pixels: Callable[[Labels], Tensor]
     """The pictures at an ascending index as the encoder's images are stored, uint8 (n, C, H, W)."""
+    before: Tensor | None = None
+    """Features (N, D) of the encoder that training started from, if that was drawn at random and is asked for."""
 
 
 def embed(
@@ -56,9 +61,11 @@ def embed(
     *,
     data: Path | None = None,
     device: str = "auto",
+    before: bool = False,
     watch: Callable[[int, int], None] = lambda *_: None,
 ) -> Embedded:
-    """The features of all pictures below a folder, or of the run's training images if none is named.
+    """The features of all pictures below a folder, or of the run's training images if none is named; with `before`
+    also those of the untrained encoder, whose batch norms have statistics of these pictures.
 
     `watch(done, total)` is called now and then. Raises `InputError` for a run without an encoder, or of vectors, and
     `DataError` for pictures that can't be read.
@@ -80,22 +87,28 @@ def embed(
     def pixels(index: Labels) -> Tensor:
         return torch.cat([_as_stored(block, channels) for block in listing.blocks(index)])
 
-    parts, done = [], 0
+    encoders = [encoder]
+    if before and recipe.network.weights is None:
+        some_NCHW = pixels(index[spread(len(index), _CALIBRATED).unique().numpy()])
+        untrained = starting_encoder(recipe, channels).to(place)
+        encoders.append(calibrated(untrained, some_NCHW, views.plain, device=place))
+    parts, done = list[list[Tensor]](), 0
     for block in listing.blocks(index):
         x_NCHW = _as_stored(block, channels)
-        parts.append(
-            extract(encoder, ImageSet(x_NCHW, torch.full((len(x_NCHW),), -1)), views.plain, device=place).cpu()
-        )
+        images = ImageSet(x_NCHW, torch.full((len(x_NCHW),), -1))
+        parts.append([extract(each, images, views.plain, device=place).cpu() for each in encoders])
         done += len(block)
         watch(done, len(index))
+    features, *untrained_features = (torch.cat(each) for each in zip(*parts, strict=True))
     names = [one.name for one in listing.pictures] or [str(number) for number in range(len(listing.labels))]
     return Embedded(
         folder.path.name,
         folder.identity,
         [names[at] for at in index.tolist()],
-        torch.cat(parts),
+        features,
         _labels(listing, index),
         lambda chosen: pixels(index[chosen]),
+        *untrained_features,
     )
 
 
@@ -115,25 +128,39 @@ def _labels(listing: Listing, index: Labels) -> list[str] | None:
 
 
 def neighbour_sheet(found: Embedded, path: Path) -> None:
-    """A PNG with some pictures, spread over all, and beside each the others that the encoder finds most alike.
+    """A PNG with some pictures, spread over all, and beside each the others that the encoder finds most alike, and
+    those that it found alike before it was trained: colours and outlines do much by themselves.
 
     Raises `InputError` for a single picture.
     """
     if len(found.names) < 2:
         raise InputError("one picture has no neighbours", where="--sheet")
-    h_ND = unit(found.features)
-    asked_B = spread(len(h_ND), _ASKED).unique()
+    asked_B = spread(len(found.names), _ASKED).unique()
+    kinds = {"": found.features} if found.before is None else {"trained": found.features, "untrained": found.before}
+    alike = {title: _most_alike(h_ND, asked_B, _NEIGHBOURS // len(kinds)) for title, h_ND in kinds.items()}
+    wanted = torch.cat([asked_B, *(at_BK.flatten() for _, at_BK in alike.values())])
+    shown = wanted.unique()
+    x_MCHW = found.pixels(shown.numpy()).float() / 255
+
+    def column(at_B: Tensor, notes: list[str]) -> Column:
+        return Column(x_MCHW[torch.searchsorted(shown, at_B.contiguous())], notes)
+
+    asked = {"picture": column(asked_B, [Path(found.names[at]).name[:28] for at in asked_B.tolist()])}
+    groups: dict[str, dict[str, Column]] = {}
+    for title, (s_BK, at_BK) in alike.items():
+        groups[title] = {} if groups else asked
+        for rank, (s_B, at_B) in enumerate(zip(s_BK.T, at_BK.T, strict=True), start=1):
+            name = "nearest, and its cosine" if rank == 1 else str(rank)
+            groups[title][name] = column(at_B, [f"{cosine:.2f}" for cosine in s_B.tolist()])
+    write_sheet(path, groups)
+
+
+def _most_alike(h_ND: Tensor, asked_B: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Cosines (B, K) and places (B, K) of the pictures most like those asked for, without themselves."""
+    h_ND = unit(h_ND)
     s_BN = h_ND[asked_B] @ h_ND.T
     s_BN[torch.arange(len(asked_B)), asked_B] = -torch.inf
-    s_BK, at_BK = nearest(s_BN, min(_NEIGHBOURS, len(h_ND) - 1))
-    shown, places = torch.cat([asked_B, at_BK.flatten()]).unique(return_inverse=True)
-    x_MCHW = found.pixels(shown.numpy()).float() / 255
-    asked, others = places[: len(asked_B)], places[len(asked_B) :].view_as(at_BK)
-    columns = {"picture": Column(x_MCHW[asked], [Path(found.names[at]).name[:28] for at in asked_B.tolist()])}
-    for rank in range(at_BK.shape[1]):
-        notes = [f"{value:.2f}" for value in s_BK[:, rank].tolist()]
-        columns["nearest, and its cosine" if rank == 0 else f"{rank + 1}"] = Column(x_MCHW[others[:, rank]], notes)
-    write_sheet(path, {"": columns})
+    return nearest(s_BN, min(most, len(h_ND) - 1))
 
 
 def write_features(found: Embedded, path: Path) -> None:

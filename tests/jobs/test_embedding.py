@@ -49,7 +49,7 @@ def test_a_folder_of_pictures_to_embeddings(photos: Path, sslrun: Run) -> None:
     table = pd.read_parquet("f.parquet")
     assert list(table.path) == sorted(str(path.relative_to(photos)) for path in photos.rglob("*.png"))
     features = np.stack(table.embedding)
-    assert Image.open("sheet.png").size == (8 * 200 + 8, 8 * 200 + 28)
+    assert Image.open("sheet.png").size == (11 * 200 + 8 + 32, 8 * 200 + 2 * 28)  # five trained, five untrained
     # By hand: the same pictures through torchvision's operations and the encoder from Python.
     see = v2.Compose([v2.Resize(24), v2.CenterCrop(24), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
     shrink = v2.Compose([v2.Resize(16, antialias=True), v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])
@@ -87,7 +87,13 @@ def test_neighbours_are_the_nearest_by_cosine(tmp_path: Path) -> None:
         return torch.zeros(len(index), 3, 8, 8, dtype=torch.uint8)
 
     neighbour_sheet(Embedded("run", "0", ["a", "b", "c"], h_ND, None, pixels), tmp_path / "s.png")
-    assert seen == [[0, 1, 2]]
+    assert seen == [[0, 1, 2]] and Image.open(tmp_path / "s.png").size == (3 * 200 + 8, 3 * 200 + 28)
+    other_ND = torch.tensor([[1.0, 0.0], [-1.0, 0.1], [2.0, 0.2]])  # here the first is most like the last
+    levels = torch.arange(3, dtype=torch.uint8)[:, None, None, None] * 100
+    both = Embedded("run", "0", ["a", "b", "c"], h_ND, None, lambda at: levels[at].expand(-1, 3, 8, 8), other_ND)
+    neighbour_sheet(both, tmp_path / "s.png")
+    first_row = np.asarray(Image.open(tmp_path / "s.png"))[2 * 28 + 20, :, 0]
+    assert first_row[[100, 300, 3 * 200 + 32 + 100]].tolist() == [0, 100, 200]
     with pytest.raises(InputError, match="no neighbours"):
         neighbour_sheet(Embedded("run", "0", ["a"], h_ND[:1], None, pixels), tmp_path / "s.png")
 
