@@ -193,7 +193,7 @@ def _train(
     if not {"std", "rank"} <= last.keys():
         remedy = "Put a copy of it back, or start the run anew with --fresh."
         raise RunFailed("its last row has no std and rank to judge by", where=str(folder.history.path), remedy=remedy)
-    seen = evidence(last, recipe.training.collapse)
+    seen = evidence(last, recipe.training.collapse, sized=recipe.method.sized)
     kind = verdict(seen)
     state = State.COLLAPSED if kind in COLLAPSES else State.DONE
     folder.update_status(state=state, finished=utc_now(), verdict=kind, evidence=seen)

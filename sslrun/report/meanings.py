@@ -21,6 +21,8 @@ OF_RUNS = {
     "verdict": "Whether the run collapsed: none, dimensional or complete.",
     "verdict.std": "std of the last epoch, on which the verdict rests.",
     "verdict.rank": "Effective rank of the last epoch, on which the verdict rests.",
+    "verdict.size": "Root mean square of the outputs' entries in the last epoch, where the loss is of their size too.",
+    "verdict.size_threshold": "Below this size a collapse is complete.",
     "verdict.std_threshold": "Below this std a collapse is complete.",
     "verdict.rank_threshold": "Below this effective rank a collapse is dimensional.",
     "reason": "Why a run failed or ended early.",

@@ -109,11 +109,14 @@ def _entry(values: Sequence[Metric]) -> str:
 def verdict_line(folder: RunFolder, dimension: int) -> str:
     """The verdict and the numbers and bounds that it rests on."""
     status = folder.status
-    names = ("std", "rank", "std_threshold", "rank_threshold")
-    std, rank, least_std, least_rank = (status.evidence.get(name) for name in names)
+    names = ("std", "size", "rank")
+    std, size, rank = (status.evidence.get(name) for name in names)
+    least_std, least_size, least_rank = (status.evidence.get(f"{name}_threshold") for name in names)
     said = []
     if std is not None and least_std is not None:
         said.append(f"std {std:.2f} (complete below {least_std:g})")
+    if size is not None and least_size is not None:
+        said.append(f"size {size:.2g} (complete below {least_size:g})")
     if rank is not None and least_rank is not None:
         of = f" of {dimension}" if dimension else ""
         said.append(f"effective rank {rank:.1f}{of} (dimensional below {least_rank:g})")

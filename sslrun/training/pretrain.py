@@ -23,6 +23,7 @@ from sslrun.networks.layout import trained_channels_last
 from sslrun.networks.weights import save_encoder
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.verdict import COMPLETE, evidence, verdict
 from sslrun.training.capture import CapturedSteps, CudaGraphs, Graphs, why_not
 from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from sslrun.training.diagnostics import fixed_images, not_finite, signals
@@ -274,7 +275,8 @@ class _Course:
         if training.on_collapse != "stop" or self.position.epoch < _STOP_AFTER * training.epochs:
             return False
         recent = self.folder.history.read()[1:][-_STOP_IN_A_ROW:] if self.leads else []
-        collapsed = [row["std"] < training.collapse.std for row in recent]
+        sized = self.recipe.method.sized
+        collapsed = [verdict(evidence(row, training.collapse, sized=sized)) == COMPLETE for row in recent]
         return self.trainer.method.group.any(len(collapsed) == _STOP_IN_A_ROW and all(collapsed))
 
     @property

@@ -1,7 +1,9 @@
 """The verdict at its bounds, and that runs judged by the bounds of earlier versions are judged anew."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sslrun.recipe.schema import Collapse
@@ -25,6 +27,28 @@ from sslrun.runs.verdict import evidence, verdict
 )
 def test_at_its_bounds(std: float, rank: float, bounds: Collapse, expected: str) -> None:
     assert verdict(evidence({"std": std, "rank": rank, "epoch": 3}, bounds)) == expected
+
+
+@pytest.mark.parametrize(("sized", "expected"), [(True, "complete"), (False, "none")])
+def test_outputs_without_size_have_collapsed_where_the_loss_is_of_their_size(sized: bool, expected: str) -> None:
+    z_ND = np.random.default_rng(0).standard_normal((500, 4)) * 0.0499
+    F_DD = z_ND.T @ z_ND / len(z_ND)
+    last = {"std": 0.97, "rank": 3.8, "spectrum": np.linalg.eigvalsh(F_DD).tolist()}
+    seen = evidence(last, Collapse(), sized=sized)
+    assert verdict(seen) == expected
+    assert seen.get("size", 0) == pytest.approx(np.sqrt((z_ND**2).mean()) if sized else 0)
+    large = {**last, "spectrum": [value * 1.02 for value in last["spectrum"]]}
+    assert verdict(evidence(large, Collapse(std=0.0499), sized=sized)) == "none"
+
+
+@pytest.mark.parametrize(("decay", "verdicts"), [(0.16, "no collapse"), (30.0, "complete collapse")])
+def test_a_linear_network_whose_modes_all_die_has_collapsed(
+    decay: float, verdicts: str, tmp_path: Path, sslrun: Callable[..., tuple[int, str, str]]
+) -> None:
+    changes = [f"optimizer.network.weight_decay={decay}", "data.count=64", "training={epochs: 60, batch_size: 64}"]
+    given = [word for change in changes for word in ("--set", change)]
+    code, out, _ = sslrun("pretrain", "linear_theory", *given, "--results", tmp_path)
+    assert code == 0 and verdicts in out and "size 0." in out
 
 
 @pytest.mark.parametrize(

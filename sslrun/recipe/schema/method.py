@@ -54,6 +54,11 @@ class Method(Kind):
 
     views: Literal["apart", "together"] = option("apart", _VIEWS + "The DirectPred code: apart.")
 
+    @property
+    def sized(self) -> bool:
+        """Whether the loss is of outputs as they are, not of unit vectors: they can shrink to nothing all alike."""
+        return False
+
     def needs(self, recipe: "Recipe") -> None:
         if recipe.optimizer.predictor is not None and "predictor" not in type(self).model_fields:
             raise Misfit(f"{self.kind} has no predictor to optimise", "optimizer.predictor", "method.kind")
@@ -76,6 +81,10 @@ class NonContrastive(Method):
         "cosine",
         "`cosine`: −2·cos, from −4 to 4 when symmetric. `squared`: squared distance summed over features.",
     )
+
+    @property
+    def sized(self) -> bool:
+        return self.loss == "squared"
 
     def words(self) -> str:
         """The method and its predictor; one without words of its own is named by its kind."""

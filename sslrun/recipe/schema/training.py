@@ -11,7 +11,10 @@ class Collapse(Section):
     """Thresholds of the verdict; they are printed with it."""
 
     std: float = option(
-        0.05, "Complete collapse: √d × mean std of normalised projector outputs below this (about 1 when spread).", ge=0
+        0.05,
+        "Complete collapse: √d × mean std of normalised projector outputs below this (about 1 when spread); under a "
+        "squared loss, which is of outputs as they are, also the root mean square of their entries.",
+        ge=0,
     )
     rank: float = option(
         2.0,
