@@ -85,8 +85,10 @@ def sweep(
     imports: Sequence[str | Path] = (),
     small: bool = False,
     jobs: int | None = None,
+    devices_per_job: int | None = None,
 ) -> "pandas.DataFrame":
-    """Do all cells of a grid on the devices of this machine (`jobs` at once on each); the table of its runs.
+    """Do all cells of a grid on the devices of this machine (`jobs` at once on each), each run on `devices_per_job` of
+    them; the table of its runs.
 
     Runs are processes of their own: in a script call it under `if __name__ == "__main__":`. Raises `RunFailed` where
     runs were given up; the others are done all the same.
@@ -95,7 +97,8 @@ def sweep(
     from sslrun.sweeps.session import Options, carry_out, planned
 
     cells = read_grid(grid, changes, small=small, imports=imports)
-    with planned(cells, Options(_path(results), _path(data), jobs=jobs), start=True) as (plan, session):
+    options = Options(_path(results), _path(data), jobs=jobs, devices_per_job=devices_per_job)
+    with planned(cells, options, start=True) as (plan, session):
         carry_out(plan, session, quiet=True)
         table = load_runs(session.results)
         own = {entry.job.identity for entry in plan.entries}
