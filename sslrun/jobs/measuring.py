@@ -19,6 +19,8 @@ from sslrun.training.pretrain import Trainer, assemble
 from sslrun.training.starting import starting_encoder
 
 _SECONDS, _MOST_STEPS = 3.0, 8
+_PIXELS = 100_000
+"""Of a view's batch on a CPU: two images at 224 px. A whole batch of ResNet-50 would take a core minutes a step."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Cost:
 
 def measure(recipe: Recipe, where: Places, group: Group = ALONE) -> Cost:
     """Time training steps on random images of the data's shape: one to warm up, then some for a few seconds. The
-    processes of a `group` all call this.
+    processes of a `group` all call this. On a CPU large images come in smaller batches, and a step is taken to last as
+    many times longer as its batch is larger.
 
     Of evaluations the passes of images through the encoder are counted, fine-tuning included; not the fits on frozen
     features, and not the baselines, which many runs share.
@@ -40,23 +43,27 @@ def measure(recipe: Recipe, where: Places, group: Group = ALONE) -> Cost:
     device = choose_device(recipe.run.device)
     count = where.data.counts("pretrain").total
     check_memory(recipe, where.data.shape, count, device)
-    batch = recipe.training.batch_size
+    in_epoch = steps_per_epoch(count, recipe.training.batch_size, recipe.training.last_batch)
+    batch = _timed_batch(recipe, where.data, device, group)
+    larger = recipe.training.batch_size / batch
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"batch_size": batch})})
     vectors = len(where.data.shape) == 1
     shape = (batch, *where.data.shape)
     images_NCHW = torch.randn(shape) if vectors else torch.randint(256, shape, dtype=torch.uint8)
     images = ImageSet(images_NCHW, torch.full((batch,), -1))
     trainer = assemble(recipe, starting_encoder(recipe, where.data.shape[0]), images, device, group)
     on_device_NCHW = images_NCHW.to(device)
+    begun = time.perf_counter()
     for _ in range(1 if trainer.captured is None else WARM_UP + 2):
         loss = trainer.step(on_device_NCHW, 0)
     float(loss)
+    least = 2 if time.perf_counter() - begun < _SECONDS else 1
     begun, steps = time.perf_counter(), 0
-    while steps < _MOST_STEPS and group.any(steps < 2 or time.perf_counter() - begun < _SECONDS):
+    while steps < _MOST_STEPS and group.any(steps < least or time.perf_counter() - begun < _SECONDS):
         loss = trainer.step(on_device_NCHW, 0)
         steps += 1
     float(loss)  # waits for the device
-    each = (time.perf_counter() - begun) / steps
-    in_epoch = steps_per_epoch(count, batch, recipe.training.last_batch)
+    each = larger * (time.perf_counter() - begun) / steps
     encoder = _bytes(trainer.method.encoder)
     trained = sum(p.numel() * p.element_size() for p in trainer.method.parameters() if p.requires_grad)
     kept = 1 + len(recipe.training.keep_encoder_at)
@@ -66,6 +73,17 @@ def measure(recipe: Recipe, where: Places, group: Group = ALONE) -> Cost:
         evaluation=passes * _forward_seconds(recipe, trainer, images, device) if passes else 0.0,
         size=_bytes(trainer.method) + trained + encoder * kept,
     )
+
+
+def _timed_batch(recipe: Recipe, data: Dataset, device: torch.device, group: Group) -> int:
+    """How many images a step has that is timed: all of the recipe's batch but for large images on a CPU."""
+    batch, vectors = recipe.training.batch_size, len(data.shape) == 1
+    if device.type != "cpu" or vectors:
+        return batch
+    styles = getattr(recipe.views.style, "styles", 1)
+    least = 2 * styles * group.size  # two images of each style, and as many for each process
+    fitting = _PIXELS // (recipe.views.size or data.shape[-1]) ** 2
+    return min(batch, max(least, fitting // least * least))
 
 
 def _passes(recipe: Recipe, data: Dataset) -> int:
