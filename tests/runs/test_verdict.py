@@ -26,7 +26,7 @@ from sslrun.runs.verdict import evidence, verdict
     ],
 )
 def test_at_its_bounds(std: float, rank: float, bounds: Collapse, expected: str) -> None:
-    assert verdict(evidence({"std": std, "rank": rank, "epoch": 3}, bounds)) == expected
+    assert verdict(evidence({"std": std, "rank": rank, "epoch": 3, "spectrum": [0.0]}, bounds)) == expected
 
 
 @pytest.mark.parametrize(("sized", "expected"), [(True, "complete"), (False, "none")])
