@@ -48,7 +48,7 @@ def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
             "What came of it",
             ("", *names, "difference"),
             tuple(rows),
-            (f"{more} more numbers of these evaluations: --json",) if more else (),
+            (f"{more} more number{'s' * (more > 1)} of these evaluations: --json",) if more else (),
         ),
     ]
 

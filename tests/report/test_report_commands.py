@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from sslrun.cli import app
 from sslrun.errors import InputError
+from sslrun.runs.folder import RunFolder
 
 
 def sslrun(*arguments: object) -> Result:
@@ -55,6 +57,13 @@ def test_plot_and_compare(results: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert both.exit_code == 0
     assert "Settings that differ" in both.stdout
     assert (results / "both.svg").exists()
+    assert "more number" not in both.stdout
+    folder = RunFolder(results / a)
+    (knn,) = (found for found in folder.evaluations() if found.kind == "knn")
+    folder.write_evaluation(replace(knn, metrics={**knn.metrics, "standard_error": 0.0111}))
+    shown = sslrun("compare", a, b, "--results", results).stdout
+    assert "1 more number of" in shown and "0.0111" not in shown
     last = json.loads(sslrun("compare", a, b, "--results", results, "--json").stdout)[-1]
     assert last["title"] == "What came of it"
+    assert ["knn.standard_error", "0.0111", "–", ""] in last["rows"]
     assert isinstance(sslrun("export", a, "--to", "timm", "--results", results).exception, InputError)
