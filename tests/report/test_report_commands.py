@@ -57,7 +57,10 @@ def test_plot_and_compare(results: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert both.exit_code == 0
     assert "Settings that differ" in both.stdout
     assert (results / "both.svg").exists()
-    assert "more number" not in both.stdout
+    assert "more number" not in both.stdout and "\nNone." not in both.stdout
+    failed = make_run(results, 7, state="failed").path.name
+    alike = sslrun("compare", failed, failed, "--results", results).stdout
+    assert "\nNone." in alike and alike.count("none yet") == 2
     folder = RunFolder(results / a)
     (knn,) = (found for found in folder.evaluations() if found.kind == "knn")
     folder.write_evaluation(replace(knn, metrics={**knn.metrics, "standard_error": 0.0111}))
