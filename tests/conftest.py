@@ -1,6 +1,7 @@
 """What the tests share: small settings of the quickstart recipe, and the command line in this process or its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command sets it, for what is forked from here too
 
 os.environ.pop("COLUMNS", None)  # pytest-xdist hands its own terminal's on, and fixtures of whole modules would see it
+
+# Begun in the background (`nohup pytest &`), a process ignores these, and so does all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LONG = ("slurm/", "test_readme", "jobs/test_several_devices", "sweep/", "training/test_several_processes")
 """Files of few long tests, which come first: at the end one process would be alone with them."""

@@ -71,9 +71,7 @@ def test_two_runs_side_by_side(tmp_path: Path) -> None:
     b = make_run(tmp_path, 0, "method.stop_gradient=false", knn=0.5, state="collapsed", verdict="complete")
     runs, settings, outcome = compare(a, b)
     assert runs.texts == [["A", a.path.name], ["B", b.path.name]]
-    assert [[cell.text for cell in row] for row in settings.rows] == [
-        ["method.stop_gradient", "true", "false", "another run"]
-    ]
+    assert [[cell.text for cell in row] for row in settings.rows] == [["method.stop_gradient", "true", "false"]]
     by_name = {row[0].text: [cell.text for cell in row[1:]] for row in outcome.rows}
     assert by_name["knn"] == ["0.9000", "0.5000", "-0.4000"]
     assert by_name["verdict"] == ["none", "complete", ""]
