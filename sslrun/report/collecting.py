@@ -115,8 +115,7 @@ def collect(folder: Path, grid: str | None = None, *, tags: Sequence[str] = ()) 
 
 
 def every_run(folder: Path, tags: Sequence[str] = (), grid: str | None = None) -> Results:
-    """All runs (that have all `tags`) by their recipes, of whatever grid or of one. Raises `InputError` for no such
-    folder or grid."""
+    """All runs, or a grid's, that have all `tags`, by their recipes. Raises `InputError` for no such folder or grid."""
     runs, notes = _tagged(load_runs(folder), tags)
     if grid is not None:
         grids = grid_records(folder, runs.attrs["left_out"])
@@ -254,8 +253,7 @@ def _operational(section: type[Section], above: str = "") -> Iterator[str]:
 
 def _short_names(columns: list[str]) -> list[str]:
     """Each column by as few of its last parts as tell it from the others, and from the tables' own columns; `.kind`
-    goes without saying.
-    """
+    goes without saying."""
     paths = [column.removesuffix(".kind").split(".") for column in columns]
     return [next(filter(_only_in(paths), _endings(path)), ".".join(path)) for path in paths]
 
@@ -289,8 +287,7 @@ def _number_or_text(label: str) -> tuple[int, float, str]:
 
 def one_of(text: str, allowed: Sequence[str], what: str, found: Sequence[str] = ()) -> str:
     """`text` if it is allowed, else the only entry of `found`, what it might mean. Raises `InputError` with what there
-    is instead.
-    """
+    is instead."""
     if text in allowed:
         return text
     if len(found) == 1:

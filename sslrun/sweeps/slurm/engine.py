@@ -120,11 +120,10 @@ class SlurmEngine:
 
     def foresee(self, jobs: Sequence[Timed]) -> list[str]:
         self._seconds = {job.identity: seconds for job, seconds in jobs}
-        one_by_one = len(self._seconds) < len(jobs)  # a search's, whose next runs nobody knows yet
-        section = self.section.model_copy(update={"pack": 1}) if one_by_one else self.section
-        if not one_by_one:
-            self._jobs = max(1, len(pack(jobs, section, self.side_by_side)))
-        return bill(jobs, section, self.side_by_side)
+        if len(self._seconds) < len(jobs):  # a search's, whose next runs nobody knows yet
+            return bill(jobs, self.section.model_copy(update={"pack": 1}), self.side_by_side)
+        self._jobs = max(1, len(pack(jobs, self.section, self.side_by_side)))
+        return bill(jobs, self.section, self.side_by_side)
 
     def warm_up(self) -> None:
         queue.require_slurm()
@@ -218,9 +217,8 @@ class SlurmEngine:
         for array, number in arrays:
             for place, cells in enumerate(array.cells):
                 job = f"{number}_{place}" if len(array.cells) > 1 else number
-                seen = queue.Seen(job, "PENDING", "", "")
-                task = Task(array, place, seen, Told(array.told(place)), tuple(cells))
-                self._tasks[array.token, place] = task
+                seen, told = queue.Seen(job, "PENDING", "", ""), Told(array.told(place))
+                self._tasks[array.token, place] = task = Task(array, place, seen, told, tuple(cells))
                 for run in cells:
                     by_run[run].where[:] = [task]
 
@@ -273,8 +271,7 @@ class SlurmEngine:
             return found
         if sent in self._cancelled:
             return Outcome("interrupted")
-        about = queue.how_ended(task.seen.id)
-        state = about.get("JobState", "gone")
+        state = queue.how_ended(task.seen.id).get("JobState", "gone")
         if task.told.trouble:
             return Outcome("failed", f"Slurm job {task.seen.id}: {task.told.trouble}")
         if state == "OUT_OF_MEMORY":
