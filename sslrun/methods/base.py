@@ -5,6 +5,7 @@ written out in the method's own file from top to bottom; the loop (`sslrun.train
 numerics. `build_method` makes one from its section of the recipe.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from functools import singledispatch
 from itertools import groupby
@@ -34,7 +35,7 @@ class Updater(Protocol):
         """Update the network, then the predictor; leave both alone if `loss` or a gradient is not finite."""
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """The `online` network (an encoder, then a projector), a `target` network or a `predictor` if it has one, and the
     step that trains them.
     """
@@ -89,9 +90,9 @@ class Method(nn.Module):
         """
         return None
 
+    @abstractmethod
     def step(self, views_NCHW: Sequence[Tensor], iteration: int, optimizers: Updater) -> Tensor:
         """Train on one batch, given as one tensor a view. Returns the loss, detached and still on the device."""
-        raise NotImplementedError  # each method writes out its own
 
 
 @singledispatch

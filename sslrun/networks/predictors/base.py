@@ -5,6 +5,7 @@ next to this one, one a concept.
 Shapes: N samples, D projector outputs (the predictor's inputs, and its outputs), I inputs and O outputs of a layer.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import singledispatch
 from typing import Literal
@@ -18,7 +19,7 @@ from sslrun.recipe import schema
 Captured = Literal["never", "beside", "whole"]
 
 
-class Predictor(nn.Module):
+class Predictor(nn.Module, ABC):
     """W_p of the theory (arXiv 2102.06810, section 2): from the online output of one view to the target of the other.
 
     A step calls, in this order: `observe`, the predictor itself, the optimisers, `after_step`. So what is observed in
@@ -28,9 +29,9 @@ class Predictor(nn.Module):
     def observe(self, inputs_ND: Sequence[Tensor], targets_ND: Sequence[Tensor]) -> None:
         """Take in one batch: the detached input of each prediction, and the target output that it is to match."""
 
+    @abstractmethod
     def forward(self, z_ND: Tensor) -> Tensor:
         """The predictions for online outputs `z_ND`."""
-        raise NotImplementedError  # each predictor has its own
 
     def after_step(self, iteration: int) -> None:
         """Act on the weights, in place, at the end of `iteration` (counted from 0)."""
@@ -102,9 +103,9 @@ class MatrixRule(Predictor):
         self.freq = freq
         self.layer = linear_layer(dim, dim, bias=False, generator=generator)
 
+    @abstractmethod
     def compute_matrix(self) -> Tensor:
         """The rule: W_p (D, D) from what has been observed."""
-        raise NotImplementedError  # each rule has its own
 
     @property
     def captured(self) -> Captured:
