@@ -64,6 +64,14 @@ def free_bytes(device: "torch.device") -> int:
     return free_memory()
 
 
+def memory_share(device: "torch.device") -> float:
+    """The share of a CUDA device's memory that is taken, by whomever, from 0 to 1."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    return float(1 - free / total)
+
+
 def _memory_limits() -> Iterator[tuple[int, int]]:
     """(limit, what is used and can't be dropped) of each group around this process, in bytes."""
     for group in _groups("memory"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from sslrun import limits
 from sslrun.errors import InputError
@@ -82,3 +83,8 @@ def test_memory_is_the_containers(tmp_path: Path, ours: str, files: dict[str, st
         with pytest.raises(InputError, match="memory") as refused:
             slots("cpu", jobs=fit + 1)
         assert f"--jobs {fit}:" in str(refused.value)
+
+
+def test_the_share_of_a_gpus_memory_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: {"cuda:1": (10 * GB, 40 * GB)}[str(device)])
+    assert limits.memory_share(torch.device("cuda:1")) == 0.75

@@ -24,7 +24,10 @@ class Local(Engine):
 
     kind: Literal["local"] = option(description="This machine.")
     jobs: int | None = option(
-        None, "How many at once on each device; null for as many as cores, or one on a GPU.", ge=1
+        None,
+        "How many at once on each device; null for as many as cores, or one on a GPU. On a GPU at most so many: one at "
+        "first, then one more as long as that gets more done and memory holds it.",
+        ge=1,
     )
     devices_per_job: int = option(1, "Devices of a job, with a process on each; processor cores, without GPUs.", ge=1)
     mps: Literal["auto", "on", "off"] = option(

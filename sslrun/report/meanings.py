@@ -39,6 +39,7 @@ OF_TRAINING = {
     "loss": "Mean loss of the epoch.",
     "lr": "The network's learning rate in the epoch's last step.",
     "images_per_second": "Training speed in the epoch.",
+    "memory_share": "Share of the GPU's memory that was taken after the epoch, by all its processes.",
     "seconds": "Seconds at work so far.",
     "std": "Spread of normalised projector outputs, about 1 when spread and 0 when collapsed.",
     "rank": "Effective rank of the outputs' covariance: how many directions they use.",

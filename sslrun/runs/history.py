@@ -19,6 +19,7 @@ Row = dict[str, Any]
 _TAIL = 1 << 14
 _MOST = 1e300
 _NUMBERS = {"step", "loss", "lr", "images_per_second", "std", "rank", "rank_correlation", "cosine", "seconds"} | {
+    "memory_share",
     "asymmetry",
     "commutator",
     "smallest_eigenvalue",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Columns = dict[str, Any]
 
 _NOT_RUNS = ("tables", "sweeps", "baselines")
-_TIMES = ("created", "started", "finished", "seconds", "images_per_second")
+_TIMES = ("created", "started", "finished", "seconds", "images_per_second", "memory_share")
 
 
 def load_runs(folder: str | Path) -> "pandas.DataFrame":

@@ -24,6 +24,7 @@ from sslrun.runs.folder import RunFolder
 from sslrun.sweeps import worker
 from sslrun.sweeps.engine import Outcome, Running, open_engine
 from sslrun.sweeps.mps import Sharing
+from sslrun.sweeps.room import Room
 from sslrun.sweeps.slots import JOB_BYTES, Device, Slots, slots
 from sslrun.sweeps.started import Started
 from sslrun.sweeps.warming import warm_up
@@ -45,6 +46,8 @@ class LocalEngine:
     def __init__(self, slots: Slots, results: Path, mps: Sharing | None = None) -> None:
         self.slots, self.results, self.mps = slots, results, mps
         self.started: dict[Running, Started] = {}
+        measured = slots.jobs > 1 and slots.devices[0].kind == "cuda"
+        self.rooms = {device: Room(device.name, slots.jobs) for device in slots.devices if measured}
         self._context = get_context("forkserver")
 
     def __str__(self) -> str:
@@ -63,7 +66,8 @@ class LocalEngine:
         return list(self.started)
 
     def foresee(self, jobs: Sequence[tuple[Job, float | None]]) -> list[str]:
-        return [] if self.mps is None else [str(self.mps)]
+        on_a_gpu = f"one job on each GPU at first, then more, at most {self.slots.jobs}, while that gets more done"
+        return [on_a_gpu] * bool(self.rooms) + ([] if self.mps is None else [str(self.mps)])
 
     def warm_up(self) -> None:
         warm_up(self.slots.threads)
@@ -79,14 +83,18 @@ class LocalEngine:
         """
         if self.started and free_memory() < JOB_BYTES * self.slots.processes:
             return None
-        on = {device: [one for one in self.started.values() if one.device == device] for device in self.slots.devices}
-        able = [device for device, jobs in on.items() if (not jobs if alone else self._takes_another(jobs))]
+        on = {device: list(self._on(device).values()) for device in self.slots.devices}
+        able = [device for device, jobs in on.items() if (not jobs if alone else self._takes_another(device, jobs))]
         return min(able, key=lambda device: len(on[device]), default=None)
 
-    def _takes_another(self, jobs: list[Started]) -> bool:
+    def _takes_another(self, device: Device, jobs: list[Started]) -> bool:
+        most = self.rooms[device].allowed if device in self.rooms else self.slots.jobs
         threads = sum(one.threads for one in jobs)
-        free = len(jobs) < self.slots.jobs and threads < self.slots.jobs * self.slots.threads
+        free = len(jobs) < most and threads < self.slots.jobs * self.slots.threads
         return free and not any(one.alone for one in jobs)
+
+    def _on(self, device: Device) -> dict[Running, Started]:
+        return {running: one for running, one in self.started.items() if one.device == device}
 
     def start(self, job: Job, folder: RunFolder, *, alone: bool = False) -> None:
         device = self.free(alone=alone)
@@ -164,8 +172,15 @@ class LocalEngine:
             self.mps.check(len(settled) * self.slots.processes)
         left = [one.alive() for one in self.started.values()]
         wait([process.sentinel for few in left for process in few], timeout if all(left) else 0)
-        ended = [running for running, one in self.started.items() if not one.alive()]
-        return [(running, self.started.pop(running).outcome()) for running in ended]
+        outcomes = [(running, one.outcome()) for running, one in self.started.items() if not one.alive()]
+        for device, room in self.rooms.items():
+            there = self._on(device)
+            room.look({running.job.identity: running.folder.history for running in there})
+            if any(running in there and outcome.kind == "memory" for running, outcome in outcomes):
+                room.ran_out(len(there))
+        for running, _ in outcomes:
+            del self.started[running]
+        return outcomes
 
     def cancel(self, one: Running, *, now: bool = False) -> None:
         self.started[one].stop(now=now)

@@ -55,7 +55,7 @@ class TensorBoard:
 def _tag(name: str) -> str:
     """TensorBoard puts what stands before a slash into one group."""
     first, dot, rest = name.partition(".")
-    group = "training" if name in ("loss", "lr", "images_per_second", "seconds") else "signals"
+    group = "training" if name in ("loss", "lr", "images_per_second", "memory_share", "seconds") else "signals"
     return f"{first}/{rest}" if dot else f"{group}/{name}"
 
 

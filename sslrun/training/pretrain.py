@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sslrun.data.batches import Batches, choose_stream
 from sslrun.data.images import ImageSet
 from sslrun.errors import Interrupted, RunFailed
+from sslrun.limits import memory_share
 from sslrun.methods import Method, build_method, set_up
 from sslrun.networks.encoder import Encoder
 from sslrun.networks.group import ALONE, Group, over_all
@@ -218,7 +219,9 @@ class _Course:
         position.seconds += position.epoch_seconds
         position.epoch, position.step, position.epoch_seconds = position.epoch + 1, 0, 0.0
         self.loss_sum.zero_()
-        self.record(loss=loss, lr=rate, images_per_second=speed)
+        device = self.trainer.updates.device
+        memory = {"memory_share": memory_share(device)} if device.type == "cuda" else {}
+        self.record(loss=loss, lr=rate, images_per_second=speed, **memory)
         if position.epoch in self.recipe.training.keep_encoder_at:
             self.keep_encoder(self.folder.encoder_at(position.epoch))
         last = position.epoch == self.recipe.training.epochs

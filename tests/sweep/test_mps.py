@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sslrun.errors import InputError, RunFailed
+from sslrun.runs.history import History
 from sslrun.sweeps import local, slots
 from sslrun.sweeps.local import LocalEngine
 from sslrun.sweeps.mps import CONTROL, Daemon, Sharing
@@ -114,7 +115,7 @@ def test_jobs_find_the_daemon_and_are_counted(
         def join(self) -> None: ...
 
     class OneJob:
-        recipes, data, folder, log = (None,), None, None, fake / "job.log"
+        recipes, data, identity, history, log = (None,), None, "a", History(fake / "history"), fake / "job.log"
         status = type("status", (), {"threads": None})
 
     environments: list[dict[str, str]] = []
@@ -124,9 +125,9 @@ def test_jobs_find_the_daemon_and_are_counted(
     monkeypatch.setattr(local, "wait", lambda *_: None)
     monkeypatch.setattr(local, "_ATTACHED_AFTER", -1.0)
     monkeypatch.setattr(engine, "cancel", lambda *_, **__: None)
-    assert engine.foresee([]) == ["jobs on one GPU share it through an MPS daemon of this sweep's own"] and not log(
-        fake
-    )
+    engine.rooms[Device("cuda:0", "3")].allowed = 2  # as has been measured
+    assert engine.foresee([])[1:] == ["jobs on one GPU share it through an MPS daemon of this sweep's own"]
+    assert not log(fake)
     for _ in range(2):
         engine.start(OneJob, OneJob)  # type: ignore[arg-type]  # all that is looked at
         engine.wait(0)
