@@ -42,7 +42,9 @@ def sweep(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many runs now.")] = None,
     budget: Annotated[str | None, typer.Option("--budget", help="At most so much device time now, e.g. 6h.")] = None,
     small: Annotated[bool, typer.Option("--small", help="With the grid's own `small` options: a trial.")] = False,
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Jobs at once on each device; on a GPU at most so many.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Jobs at once on each device; on a GPU at most so many.")
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads a job.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Do runs that failed before again.")] = False,
     devices_per_job: Annotated[

@@ -230,6 +230,8 @@ def test_a_device_has_as_many_jobs_as_slots_whatever_their_threads(
 ) -> None:
     devices = (Device("cuda:0", "0"), Device("cuda:1", "1"))
     engine = LocalEngine(Slots(devices, jobs, threads), tmp_path)
+    for one in engine.rooms.values():
+        one.allowed = jobs  # each has been found to be worth it
     engine.started = {
         cast(Running, number): cast(Started, SimpleNamespace(device=devices[device], threads=count, alone=by_itself))
         for number, (device, count, by_itself) in enumerate(running)
