@@ -112,9 +112,10 @@ def test_no_method_makes_a_step_wait_or_mixes_devices(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.filterwarnings("ignore:CUDA is not available:UserWarning")
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("style", STYLES)
-def test_no_style_makes_a_step_wait_or_mixes_devices(monkeypatch: pytest.MonkeyPatch, style: str) -> None:
-    walk(monkeypatch, [*IMAGES, *METHODS["simclr"], f"views.style={style}"], steps=1)
+def test_no_style_makes_a_step_wait_or_mixes_devices(monkeypatch: pytest.MonkeyPatch, style: str, method: str) -> None:
+    walk(monkeypatch, [*IMAGES, *METHODS[method], f"views.style={style}"], steps=1)
 
 
 @pytest.mark.parametrize("slip", [lambda x: x.item(), float, bool, lambda x: x.cpu(), lambda x: x + torch.ones(2)])
