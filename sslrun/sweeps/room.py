@@ -42,7 +42,8 @@ class Room:
         if len(rows) != self.allowed:
             return
         # The epoch that was under way when another came or went is no whole one.
-        whole = {key: row for key, row in rows.items() if row["epoch"] >= self._began[key] + 2}
+        measured = {key: row for key, row in rows.items() if row.get("images_per_second")}
+        whole = {key: row for key, row in measured.items() if row["epoch"] >= self._began[key] + 2}
         self._speeds.setdefault(len(rows), {}).update({key: row["images_per_second"] for key, row in whole.items()})
         if len(whole) == len(rows):
             self._decide(len(rows), max((row.get("memory_share") or 0.0 for row in whole.values()), default=0.0))

@@ -36,15 +36,15 @@ def left_over(results: Path) -> list[Path]:
 
 def test_a_run_that_is_killed_at_any_file_operation_ends_with_the_same_bits(recipe: Recipe, tmp_path: Path) -> None:
     calm, _ = pretrain_job(recipe, places(recipe, tmp_path / "calm"))
-    count = operations(recipe, tmp_path / "counted")
-    assert 40 < count < 255
-    for number in range(count):
-        results = tmp_path / str(number)
-        assert operations(recipe, results, number) == number
+    # On a busy machine a run has more heartbeats and saves than on a quiet one: so as many as each turns out to have.
+    number, results = 0, tmp_path / "killed"
+    while (code := operations(recipe, results, number)) == number:
         folder, _ = pretrain_job(recipe, places(recipe, results))
         assert bits(folder) == bits(calm), number
         assert left_over(results) == [], number
         shutil.rmtree(results)
+        number += 1
+    assert 40 < code < number < 255  # the last was done before it came so far
 
 
 def test_a_run_that_is_killed_while_an_old_one_is_set_aside_begins_anew(recipe: Recipe, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_alignment() -> None:
         np.testing.assert_allclose(found.p[j], u_j @ W @ u_j, rtol=1e-9)
         np.testing.assert_allclose(found.a[j], u_j @ W @ u_j / np.linalg.norm(W @ u_j), rtol=1e-9)
     leading = s[::-1] > 1e-3 * s.max()
-    assert 1 < leading.sum() < 6
+    assert leading.sum() == 4  # so that some modes count in the mean and some don't
     assert found.mean.item() == pytest.approx(found.a.numpy()[leading].mean(), rel=1e-12)
 
 
