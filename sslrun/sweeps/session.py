@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -218,9 +219,9 @@ def _size(data: Dataset) -> str:
     name = data.section.words()
     if counts is None:
         return f"planned as if {name} had {ASSUMED['pretrain']:,} images to pretrain on: their number is not known"
-    pixels = sum(counts.values())
-    for length in data.shape:
-        pixels *= length
+    parts = {data.part(split): count for split, count in counts.items()}  # what several splits see is stored once
+    within = {name for part in parts if "+" in part for name in part.split("+")}
+    pixels = sum(count for part, count in parts.items() if part not in within) * prod(data.shape)
     fetched = f"{size_text(data.download_bytes)} to download, " if data.download_bytes else ""
     kept = size_text(pixels if data.cached else 0)
     cache = f", and {kept} of cache" if data.cached else ""

@@ -128,6 +128,10 @@ def test_the_real_lists_have_the_known_counts(tmp_path: Path) -> None:
         whole, training = (open_dataset(data, tmp_path).chosen(split)[0] for split in ("test", "train"))
         assert torch.bincount(torch.from_numpy(whole.labels)).tolist() == per_class[target]
         assert len(training.labels) == unlabelled[target]
+    for held_out in ((), ("sketch",), ("cartoon", "photo")):
+        opened = open_dataset(Pacs(kind="pacs", held_out=held_out, store=16), tmp_path)
+        published = opened.published()
+        assert {split: len(opened.chosen(split)[0].labels) for split in published} == published
     report = check(open_dataset(data, tmp_path))
     for name, counts in report.domain_counts.items():
         all_of_it, learnt = every[name]

@@ -8,11 +8,14 @@ the test of a domain that is held out. The domains may also lie in `<path>/kfold
 from pathlib import Path
 
 from sslrun.data.dataset import open_dataset
-from sslrun.data.listing import Listing
+from sslrun.data.listing import Listing, Split
 from sslrun.data.picture_lists import Line, ListedSet
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Pacs
 
+TRAIN = {"photo": 1_499, "art_painting": 1_840, "cartoon": 2_107, "sketch": 3_531}
+HELD_OUT = {"photo": 171, "art_painting": 208, "cartoon": 237, "sketch": 398}
+"""Pictures in each domain's official lists."""
 CLASSES = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")  # numbered from 1 in the lists
 
 
@@ -32,6 +35,13 @@ class PacsSet(ListedSet):
     @property
     def below(self) -> str:
         return next((name for name in ("kfold", "images") if (self.folder / name).is_dir()), "")
+
+    def published(self) -> dict[Split, int]:
+        """Those of the official lists: sources to learn from and to choose by, the whole of targets to test on."""
+        targets = self.section.held_out
+        learning, choosing = (sum(of[name] for name in of if name not in targets) for of in (TRAIN, HELD_OUT))
+        test = sum(TRAIN[name] + HELD_OUT[name] for name in targets) or choosing
+        return {"pretrain": learning, "train": learning, "validation": choosing, "test": test}
 
     def find(self) -> Listing:
         """Raises `DataError` for a foreign list, and as `listed` does."""
