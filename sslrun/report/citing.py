@@ -24,7 +24,7 @@ _KNOWN = {re.findall(r"eprint *= \{(.+)\}", entry)[0]: entry for entry in _ENTRI
 def bibtex(recipe: Recipe) -> str:
     """The entries of this tool and of all papers that the recipe's sections follow, each once."""
     used: dict[str, list[str]] = {}
-    for section in recipe.walk():
+    for _, section in recipe.walk():
         for number in section.papers():
             named = getattr(section, "kind", None) or getattr(section, "NAME", type(section).__name__.lower())
             used.setdefault(number, []).append(str(named))

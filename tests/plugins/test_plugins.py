@@ -78,8 +78,9 @@ def test_a_recipe_that_does_not_name_it_can_not_use_it(written: Write, tmp_path:
     (tmp_path / "r.yaml").write_text(RECIPE)
     read_recipe(tmp_path / "r.yaml")
     (tmp_path / "other.yaml").write_text(RECIPE.replace("imports: [mixed]\n", ""))
-    with pytest.raises(RecipeError, match=r"imports: MixedPredictor is of the plug-in mixed: name that in `imports`"):
+    with pytest.raises(RecipeError, match=r"MixedPredictor is of the plug-in mixed: name that in `imports`") as told:
         read_recipe(tmp_path / "other.yaml")
+    assert "method.predictor.kind" in str(told.value) and "kind: mixed" in str(told.value)  # where it is used
 
 
 def test_from_the_command_line_and_by_file(written: Write, tmp_path: Path) -> None:

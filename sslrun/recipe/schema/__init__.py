@@ -65,9 +65,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> Self:
-        for section in self.walk():
+        for place, section in self.walk():
             if not named(type(section), self.imports):
                 what = f"{type(section).__name__} is of the plug-in {type(section).__module__}: name that in `imports`"
-                raise Misfit(what, "imports")
+                raise Misfit(what, f"{place}.kind", place)
             section.needs(self)
         return self

@@ -48,12 +48,12 @@ class Section(BaseModel):
     def needs(self, recipe: "Recipe") -> None:
         """Raise `Misfit`, its options dotted from the recipe, where the rest of the recipe lacks what this needs."""
 
-    def walk(self) -> Iterator["Section"]:
-        """This section and all below it, in the order of the schema."""
-        yield self
+    def walk(self, place: str = "") -> Iterator[tuple[str, "Section"]]:
+        """This section and all below it, in the order of the schema, each with its place: names dotted from here."""
+        yield place, self
         for name in type(self).model_fields:
             if isinstance(value := getattr(self, name), Section):
-                yield from value.walk()
+                yield from value.walk(f"{place}.{name}".lstrip("."))
 
     def papers(self) -> tuple[str, ...]:
         """What whoever uses this section as it is should cite, by arXiv's numbers."""
