@@ -21,6 +21,8 @@ CELLS = {  # numbers in the paper's table × its runs
     "table9": (3, 1),
     "table9_300": (3, 1),
     "claims_digits": (9, 5),
+    "claims_digits_tuned": (9, 10),
+    "claims_rates": (54, 3),
     "claims_digits_exploratory": (8, 10),
     "claims_cifar10_small": (5, 3),
 }
