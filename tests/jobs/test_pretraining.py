@@ -183,7 +183,9 @@ def test_what_goes_wrong_is_kept_with_its_reason(tmp_path: Path, monkeypatch: py
 
 def test_a_kept_run_is_judged_by_what_is_asked_of_it(tmp_path: Path) -> None:
     folder = Job(tmp_path, "evaluation.linear=null").folder
+    torch.set_num_threads(folder.status.threads + 1)  # sums in another order have other bits
     assert [cell.kind for cell in evaluate_run(folder, [])[1]] == ["knn"]
+    assert torch.get_num_threads() == folder.status.threads
     _, (one,) = evaluate_run(folder, ["linear"], ["evaluation.linear.decays=[0.1]"])
     assert one.kind == "linear" and one.metrics["decay"] == 0.1
     _, (other,) = evaluate_run(folder, ["knn"], ["evaluation.knn.k=7"])

@@ -27,7 +27,7 @@ def test_threads_are_as_many_as_cores_are_idle(busy: list[float], free: int, mon
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("sslrun.jobs.threads.cores", lambda: 4)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    monkeypatch.setattr(psutil, "cpu_percent", lambda *_, **__: busy)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda _, percpu=False: busy if percpu else sum(busy) / 4)
     assert use_threads(None) == torch.get_num_threads() == free
     assert use_threads(3) == torch.get_num_threads() == 3
     assert use_threads(3, kept=2) == torch.get_num_threads() == 2
