@@ -12,6 +12,7 @@ import pandas as pd
 
 from sslrun.errors import InputError
 from sslrun.files import read_json
+from sslrun.recipe.schema import Recipe
 from sslrun.report import layout
 from sslrun.report.collecting import Results
 from sslrun.report.effects import effect_tables
@@ -21,6 +22,8 @@ from sslrun.report.table import Table
 from sslrun.report.tables import check_metrics, comparisons, conditions, default_metrics, read_baseline, summary
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED
+
+_MOST_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,12 @@ def build(
     if matched:
         tables += [layout.scored(matched), *layout.contrasted(contrasts(matched))]
     count = int(results.runs["folder"].nunique()) if "folder" in results.runs else 0
-    notes = [f"{count} run{'s' * (count != 1)} in {results.folder}", *results.notes, *mixtures(results)]
+    notes = [
+        f"{count} run{'s' * (count != 1)} in {results.folder}",
+        *results.notes,
+        *mixtures(results),
+        *repeats(results),
+    ]
     if results.axes and not reference:
         notes.append(f"nothing is compared: --baseline {results.axes[0]}={results.order[results.axes[0]][0]} would")
     if matched and len(scores) > len(matched):
@@ -155,6 +163,33 @@ def mixtures(results: Results) -> list[str]:
         return [f"averaged together are runs {averaged}"]
     compared = _differing([[each for group in groups for each in group]])
     return [f"compared are runs {compared}"] if compared else []
+
+
+def repeats(results: Results) -> list[str]:
+    """A line that names the finished runs of one condition and seed, which count by their mean, and says in what they
+    differ; or none."""
+    if not len(results.runs):
+        return []
+    keys = [*(f"axis.{axis}" for axis in (*results.axes, *results.averaged)), "seed"]
+    done = results.runs[results.runs["status"].isin(FINISHED)]
+    several = done[done.groupby(keys)["identity"].transform("nunique") > 1]
+    found = [runs for _, runs in several.groupby(keys, sort=False)]
+    if not found:
+        return []
+    what = " or ".join(dict.fromkeys(each for runs in found for each in _apart(runs)))
+    named = "; ".join(", ".join(runs["folder"]) for runs in found[:_MOST_REPEATS])
+    more = f"; and {len(found) - _MOST_REPEATS} times more" if len(found) > _MOST_REPEATS else ""
+    return [f"averaged as if they were one are runs of the same seed that differ in {what}: {named}{more}"]
+
+
+def _apart(runs: pd.DataFrame) -> list[str]:
+    """What runs differ in that are of one condition: options that only say where files are, else what no recipe says,
+    the plug-ins' sources and the contents of files."""
+    science = set(Recipe.model_fields) - {"name", "seed", "run", "evaluation"}
+    options = [name for name in map(str, runs) if name.partition(".")[0] in science]
+    differing = [name for name in options if runs[name].nunique(dropna=False) > 1]
+    plugins = dict.fromkeys(name for names in runs.get("imports", ()) if isinstance(names, tuple) for name in names)
+    return differing or [*(f"the source of the plug-in {name}" for name in plugins), "the files that they read"]
 
 
 def _told(results: Results, folder: str, device: Any, precision: Any) -> dict[str, str]:

@@ -337,6 +337,20 @@ def test_compared_runs_of_other_versions_are_named_too(tmp_path: Path) -> None:
     assert "compared are runs of 2 versions of torch (1.13.0, 2.9)" in build(collect(tmp_path)).notes
 
 
+@pytest.mark.parametrize("plugins", [(), ("rule",)])
+def test_runs_of_one_seed_that_no_axis_tells_apart_are_named(tmp_path: Path, plugins: tuple[str, ...]) -> None:
+    runs = [make_run(tmp_path, 0, knn=0.5), make_run(tmp_path, 0, "run.threads=1", knn=0.6), make_run(tmp_path, 1)]
+    assert {*build(collect(tmp_path)).summary["n"]} == {2}
+    for run in runs:
+        kept = json.loads((run.path / "identity.json").read_text())
+        kept["recipe"]["imports"] = plugins
+        (run.path / "identity.json").write_text(json.dumps(kept))
+    said = [note for note in build(collect(tmp_path)).notes if note.startswith("averaged as if they were one")]
+    what = "the source of the plug-in rule or the files that they read" if plugins else "the files that they read"
+    assert len(said) == 1 and f"of the same seed that differ in {what}: " in said[0]
+    assert [run.path.name in said[0] for run in runs] == [True, True, False]
+
+
 def test_intervals_of_proportions_are_cut_at_0_and_1_and_say_so(tmp_path: Path) -> None:
     for seed, (one, other) in enumerate(((0.1, 0.95), (0.9, 0.99))):
         make_run(tmp_path, seed, DIRECT, knn=one)
