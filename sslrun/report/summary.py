@@ -114,14 +114,21 @@ def verdict_line(folder: RunFolder, dimension: int) -> str:
     least_std, least_size, least_rank = (status.evidence.get(f"{name}_threshold") for name in names)
     said = []
     if std is not None and least_std is not None:
-        said.append(f"std {std:.2f} (complete below {least_std:g})")
+        said.append(f"std {_beside(std, least_std, '.2f')} (complete below {least_std:g})")
     if size is not None and least_size is not None:
-        said.append(f"size {size:.2g} (complete below {least_size:g})")
+        said.append(f"size {_beside(size, least_size, '.2g')} (complete below {least_size:g})")
     if rank is not None and least_rank is not None:
         of = f" of {dimension}" if dimension else ""
-        said.append(f"effective rank {rank:.1f}{of} (dimensional below {least_rank:g})")
+        said.append(f"effective rank {_beside(rank, least_rank, '.1f')}{of} (dimensional below {least_rank:g})")
     kind = status.verdict or NONE
     return "   ".join(filter(None, [WORDS.get(kind, kind), ", ".join(said)]))
+
+
+def _beside(value: float, bound: float, form: str) -> str:
+    """`value` in the format `form`, or with as many more digits as it takes to see on which side of `bound` it lies."""
+    texts = (f"{value:.{digits}{form[2]}}" for digits in range(int(form[1]), 18))
+    side = (value < bound, value > bound)
+    return next((text for text in texts if (float(text) < bound, float(text) > bound) == side), repr(value))
 
 
 def worth(cells: Sequence[EvaluationRecord], weights: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """What the end of a run says: the verdict with its bounds, and what training was worth."""
 
+import json
 import math
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from synthetic_runs import make_run
 
 from sslrun.report.summary import verdict_line, worth
+from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import EvaluationRecord
 
 
@@ -45,3 +47,24 @@ def test_the_verdict_is_said_with_its_bounds(tmp_path: Path) -> None:
     assert "(complete below 0.05), effective rank 7." in verdict_line(none, 16)
     assert "of 16 (dimensional below 2)" in verdict_line(none, 16)
     assert verdict_line(complete, 16).startswith("complete collapse   std 0.0")
+
+
+@pytest.mark.parametrize(
+    ("std", "rank", "said"),
+    [
+        (0.0471, 1.96, "std 0.047 (complete below 0.05), effective rank 1.96 (dimensional below 2)"),
+        (0.0499999, 1.99999, "std 0.0499999 (complete below 0.05), effective rank 1.99999 (dimensional below 2)"),
+        (0.0501, 2.01, "std 0.0501 (complete below 0.05), effective rank 2.01 (dimensional below 2)"),
+        (0.05, 2.0, "std 0.05 (complete below 0.05), effective rank 2.0 (dimensional below 2)"),
+        (0.0449, 1.94, "std 0.04 (complete below 0.05), effective rank 1.9 (dimensional below 2)"),
+        (math.nan, math.inf, "std nan (complete below 0.05), effective rank inf (dimensional below 2)"),
+    ],
+)
+def test_signals_have_the_digits_that_show_their_side_of_the_bound(
+    tmp_path: Path, std: float, rank: float, said: str
+) -> None:
+    folder = make_run(tmp_path, 0)
+    seen = {"std": std, "rank": rank, "std_threshold": 0.05, "rank_threshold": 2.0}
+    status = json.loads((folder.path / "status.json").read_text()) | {"evidence": seen}
+    (folder.path / "status.json").write_text(json.dumps(status))
+    assert verdict_line(RunFolder(folder.path), 0).endswith(f"   {said}")
