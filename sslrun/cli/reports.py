@@ -110,6 +110,9 @@ def report(
         keep_live(live, folder, look)
         return
     document = look()
+    if chosen == "csv" and len(document.comparisons):
+        others = ", ".join(name for name in FORMATS if name not in ("csv", TERMINAL))
+        console.error(f"csv holds the means alone; other formats have the differences from the baseline: {others}")
     if drawn is not None:
         from sslrun.report.charts import draw_map
 

@@ -1,4 +1,5 @@
 import json
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,15 @@ def test_report_prints_and_writes(results: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SSLRUN_RESULTS", str(results))
     assert json.loads(sslrun("report", "--json").stdout)["axes"] == ["predictor"]
     assert isinstance(sslrun("report", "--baseline", "predictor=x").exception, InputError)
+
+
+@pytest.mark.parametrize("way", [("--format", "csv"), ("--out", "means.csv")])
+def test_csv_says_that_it_leaves_the_comparisons_out(results: Path, way: tuple[str, str]) -> None:
+    with chdir(results):
+        alone, compared = (sslrun("report", results, *more, *way) for more in ((), ("--baseline", "predictor=linear")))
+    assert alone.exit_code == compared.exit_code == 0 and alone.stderr == ""
+    assert "the means alone" in compared.stderr and "json, markdown, latex, html" in compared.stderr
+    assert compared.stdout == alone.stdout
 
 
 @pytest.mark.parametrize("command", ["report", "runs", "status"])
