@@ -19,7 +19,15 @@ from sslrun.report.effects import effect_tables
 from sslrun.report.scorecard import Score, contrasts, read_claims, scorecard
 from sslrun.report.slopes import slopes
 from sslrun.report.table import Table
-from sslrun.report.tables import check_metrics, comparisons, conditions, default_metrics, read_baseline, summary
+from sslrun.report.tables import (
+    check_metrics,
+    comparable,
+    comparisons,
+    conditions,
+    default_metrics,
+    read_baseline,
+    summary,
+)
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED
 
@@ -101,8 +109,9 @@ def build(
         *mixtures(results),
         *repeats(results),
     ]
-    if results.axes and not reference:
-        notes.append(f"nothing is compared: --baseline {results.axes[0]}={results.order[results.axes[0]][0]} would")
+    if not reference:
+        able = comparable(results, chosen, without_collapsed)
+        notes += [f"nothing is compared: --baseline {axis}={label} would" for axis, label in able]
     if matched and len(scores) > len(matched):
         alone = sum(score.ours is None for score in scores)
         notes.append(f"{alone} claims of the papers have no run here")

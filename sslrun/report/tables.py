@@ -25,12 +25,13 @@ Values = dict[int, float]
 
 def default_metrics(results: Results) -> list[str]:
     """The evaluations' accuracies (of those without one their averages over domains, or else the first metric), as far
-    as any run has them; without evaluations `std`."""
-    columns = [name for name in map(str, results.runs) if name not in results.timing]
-    filled = [name for name in columns if results.runs[name].notna().any()]
-    return (
-        _accuracies(results, filled) or _accuracies(results, columns) or [name for name in ("std",) if name in columns]
-    )
+    as any run has them; where no run has an evaluation, as without labels, `std` and `rank`."""
+    runs = results.runs
+    columns = [name for name in map(str, runs) if name not in results.timing]
+    filled = [name for name in columns if runs[name].notna().any()]
+    signals: list[str] = [name for name in ("std", "rank") if name in columns]
+    ended = len(runs) > 0 and runs["status"].isin(FINISHED).any()
+    return _accuracies(results, filled) or (ended and signals) or _accuracies(results, columns) or signals
 
 
 def _accuracies(results: Results, columns: Sequence[str]) -> list[str]:
@@ -136,6 +137,19 @@ def read_baseline(results: Results, text: str | None) -> dict[str, str]:
         axis = results.axis(name.strip())
         baseline[axis] = results.label(axis, label.strip())
     return baseline
+
+
+def comparable(results: Results, metrics: Sequence[str], without_collapsed: bool) -> list[tuple[str, str]]:
+    """The first axis and label that, as a baseline, something could be compared with, seed by seed; empty for none."""
+    for metric in metrics:
+        found = [each for each in values(results, metric, without_collapsed).items() if each[1]]
+        for place, axis in enumerate(results.axes):
+            firsts: dict[Labels, tuple[str, Values]] = {}
+            for labels, ours in found:
+                first, theirs = firsts.setdefault(labels[:place] + labels[place + 1 :], (labels[place], ours))
+                if theirs is not ours and theirs.keys() & ours.keys():
+                    return [(axis, first)]
+    return []
 
 
 def comparisons(

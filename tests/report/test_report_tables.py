@@ -351,6 +351,19 @@ def test_runs_of_one_seed_that_no_axis_tells_apart_are_named(tmp_path: Path, plu
     assert [run.path.name in said[0] for run in runs] == [True, True, False]
 
 
+def test_runs_without_evaluations_have_std_and_rank_though_others_have_more(tmp_path: Path) -> None:
+    make_run(tmp_path, 0)
+    for seed, change in enumerate(((), (NO_EMA,))):
+        run = make_run(tmp_path, seed, *change, "run.tags=[alone]", knn=None)
+        (run.path / "notes.json").write_text(json.dumps({"tags": ["alone"]}))
+    found = collect(tmp_path, tags=["alone"])
+    assert default_metrics(found) == ["std", "rank"]
+    assert {*build(found).summary["n"]} == {1}
+    assert not any("nothing is compared" in note for note in build(found).notes)  # one has seed 0, the other 1
+    make_run(tmp_path, 1)
+    assert "nothing is compared: --baseline ema=constant would" in build(collect(tmp_path), metrics=["std"]).notes
+
+
 def test_intervals_of_proportions_are_cut_at_0_and_1_and_say_so(tmp_path: Path) -> None:
     for seed, (one, other) in enumerate(((0.1, 0.95), (0.9, 0.99))):
         make_run(tmp_path, seed, DIRECT, knn=one)
