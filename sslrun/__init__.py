@@ -48,6 +48,10 @@ if TYPE_CHECKING:
 __all__ = ["Run", "__version__", "evaluate", "load_encoder", "load_runs", "pretrain", "sweep"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """The API is imported when it is first asked for: torch takes seconds, and `sslrun --help` needs none of it."""
     if name not in __all__:

@@ -1,6 +1,7 @@
 """The errors a user meets: what is wrong, where, and what to do; each carries the exit code of the command.
 
-Anything raised from here is printed as text, without a stack trace. Everything else is a bug and shows one.
+Anything raised from here is printed as text, without a stack trace; so is what goes wrong in a plug-in, with its line.
+Everything else is a bug and shows one.
 """
 
 

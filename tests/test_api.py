@@ -71,3 +71,7 @@ def test_a_second_grid_is_swept_too(tmp_path: Path) -> None:
         api.sweep(tmp_path / "gone.yaml")
     with pytest.raises(RecipeError):
         api.sweep(tmp_path / "gone.yaml")
+
+
+def test_its_names_are_listed_before_they_are_imported() -> None:
+    assert set(api.__all__) <= set(dir(api))

@@ -44,7 +44,8 @@ _REMEDIES = {
 
 
 def main() -> None:
-    """Run a command; a designed error, or one of the system's, becomes its text and exit code without a stack trace."""
+    """Run a command; a designed error, or one of the system's or a plug-in's, becomes its text and exit code without a
+    stack trace."""
 
     with streams() as (out, _):
         code = _code()
@@ -79,7 +80,13 @@ def _code() -> int:
     except Exception as error:
         show = getattr(error, "show", None)  # click's usage errors print themselves
         if show is None:
-            raise
+            from sslrun.recipe import plugins
+
+            told = plugins.failed(error)
+            if told is None:
+                raise
+            console.error(str(told))
+            return told.exit_code
         show()
         return int(getattr(error, "exit_code", 2))
 

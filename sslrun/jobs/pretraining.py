@@ -24,7 +24,7 @@ from sslrun.jobs.threads import check_threads, use_threads
 from sslrun.networks.encoder import Encoder
 from sslrun.networks.group import ALONE, Group
 from sslrun.networks.precision import has_bf16
-from sslrun.recipe import to_yaml
+from sslrun.recipe import plugins, to_yaml
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.cells import Number
 from sslrun.runs.environment import environment
@@ -247,9 +247,10 @@ def _failures_recorded(folder: RunFolder, retried: bool) -> Iterator[None]:
         designed = isinstance(error, SslrunError)
         if retried and not designed:
             raise
-        reason = str(error) if designed else f"{type(error).__name__}: {error}"
+        reason = str(error) if designed else plugins.reason(error)
         with suppress(OSError, InputError):  # what went wrong is the news, not that it can't be kept
             folder.update_status(state=State.FAILED, finished=utc_now(), reason=reason)
         with suppress(OSError), folder.log.open("a", encoding="utf-8") as log:
             log.write(traceback.format_exc())
+            error.add_note(f"The whole traceback is kept in {folder.log}")
         raise

@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,7 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from sslrun.errors import InputError
+from sslrun.errors import InputError, SslrunError
 from sslrun.paths import user_path
 from sslrun.recipe.schema.base import Kind, Section, defined, definitions, kinds
 
@@ -92,8 +93,21 @@ def load_all(names: Iterable[str | Path], folders: Sequence[Path] = ()) -> list[
     for given in map(str, names):
         path = user_path(given, "--import")
         is_file = path.suffix == ".py" or "/" in given
-        loaded.append(load(path.stem if is_file else given, [path.parent, *folders] if is_file else folders).name)
+        try:
+            loaded.append(load(path.stem if is_file else given, [path.parent, *folders] if is_file else folders).name)
+        except PluginMissing:
+            if is_file:
+                raise PluginMissing(
+                    "no such file", where=given, remedy="--import takes a .py file, or a name"
+                ) from None
+            raise
     return loaded
+
+
+def at_work(things: Iterable[Any]) -> list[str]:
+    """The names of the loaded plug-ins that any of these things is an instance of a class of."""
+    classes = {type(thing) for thing in things}
+    return [plugin.name for plugin in _loaded.values() if any(map(plugin.owns, classes))]
 
 
 def digests(names: Iterable[str]) -> Mapping[str, str]:
@@ -134,7 +148,9 @@ def _origin(module: ModuleType) -> Path:
 
 def _import(module_name: str, name: str) -> ModuleType:
     try:
-        return importlib.import_module(module_name)
+        with warnings.catch_warnings():  # of what pydantic says less well than `Section`
+            warnings.filterwarnings("ignore", 'Field name ".*" shadows', UserWarning)
+            return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             remedy = "looked next to the recipe, here and among what is installed; --import takes its file"
@@ -148,21 +164,39 @@ def _import(module_name: str, name: str) -> ModuleType:
 
 def _failed(error: Exception, module_name: str, name: str) -> InputError:
     """What importing a plug-in ended in, at the last line of its own that was at work."""
-    root = module_name.partition(".")[0]
-    own = [
-        frame
-        for frame, _ in traceback.walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == root
-    ]
+    where = _line(error, [module_name.partition(".")[0]]) or name
     if isinstance(error, SyntaxError):
         where = f"{error.filename}:{error.lineno}"
-    elif own:
-        line = next(line for frame, line in traceback.walk_tb(error.__traceback__) if frame is own[-1])
-        where = f"{own[-1].f_code.co_filename}:{line}"
-    else:
-        where = name
-    text = f"{type(error).__name__}: {error}".strip(": ")
-    return InputError(f"the plug-in {name} can't be imported: {text}", where=where)
+    return InputError(f"the plug-in {name} can't be imported: {_text(error)}", where=where)
+
+
+def failed(error: Exception) -> SslrunError | None:
+    """What an error of Python's tells the user if it comes from a plug-in: at the last line of a plug-in that was at
+    work, with what was noted of it. None if no plug-in was."""
+    where = _line(error, [plugin.module for plugin in _loaded.values()])
+    notes = "\n".join(getattr(error, "__notes__", ()))
+    return None if where is None else SslrunError(_text(error), where=where, remedy=notes or None)
+
+
+def reason(error: BaseException) -> str:
+    """An error of Python's in one line: where, the last line of a plug-in, else of ours, and what."""
+    where = _line(error, [plugin.module for plugin in _loaded.values()]) or _line(error, ["sslrun"])
+    return ": ".join([*([where] if where else []), *_text(error).splitlines()[:1]])
+
+
+def _line(error: BaseException, modules: Iterable[str]) -> str | None:
+    """`file:line` of the innermost code of these modules that was at work when an error was raised, if any was."""
+    within = tuple(f"{module}." for module in modules)
+    lines = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if f"{frame.f_globals.get('__name__', '')}.".startswith(within)
+    ]
+    return lines[-1] if lines else None
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".removesuffix(": ")
 
 
 def _digest(module: ModuleType) -> str:

@@ -24,6 +24,7 @@ from sslrun.jobs import Places, follow_job, pretrain_job
 from sslrun.jobs.processes import joined
 from sslrun.jobs.screen import Screen
 from sslrun.networks.group import ALONE, Group
+from sslrun.recipe import plugins
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder
 from sslrun.streams import streams
@@ -124,7 +125,7 @@ def _outcome(work: Callable[[], Any]) -> Outcome:
     except Exception as error:
         traceback.print_exc()
         no_memory = any(text in str(error) for text in _NO_MEMORY)
-        return Outcome("memory" if no_memory else "crashed", _first_line(error))
+        return Outcome("memory", _first_line(error)) if no_memory else Outcome("crashed", plugins.reason(error))
     return Outcome("done")
 
 

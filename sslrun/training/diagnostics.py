@@ -14,6 +14,7 @@ from sslrun.errors import RunFailed
 from sslrun.methods import Method
 from sslrun.networks import statistics
 from sslrun.networks.backbones import Linear
+from sslrun.training.optimizers import calmer
 
 MOST_IMAGES = 1024
 MOST_WEIGHTS = 4096  # of a linear network, to be kept in every row of the history
@@ -58,7 +59,7 @@ def signals(
     """
     z_ND = outputs(method, images_NCHW, plain)
     if not z_ND.isfinite().all():
-        raise not_finite(_first_not_finite(method, images_NCHW, plain))
+        raise not_finite(_first_not_finite(method, images_NCHW, plain), method)
     F_DD = statistics.correlation(z_ND)
     spectrum_D = statistics.spectrum(F_DD)
     found: dict[str, Any] = {
@@ -70,7 +71,7 @@ def signals(
     W_DD = method.predictor.matrix_DD if method.predictor is not None else None
     if W_DD is not None:
         if not W_DD.isfinite().all():
-            raise not_finite("the predictor's matrix")
+            raise not_finite("the predictor's matrix", method)
         modes = statistics.alignment(F_DD, W_DD)
         found |= {
             "asymmetry": float(statistics.asymmetry(W_DD)),
@@ -93,12 +94,11 @@ def signals(
     return found | {"spectrum": spectrum_D.tolist()}
 
 
-def not_finite(what: str) -> RunFailed:
+def not_finite(what: str, method: Method) -> RunFailed:
     """The failure of a run in which `what` became infinite or NaN, so that nothing can be said of it."""
     return RunFailed(
         f"infinite numbers or NaN in {what}",
-        remedy="Look at views.normalize (mean, std) and the images; else try a lower optimizer.network.lr, a warm-up "
-        "(optimizer.schedule.warmup_epochs), or training.precision: float32.",
+        remedy=f"Look at views.normalize (mean, std) and the images; else try {calmer(method)}",
     )
 
 

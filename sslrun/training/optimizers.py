@@ -19,6 +19,7 @@ from sslrun.errors import RunFailed
 from sslrun.methods import Method
 from sslrun.networks.exchange import Exchange
 from sslrun.networks.iteration import Iteration
+from sslrun.recipe.plugins import at_work
 from sslrun.recipe.schema import Optimizer, Optimizers, Schedule
 
 NEVER = torch.iinfo(torch.int64).max
@@ -117,8 +118,7 @@ class Updates:
         if first != NEVER:
             raise RunFailed(
                 f"the loss or a gradient became infinite or NaN at step {first}",
-                remedy="The weights of the step before are safe. Try a lower optimizer.network.lr, a warm-up "
-                "(optimizer.schedule.warmup_epochs), or training.precision: float32.",
+                remedy=f"The weights of the step before are safe. Try {calmer(self.method)}",
             )
 
     def state_dict(self) -> list[dict[str, Any]]:
@@ -129,6 +129,15 @@ class Updates:
         """Go on from the states that `state_dict` gave."""
         for optimizer, state in zip(self.optimizers, states, strict=True):
             optimizer.load_state_dict(state)
+
+
+def calmer(method: Method) -> str:
+    """What to try where numbers do not stay finite."""
+    usual = (
+        "a lower optimizer.network.lr, a warm-up (optimizer.schedule.warmup_epochs), or training.precision: float32."
+    )
+    theirs = " and ".join(at_work(method.modules()))
+    return usual + f"\nOr the numbers of {theirs} are the cause: see what that computes." * bool(theirs)
 
 
 def _build(section: Optimizer, parameters: Iterable[nn.Parameter]) -> TorchOptimizer:

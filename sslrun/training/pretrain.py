@@ -68,7 +68,7 @@ class Trainer:
         # Of a predictor's rule, before the flag of the step is read.
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             self.updates.raise_if_not_finite()
-            raise not_finite(f"the predictor's rule at step {iteration}") from error
+            raise not_finite(f"the predictor's rule at step {iteration}", self.method) from error
 
     def plain(self, images_NCHW: Tensor) -> Tensor:
         """The unaugmented view of uint8 images, on the device, as the encoder wants it."""

@@ -1,5 +1,6 @@
 """What a job leaves behind when it dies of something that its caller will try again, or will not."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from sslrun.jobs import identify, places, pretrain_job
 from sslrun.networks.group import ALONE
 from sslrun.recipe import read_recipe
 from sslrun.runs.folder import RunFolder, find
-from sslrun.sweeps.engine import Outcome
 from sslrun.sweeps.worker import _outcome, _pretrain
 from sslrun.training.pretrain import Trainer
 
@@ -84,4 +84,6 @@ def test_memory_that_ran_out_is_known_by_what_libraries_say(text: str, kind: str
     def work() -> None:
         raise RuntimeError(text)
 
-    assert _outcome(work) == Outcome(kind, f"RuntimeError: {text.splitlines()[0]}")  # type: ignore[arg-type]
+    found, said = _outcome(work), f"RuntimeError: {text.splitlines()[0]}"
+    assert found.kind == kind
+    assert found.reason == said if kind == "memory" else re.fullmatch(rf"\S+\.py:\d+: {said}", found.reason)

@@ -1,5 +1,7 @@
 """A predictor rule from outside the package: the README's own, trained, judged again, swept, told in tables."""
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +51,29 @@ def test_it_is_trained_and_judged(tmp_path: Path, sslrun: Run) -> None:
     assert code == 0, err
     code, out, err = sslrun("theory", "--run", run)
     assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "told"),
+    [
+        ("W_DD.diagonal()", 2, r"^Mixed\.compute_matrix: gave \(16,\) where W_p is \(16, 16\)\n"),
+        ("W_DD[:10]", 2, r"^Mixed\.compute_matrix: gave \(10, 16\) where W_p is \(16, 16\)\n"),
+        ("self.mx * W_DD", 1, r"^\S+mixed\.py:27: AttributeError: 'Mixed' object has no attribute 'mx'\n.*log\.txt$"),
+        ("W_DD * float('nan')", 1, r"NaN at step 1\n(.|\n)*Or the numbers of mixed are the cause"),
+    ],
+)
+def test_what_goes_wrong_in_it_is_said_at_its_line(
+    written: Callable[[str, str], Path], sslrun: Run, wrong: str, code: int, told: str
+) -> None:
+    written("mixed", MIXED.read_text().replace("return self.mix *", f"return {wrong}  # self.mix *"))
+    changes = small("training.epochs=1", "method.predictor={kind: mixed}", "run.verbosity=quiet")
+    found, _, err = sslrun("pretrain", "quickstart", "--import", "mixed.py", *changes, "--results", "r")
+    assert found == code
+    assert re.search(told, err.strip()), err
+    assert "Traceback" not in err
+    (run,) = Path("r").glob("quickstart-*")
+    assert "Traceback" in (run / "log.txt").read_text()
+    assert json.loads((run / "status.json").read_text())["reason"].splitlines()[0] == err.splitlines()[0]
 
 
 def test_a_sweep_and_its_jobs_know_it(tmp_path: Path, sslrun: Run) -> None:

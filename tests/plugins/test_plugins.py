@@ -121,6 +121,12 @@ def test_a_grid_names_it_for_all_cells(written: Write, tmp_path: Path) -> None:
             "nothing builds 'alone'",
         ),
         (
+            f"{PREFIX}class Alone(PredictorSection):\n"
+            '    kind: Literal["alone"] = option(description="x")\n    power: float = option(1.0, "x")\n',
+            "bad.py:3",
+            "no option of Alone can be called 'power': taken are BUILDER, GONE, NUMERICS, PAPERS, beyond_theory, needs",
+        ),
+        (
             f"{PREFIX}from sslrun.recipe.schema import LinearPredictor\n"
             "@build_predictor.register\ndef mine(section: LinearPredictor, dim, generator):\n    return None\n",
             "bad.py:4",
@@ -139,7 +145,7 @@ def test_a_bad_plug_in_is_refused_whole(
     assert out == ""
     assert where in err.splitlines()[0]
     assert what in err
-    assert "Traceback" not in err
+    assert "Traceback" not in err and "Warning" not in err
     assert not (tmp_path / "results").exists()
     (tmp_path / "bare.yaml").write_text(BARE)
     with pytest.raises(RecipeError, match="no such predictor: 'alone'"):
@@ -154,6 +160,8 @@ def test_a_module_that_is_not_there(tmp_path: Path) -> None:
         read_recipe(tmp_path / "r.yaml")
     with pytest.raises(InputError, match="no such module: gone"):
         read_recipe("quickstart", imports=["gone"])
+    with pytest.raises(InputError, match=r"^gone\.py: no such file"):
+        read_recipe("quickstart", imports=["gone.py"])
     (tmp_path / "r.yaml").write_text("imports: [gone.py]\n" + BARE)
     with pytest.raises(RecipeError, match=r"without \.py: gone"):
         read_recipe(tmp_path / "r.yaml")

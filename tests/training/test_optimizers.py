@@ -141,7 +141,9 @@ def test_each_weight_is_updated_by_its_own_section(network: str, predictor: str 
 def test_nothing_moves_from_the_first_step_that_is_not_finite(kind: Literal["sgd", "adamw", "lars"]) -> None:
     weight, own = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(3))
     predictor = SimpleNamespace(parameters=lambda: iter([own]))
-    method: Any = SimpleNamespace(group=ALONE, network_parameters=lambda: iter([weight]), predictor=predictor)
+    method: Any = SimpleNamespace(
+        group=ALONE, network_parameters=lambda: iter([weight]), predictor=predictor, modules=lambda: iter([])
+    )
     updates = Updates(method, Optimizers(network=Optimizer(kind=kind)), [1.0] * 6, torch.device("cpu"))
     losses = [1.0, 1.0, 1.0, math.inf, 1.0]
     kept: list[torch.Tensor] = []

@@ -124,7 +124,14 @@ class MatrixRule(Predictor):
     def after_step(self, iteration: int) -> None:
         """Overwrite W_p if `iteration` is a multiple of `freq`; else leave it to `between_settings`."""
         if iteration % self.freq == 0:
-            self.layer.weight.copy_(self.compute_matrix())
+            W_DD, weight = self.compute_matrix(), self.layer.weight
+            if W_DD.shape != weight.shape:  # which copying would broadcast where it can
+                raise InputError(
+                    f"gave {tuple(W_DD.shape)} where W_p is {tuple(weight.shape)}",
+                    where=f"{type(self).__qualname__}.compute_matrix",
+                    remedy="A rule gives all of W_p, (D, D): a row for each of its D outputs.",
+                )
+            weight.copy_(W_DD)
         else:
             self.between_settings()
 

@@ -42,6 +42,11 @@ class Section(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
+        if clash := next((name for name in cls.model_fields if name in _taken(cls)), None):
+            taken = sorted(name for name in _taken(cls) if name[0] != "_" and not hasattr(BaseModel, name))
+            raise TypeError(
+                f"no option of {cls.__name__} can be called '{clash}': taken are {', '.join(taken)}, and pydantic's own"
+            )
         _defined.append(cls)
         _found.clear()
 
@@ -62,6 +67,11 @@ class Section(BaseModel):
     def words(self) -> str:
         """What people call it, in a run's first line: its kind, unless it says better."""
         return str(getattr(self, "kind", type(self).__name__))
+
+
+def _taken(section: type[Section]) -> set[str]:
+    """What the classes above a section call their own: an option of that name would hide it."""
+    return {name for above in section.__mro__[1:] for name in vars(above)}
 
 
 def is_family(section: type[Section]) -> bool:
