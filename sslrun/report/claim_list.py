@@ -35,12 +35,16 @@ def claim_table(claims: Sequence[Claim]) -> Table:
         )
         for claim, grids in zip(claims, tested, strict=True)
     )
-    notes = (
-        "Top-1 in per cent as printed. Second hand: not read in the paper itself.",
-        "One of the grids in full, without its data too:\n  sslrun sweep --grid directpred/table1 --plan",
-    )
+    notes = ["Top-1 in per cent as printed. Second hand: not read in the paper itself."]
+    if first := next(((claim, grids[0]) for claim, grids in zip(claims, tested, strict=True) if grids), None):
+        claim, grid = first
+        plan = f"sslrun sweep --grid {grid.replace(' with ', ' ')} --plan"
+        notes.append(f"One of the grids in full, without its data too:\n  {plan}")
+        base = read[grid.partition(" ")[0]].file.base
+        if claim.reference not in ("", base):
+            notes.append(f"What it does otherwise than the paper:\n  sslrun explain {base} {claim.reference}")
     header: Texts = ("claim", "where", "paper, %", "known from", "grids that test it")
-    return Table("What the papers claim", header, rows, notes)
+    return Table("What the papers claim", header, rows, tuple(notes))
 
 
 def _tested(

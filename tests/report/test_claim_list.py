@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 
+import pytest
+
+from sslrun.recipe.shipped import shipped_grids
+from sslrun.report import claim_list
 from sslrun.report.claim_list import claim_table
 from sslrun.report.scorecard import read_claims
 
@@ -18,6 +22,20 @@ def test_each_claim_is_laid_beside_the_grids_that_have_its_condition() -> None:
     longer = rows["Table 8", "STL-10, DirectPred, 300 epochs"][4]
     assert "directpred/table8 with --set training.epochs=300" in longer
     assert all((row[3] == "the paper") == claim.verified for row, claim in zip(rows.values(), claims, strict=True))
+
+
+def test_the_hint_is_of_a_grid_that_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ("directpred/table7", "directpred/table8", "ablations_cifar10")
+    monkeypatch.setattr(claim_list, "shipped_grids", lambda: {name: shipped_grids()[name] for name in few})
+
+    def hints(words: str) -> str:
+        return "\n".join(claim_table([claim for claim in read_claims() if words in claim.setting]).notes)
+
+    assert "sslrun sweep --grid directpred/table7 --plan" in hints("offset 0.1")
+    assert "explain" not in hints("offset 0.1")  # its base does as the paper did
+    assert "sslrun sweep --grid directpred/table8 --set training.epochs=300 --plan" in hints("freq 5, 300 epochs")
+    assert "sslrun explain cifar10_directpred cifar10_directpred_paper" in hints("CIFAR-10, linear predictor, 100")
+    assert "sslrun sweep" not in hints("lowers domain purity")
 
 
 def test_claims_are_found_by_words(sslrun: Run) -> None:
