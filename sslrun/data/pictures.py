@@ -33,6 +33,12 @@ class PictureSet(Dataset):
         return self.root / user_path(self.section.path, "data.path")
 
     @property
+    def whereabouts(self) -> str:
+        """For the remedy where `folder` is not there: what a relative path is relative to."""
+        path = user_path(self.section.path, "data.path")
+        return "" if path.is_absolute() else f"\ndata.path ({path}) is relative to --data, which is {self.root}."
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return 3, self.section.store, self.section.store
 
@@ -97,13 +103,14 @@ def in_class_folders(folder: Path, below: str) -> list[Picture]:
     return found
 
 
-def every_picture(folder: Path) -> list[Picture]:
-    """All pictures below `folder`, at any depth, by name; what is none is passed over.
+def every_picture(folder: Path, whereabouts: str = "") -> list[Picture]:
+    """All pictures below `folder`, at any depth, by name; what is none is passed over. A remedy ends in `whereabouts`.
 
     Raises `DataError` for a folder that is not there, or has no pictures.
     """
     if not folder.is_dir():
-        raise DataError("no such folder", where=str(folder), remedy="Name one with pictures in it, at any depth.")
+        remedy = f"Name one with pictures in it, at any depth.{whereabouts}"
+        raise DataError("no such folder", where=str(folder), remedy=remedy)
     if found := sorted(_walk(folder, "", "", only=False)):
         return found
     raise DataError("no pictures in this folder", where=str(folder), remedy=f"Expected {_endings()}, at any depth.")

@@ -99,8 +99,12 @@ def test_litter_is_passed_over_and_foreign_files_are_named(tmp_path: Path) -> No
 
 def test_missing_folders_empty_classes_and_differing_classes_are_errors(tmp_path: Path) -> None:
     write_pictures(tmp_path)
-    with pytest.raises(DataError, match=r"nowhere/train: no such folder"):
+    with pytest.raises(DataError, match=r"nowhere/train: no such folder") as told:
         open_dataset(DATA.model_copy(update={"path": "nowhere"}), tmp_path).images("train")
+    assert f"data.path (nowhere) is relative to --data, which is {tmp_path}" in str(told.value)
+    with pytest.raises(DataError, match=r"nowhere/train: no such folder") as told:
+        open_dataset(DATA.model_copy(update={"path": str(tmp_path / "nowhere")}), tmp_path).images("train")
+    assert "relative" not in str(told.value)
     with pytest.raises(DataError, match=r"There are: train, val"):
         open_dataset(DATA.model_copy(update={"test": "test"}), tmp_path).images("train")
     (tmp_path / "set/train/fish").rename(tmp_path / "set/train/fisch")

@@ -40,7 +40,7 @@ class DomainFoldersSet(DomainSet, PictureSet):
         folder = self.folder
         layout = f"Expected {folder}/DOMAIN/CLASS/*.jpg."
         if not folder.is_dir():
-            raise DataError("no such folder", where=str(folder), remedy=layout)
+            raise DataError("no such folder", where=str(folder), remedy=layout + self.whereabouts)
         names = tuple(subfolders(folder))
         if len(names) < 2:
             raise DataError(f"{len(names)} folders, where each is a domain", where=str(folder), remedy=layout)

@@ -50,7 +50,7 @@ class FolderSet(PictureSet):
             hints += [f"There are: {there}. Name two of them as data.train and data.test."] if there else []
             if name == data.test:
                 hints.append(f"Pretraining alone needs no {name}/: set the evaluations to null.")
-            raise DataError("no such folder", where=str(folder / name), remedy="\n".join(hints))
+            raise DataError("no such folder", where=str(folder / name), remedy="\n".join(hints) + self.whereabouts)
         if (folder / data.test / TINY_IMAGENET).is_file():
             raise DataError(
                 f"{data.test}/{TINY_IMAGENET}: this is tiny-imagenet-200 as it is downloaded, not class folders",

@@ -66,7 +66,8 @@ class Schedule(Section):
     def needs(self, recipe: "Recipe") -> None:
         warmup, epochs = self.warmup_epochs, recipe.training.epochs
         if warmup > epochs:
-            what = f"a warm-up of {warmup:g} epochs does not fit into {epochs}"
+            none = "--set optimizer.schedule.warmup_epochs=0 means none"
+            what = f"a warm-up of {warmup:g} epochs does not fit into {epochs}: {none}"
             raise Misfit(what, "optimizer.schedule.warmup_epochs", "training.epochs")
 
 
