@@ -13,6 +13,7 @@ from sslrun.runs.cells import SECONDS, Number, main_numbers
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers
+from sslrun.runs.verdict import WORDS
 
 _SIGNALS = ("loss", "std", "rank", "alignment", "asymmetry", "commutator")
 
@@ -58,7 +59,7 @@ def _outcome(folder: RunFolder) -> dict[str, Any]:
     last = folder.history.last() or {}
     return {
         "status": state_of(folder).value,
-        "verdict": status.verdict or "none yet",
+        "verdict": WORDS.get(status.verdict or "", status.verdict or "none yet"),
         "epoch": status.epoch,
         **{name: last[name] for name in _SIGNALS if last.get(name) is not None},
     }

@@ -81,10 +81,10 @@ def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) 
         "Differences are taken seed by seed from the condition that is otherwise alike. Each interval is of its "
         "comparison alone; p is adjusted by Holm's method for all comparisons of this table. Seeds vary training: of "
         "other test images, or other labels, neither says anything.",
-        "Could see: the smallest difference that as many pairs with this spread would show in 80 % of studies. Fresh "
-        "seeds: how many new pairs, judged alone, would show a difference of the size seen as often, at the 95 % "
-        "bounds of the spread. What was looked at here has had its 5 %: adding seeds to it until something shows finds "
-        "differences where there are none.",
+        "Could see: the smallest difference that as many pairs with this spread would show in 80 % of studies (none: "
+        "no two proportions differ by so much). Fresh seeds: how many new pairs, judged alone, would show a difference "
+        "of the size seen as often, at the 95 % bounds of the spread. What was looked at here has had its 5 %: adding "
+        "seeds to it until something shows finds differences where there are none.",
     )
     tables: list[Table] = []
     for (metric,), rows in _grouped(paired.to_dict("records"), ["metric"]).items():
@@ -97,7 +97,7 @@ def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) 
                 count(row["n"]),
                 p_value(row["p_holm"]),
                 Cell(_conclusion(row)),
-                number(row["could_see"], form.removeprefix("+")),
+                _could_see(row["could_see"], form.removeprefix("+")),
                 Cell(_fresh(row["fresh_from"], row["fresh_to"]), row["fresh_from"]),
             )
             for row in rows
@@ -190,6 +190,10 @@ def _conclusion(row: Record) -> str:
     if row["std"] <= NO_SPREAD and row["mean"]:
         return "not distinguishable: all seeds differ by the same, no spread to judge by"
     return "not distinguishable"
+
+
+def _could_see(least: float, form: str) -> Cell:
+    return Cell("none", least) if math.isinf(least) else number(least, form)
 
 
 def _fresh(least: float, most: float) -> str:

@@ -41,7 +41,8 @@ def _row(row: dict[Any, Any], metrics: Sequence[str]) -> tuple[Cell, ...]:
     finished = row["status"] in (State.DONE, State.COLLAPSED)
     ended = WORDS.get(row["verdict"], row["status"]) if finished else str(row["status"])
     values = (None if row[name] is None else float(row[name]) for name in metrics)
-    started = str(row["started"] or row["created"] or NONE)[:16].replace("T", " ")
+    times = (row[name] for name in ("started", "created"))
+    started = next((time[:16].replace("T", " ") for time in times if isinstance(time, str) and time), NONE)
     return (
         Cell(str(row["folder"])),
         Cell(ended),

@@ -158,7 +158,8 @@ def comparisons(
     """Every condition against the one that has `baseline`'s labels and is otherwise alike, paired by seed.
 
     One row a condition and metric: labels, `mean` difference, its 95 % interval, number of pairs `n`, `p`, `p_holm`
-    (over all comparisons of the metric), `distinguishable`, and what else `intervals.Judged` says.
+    (over all comparisons of the metric), `distinguishable`, and what else `intervals.Judged` says;
+    `could_see` is infinite where proportions can't differ by so much.
     """
     judgement = ["p_holm", "distinguishable", "could_see", "fresh_from", "fresh_to"]
     columns = [*results.axes, "metric", "n", "mean", "std", "low", "high", "p", *judgement]
@@ -180,6 +181,7 @@ def comparisons(
                     **vars(difference.estimate.within(-1.0, 1.0) if of_one else difference.estimate),
                     "p": difference.p,
                     **{name: getattr(judged, name) for name in judgement},
+                    "could_see": math.inf if of_one and judged.could_see > 1 else judged.could_see,
                 }
             )
     return pd.DataFrame(rows, columns=columns)

@@ -100,7 +100,8 @@ class Overview:
         alone = [now for name, now in self.runs.items() if name not in self.labels]
         ends = _in_words(_counts((now.state, now.verdict) for now in alone))
         said = f", {len(alone)} of no grid: {ends}" if alone else ", all of these grids"
-        yield f"{self.results}   {len(self.runs)} runs{said if self.grids else f': {ends}'}"
+        count = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
+        yield f"{self.results}   {count}{said if self.grids else f': {ends}'}"
         labels = {name: f"   ({text})" for name, text in self.labels.items()}
         for name, now in self.runs.items():
             if now.state == State.RUNNING:

@@ -68,6 +68,7 @@ def test_plot_and_compare(results: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "Settings that differ" in both.stdout
     assert (results / "both.svg").exists()
     assert "more number" not in both.stdout and "\nNone." not in both.stdout
+    assert "none" not in both.stdout and both.stdout.count("no collapse") == 2
     failed = make_run(results, 7, state="failed").path.name
     alike = sslrun("compare", failed, failed, "--results", results).stdout
     assert "\nNone." in alike and alike.count("none yet") == 2

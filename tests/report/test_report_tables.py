@@ -364,6 +364,17 @@ def test_runs_without_evaluations_have_std_and_rank_though_others_have_more(tmp_
     assert "nothing is compared: --baseline ema=constant would" in build(collect(tmp_path), metrics=["std"]).notes
 
 
+def test_a_difference_that_no_proportions_have_could_not_be_seen(tmp_path: Path) -> None:
+    for seed in range(2):
+        make_run(tmp_path, seed, DIRECT, knn=0.9 - 0.3 * seed)
+        make_run(tmp_path, seed, LINEAR, knn=0.5 + 0.3 * seed)
+    document = build(collect(tmp_path), metrics=["knn"], baseline="predictor=linear")
+    assert document.comparisons["could_see"].tolist() == [math.inf]
+    table = next(table for table in document.tables if "could see" in table.header)
+    assert table.rows[0][table.header.index("could see")].text == "none"
+    assert as_json(document)["comparisons"][0]["could_see"] is None
+
+
 def test_intervals_of_proportions_are_cut_at_0_and_1_and_say_so(tmp_path: Path) -> None:
     for seed, (one, other) in enumerate(((0.1, 0.95), (0.9, 0.99))):
         make_run(tmp_path, seed, DIRECT, knn=one)

@@ -72,6 +72,15 @@ def test_without_evaluations_std_is_listed_once(tmp_path: Path, sslrun: Run) -> 
     assert header == ["run", "how it ended", "epoch", "std", "rank", "took", "started"]
 
 
+def test_one_run_that_never_started_is_one_run_and_has_no_time(tmp_path: Path, sslrun: Run) -> None:
+    failed = make_run(tmp_path, 0, state="failed", knn=None)
+    assert f"{tmp_path}   1 run: 1 failed" in sslrun("status", tmp_path)[1]
+    make_run(tmp_path, 1, knn=None).update_status(started="2026-01-02T03:04:05Z")
+    failed.update_status(created="")
+    rows = json.loads(sslrun("runs", tmp_path, "--json")[1])["rows"]
+    assert sorted(row[-1] for row in rows) == ["2026-01-02 03:04", "–"]
+
+
 def test_a_note_and_tags_make_no_other_run() -> None:
     plain, noted = read_recipe("quickstart"), read_recipe("quickstart", ["run.note=x", "run.tags=[a, b]"])
     assert noted.run.tags == ("a", "b")
