@@ -12,8 +12,10 @@ from memory_engine import MemoryEngine
 from PIL import Image
 
 from sslrun.data.sets import cifar
+from sslrun.grids import read_grid
 from sslrun.jobs import Places, pretrain_job, processes
 from sslrun.recipe import trial
+from sslrun.recipe.shipped import shipped_grids
 from sslrun.sweeps import session
 from sslrun.sweeps.engine import Outcome, Running
 
@@ -89,7 +91,6 @@ def test_every_line_of_the_readme_works(tmp_path: Path, sslrun: Run, monkeypatch
 
 
 def test_a_trial_is_another_recipe_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sslrun.grids import read_grid
     from sslrun.recipe import read_recipe
 
     whole = read_recipe("quickstart"), read_grid("ablations_digits")
@@ -99,3 +100,22 @@ def test_a_trial_is_another_recipe_and_says_so(monkeypatch: pytest.MonkeyPatch) 
     assert (len(cut.cells), cut.record_name) == (2, "ablations_digits+trial")
     assert len(whole[1].cells) == 36
     assert read_recipe("quickstart", whole=True) == whole[0]  # what a paper is compared with is not cut
+
+
+def test_what_is_wrong_is_wrong_in_a_trial_too_and_a_trial_is_tagged(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sslrun.errors import RecipeError
+    from sslrun.recipe import read_recipe
+
+    monkeypatch.setenv("SSLRUN_TRIAL", "1")
+    with pytest.raises(RecipeError, match=r"training\.epochs: -3 is not allowed"):
+        read_recipe("quickstart", ["training.epochs=-3"])
+    assert read_recipe("quickstart", ["run.tags=[mine]"]).run.tags == ("mine", "trial")
+    pacs = read_recipe("bss/pacs")  # all its test pictures are judged
+    assert (pacs.views.size, pacs.data.store, len(pacs.evaluation.udg.fractions)) == (32, 40, 1)
+    assert read_recipe("quickstart", ["evaluation.linear=null"]).evaluation.udg is None
+
+
+@pytest.mark.parametrize("name", sorted(shipped_grids()))
+def test_every_shipped_grid_has_a_trial(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLRUN_TRIAL", "1")
+    assert all(cell.recipe.training.epochs == 1 for cell in read_grid(name).cells)

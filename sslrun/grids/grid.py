@@ -22,7 +22,7 @@ from sslrun.recipe.combining import combine, options, override
 from sslrun.recipe.document import Document
 from sslrun.recipe.introspect import operational, sections
 from sslrun.recipe.messages import nearest, refuse, shown
-from sslrun.recipe.reading import check, load, locate, with_plugins
+from sslrun.recipe.reading import as_asked, check, load, locate, with_plugins
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.shipped import shipped_grids
 
@@ -113,8 +113,8 @@ def read_grid(
     about = _variant(shrunk, [partial for _, partial in changes])
     base = _base(grid, document, file, imports)
     named = Document({**base.values, "name": name}, base.spots)
-    cut = [] if whole else trial.changes(base.values)
-    partials = [*(partial for _, partial in over), *cut]
+    cut = trial.on() and not whole
+    partials = [partial for _, partial in over]
     if cut:
         about = "+".join(filter(None, ["trial", about]))
     source = str(file.resolve())
@@ -122,16 +122,19 @@ def read_grid(
         return Grid(
             name,
             grid,
-            tuple(_cells(grid, document, named, partials))[: trial.CELLS if cut else None],
+            tuple(_cells(grid, document, named, partials, whole))[: trial.CELLS if cut else None],
             None,
             about,
             source,
         )
-    space = read_space(grid.search, grid.seeds, document, named, [*_common(grid, document), *partials])
+    partials = [*_common(grid, document), *partials]
+    if cut:
+        partials += trial.changes(check(Recipe, combine(named, *partials)))
+    space = read_space(grid.search, grid.seeds, document, named, partials)
     return Grid(name, grid, tuple(Cell({}, one.seed, one) for one in space.recipes(space.first)), space, about, source)
 
 
-def _cells(grid: GridFile, document: Document, base: Document, over: list[Document]) -> Iterator[Cell]:
+def _cells(grid: GridFile, document: Document, base: Document, over: list[Document], whole: bool) -> Iterator[Cell]:
     common = _common(grid, document)
     parts = {(axis, label): document.part("axes", axis, label) for axis in grid.axes for label in grid.axes[axis]}
     rows = [dict(zip(grid.axes, row, strict=True)) for row in product(*grid.axes.values())]
@@ -147,7 +150,7 @@ def _cells(grid: GridFile, document: Document, base: Document, over: list[Docume
         partials = [*common, *(parts[pair] for pair in labels.items()), *over]
         cell = combine(base, *partials, Document({"seed": seed}, {("seed",): document.spot(("seeds",))}))
         try:
-            yield Cell(labels, seed, check(Recipe, cell))
+            yield Cell(labels, seed, as_asked(cell, whole=whole))
         except RecipeError as error:
             which = Cell(labels, seed, Recipe.model_construct())
             what = f"{error.what}, in the cell {which}" if labels else error.what

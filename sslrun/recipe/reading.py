@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from sslrun.errors import RecipeError
 from sslrun.paths import user_path
+from sslrun.recipe import trial
 from sslrun.recipe.combining import Override, combine, override
 from sslrun.recipe.document import Document, parse
 from sslrun.recipe.introspect import as_kept, current
@@ -24,7 +25,6 @@ from sslrun.recipe.plugins import load as load_plugin
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 from sslrun.recipe.shipped import shipped, shipped_grids
-from sslrun.recipe.trial import changes
 
 MOST_BYTES = 1_000_000
 
@@ -53,13 +53,22 @@ def read_recipe(
             raise RecipeError("is a grid, not a recipe", where=str(file), remedy=f"sslrun sweep --grid {file}")
         hint = "a grid does, and its changes stand under `set`; or change a copy: sslrun recipes NAME --copy"
         refuse(document, ("base",), "base: a recipe starts from no other", hint)
-    cut = [] if whole else changes(document.values)
     if file.with_name("identity.json").exists():
-        document, cut = Document(as_kept(Recipe, document.values), document.spots), []
+        document, whole = Document(as_kept(Recipe, document.values), document.spots), True
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-")[:64] or "recipe"
     named = Document({"name": name, **document.values}, document.spots)
-    merged = combine(named, *(override(text) for text in overrides), *cut)
-    return check(Recipe, with_plugins(merged, [file.parent], imports))
+    merged = combine(named, *(override(text) for text in overrides))
+    return as_asked(with_plugins(merged, [file.parent], imports), whole=whole)
+
+
+def as_asked(document: Document, *, whole: bool = False) -> Recipe:
+    """The recipe that `document` describes, cut down where SSLRUN_TRIAL says so and it is not to be `whole`.
+
+    What is wrong in it is wrong in a trial, too. Raises as `check` does.
+    """
+    recipe = check(Recipe, document)
+    cut = [] if whole else trial.changes(recipe)
+    return check(Recipe, combine(document, *cut)) if cut else recipe
 
 
 def with_plugins(document: Document, folders: Sequence[Path], more: Iterable[str | Path] = ()) -> Document:

@@ -3,12 +3,12 @@
 What runs then is another recipe, with an identity of its own; what `small` is to one grid, this is to all.
 """
 
+import json
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from sslrun.recipe.combining import override
 from sslrun.recipe.document import Document
+from sslrun.recipe.schema import Recipe
 
 CELLS = 2
 """How many cells of a grid are left."""
@@ -21,18 +21,30 @@ _CHANGES = (
     "optimizer.schedule.warmup_epochs=0",
 )
 _IMAGES = "data.limit=80"
-_JUDGING = {
-    "udg": ("evaluation.udg.epochs=1", "evaluation.udg.least_steps=1"),
-    "analyses": ("evaluation.analyses=null",),
-}
-"""What is changed of evaluations that a recipe asks for: the slow ones."""
+_SIDE, _STORED, _LARGE = 32, 40, 96
+"""Of views and stored pictures, where views are larger than `_LARGE`: all test pictures are judged in a trial, too."""
 
 
-def changes(recipe: Mapping[str, Any]) -> list[Document]:
-    """What is laid over a recipe's values; nothing unless SSLRUN_TRIAL is set."""
-    if not os.environ.get("SSLRUN_TRIAL"):
+def on() -> bool:
+    """Whether SSLRUN_TRIAL is set."""
+    return bool(os.environ.get("SSLRUN_TRIAL"))
+
+
+def changes(recipe: Recipe) -> list[Document]:
+    """What is laid over a recipe that is right as it was written; nothing unless SSLRUN_TRIAL is set."""
+    if not on():
         return []
-    data, judged = ((recipe.get(part) or {}) for part in ("data", "evaluation"))
-    drawn = isinstance(data, dict) and data.get("kind") == "gaussian"  # whose vectors are a whole
-    slow = (text for name, texts in _JUDGING.items() if name in judged for text in texts)
-    return [override(text) for text in (*_CHANGES, *([] if drawn else [_IMAGES]), *slow)]
+    texts = [*_CHANGES, f"run.tags={json.dumps([*recipe.run.tags, 'trial'])}"]
+    if recipe.data.kind != "gaussian":  # whose vectors are a whole
+        texts.append(_IMAGES)
+    if getattr(recipe.views.style, "styles", 1) > 2:  # each needs two images of the batch
+        texts.append("views.style.styles=2")
+    if (recipe.views.size or 0) > _LARGE:
+        texts.append(f"views.size={_SIDE}")
+        texts += [f"data.store={_STORED}"] * hasattr(recipe.data, "store")
+    if recipe.evaluation.udg is not None:
+        fraction = min(recipe.evaluation.udg.fractions)
+        texts += [f"evaluation.udg.{text}" for text in ("epochs=1", "least_steps=1", f"fractions=[{fraction}]")]
+    if recipe.evaluation.analyses is not None:
+        texts.append("evaluation.analyses=null")
+    return [override(text) for text in texts]
