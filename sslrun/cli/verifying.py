@@ -1,5 +1,6 @@
 """The commands of a kept table, run again, each as a process of its own: what its reports print."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,14 @@ def printed(commands: Sequence[Sequence[str]], results: Path, data: Path | None,
             _sslrun([*command, *more])
         elif command[0] in REPORTS:
             told = [word for at, word in enumerate(command[1:]) if not (at == 0 and not word.startswith("-"))]
-            texts.append(_sslrun(["report", str(results), *told, "--format", "markdown"], quiet=True))
+            try:
+                texts.append(_sslrun(["report", str(results), *told, "--format", "markdown"], quiet=True))
+            except typer.Exit:
+                if not runs:
+                    console.error(f"--no-runs looks at what is in {results} alone; without it these would run:")
+                    made = [["sslrun", *words] for words in commands if words[0] in RUNS]
+                    console.error("\n".join(f"  {shlex.join(words)}" for words in made))
+                raise
     return "\n".join(texts)
 
 

@@ -123,8 +123,11 @@ def names_of(results: Results) -> dict[Labels, str]:
     return {labels: name(labels) for labels in conditions(results)}
 
 
+_SAYS_NOTHING = ("true", "false", "none", "on", "off", "yes", "no", "with", "without")
+
+
 def _says_what(label: str) -> bool:
-    return label not in ("true", "false", "none", NONE) and not label.replace(".", "").replace("-", "").isdecimal()
+    return label not in (*_SAYS_NOTHING, NONE) and not label.replace(".", "").replace("-", "").isdecimal()
 
 
 def histories(results: Results, unfinished: bool = False) -> Courses:

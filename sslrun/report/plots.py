@@ -178,7 +178,9 @@ def threshold(ax: Axes, value: float, below: str) -> None:
     """A dashed line; under the axis, where no curve goes, what ends below it. The axis starts at zero."""
     ax.set_ylim(0, max(ax.get_ylim()[1], 1.25 * value))
     ax.axhline(value, **LEVEL)
-    ax.set_xlabel(f"{ax.get_xlabel()}\ndashed: {below} below {value:.2g}")
+    ax.set_xlabel(
+        f"{ax.get_xlabel()}\ndashed: below {value:.2g}\n{below}"
+    )  # in lines that do not meet the next panel's
 
 
 def _probes(row: dict[str, Any]) -> list[Number]:

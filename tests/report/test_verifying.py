@@ -89,3 +89,6 @@ def test_the_command_runs_a_small_sweep_and_then_finds_it_done(
     (tmp_path / "tiny.md").write_text(text + printed)
     code, said, _ = sslrun("verify", "tiny.md", "--results", "r", "--no-runs")
     assert code == 0 and "numbers the same" in said and "differ" not in said, said
+    (tmp_path / "other.md").write_text(text.replace("tiny", "other"))
+    code, _, said = sslrun("verify", "other.md", "--results", "r", "--no-runs")
+    assert code == 2 and "without it these would run:\n  sslrun sweep --grid other.yaml" in said, said
