@@ -165,7 +165,7 @@ def test_the_overview_names_runs_by_the_first_cell_that_they_are(tmp_path: Path)
     assert found.grids == {GRID.grid: {"waiting": 1, "failed": 1}}
     assert list(found.lines()) == [
         "table1+small   2 cells: 1 waiting · 1 failed",
-        f"{tmp_path}   1 runs, all of these grids",
+        f"{tmp_path}   1 run, all of these grids",
         f"failed        {folder.path.name}   out of memory   (ema none · seed 0)",
     ]
     (run,) = found.as_json()["runs"]

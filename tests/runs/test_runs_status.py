@@ -32,7 +32,7 @@ def test_a_run_under_way_has_its_last_signals_and_the_time_that_is_left(tmp_path
         assert held == replace(expected, state=State.RUNNING, holder=held.holder)
         assert held.holder is not None
         assert list(overview(tmp_path).lines()) == [
-            f"{tmp_path}   1 runs: 1 running",
+            f"{tmp_path}   1 run: 1 running",
             f"running       {folder.path.name}   epoch 4/10  loss -3.250  std 0.88  1,234 img/s  2 min left",
         ]
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> N
     assert list(found.runs) == [good.path.name]
     assert [Path(path).name for path, _ in found.left_out] == ["status.json", "history.jsonl", "table1.json"]
     lines = list(found.lines())
-    assert lines[0].endswith("1 runs: 1 queued")
+    assert lines[0].endswith("1 run: 1 queued")
     assert all(line.startswith("left out      ") for line in lines[1:]) and len(lines) == 4
     assert found.as_json() == {
         "grids": {},
