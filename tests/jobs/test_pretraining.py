@@ -181,6 +181,15 @@ def test_what_goes_wrong_is_kept_with_its_reason(tmp_path: Path, monkeypatch: py
     assert job.folder.status.finished_well and job.folder.status.reason is None
 
 
+@pytest.mark.parametrize(("has", "said"), [(False, True), (True, False), (None, False)])
+def test_bf16_that_is_emulated_is_told_before_the_long_wait(
+    has: bool | None, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sslrun.jobs.pretraining.has_bf16", lambda _: has)
+    job = Job(tmp_path, "training.precision=bf16", "training.epochs=1", "training.keep_encoder_at=[]")
+    assert any("bf16 is emulated" in line for line in job.said) == said
+
+
 def test_a_kept_run_is_judged_by_what_is_asked_of_it(tmp_path: Path) -> None:
     folder = Job(tmp_path, "evaluation.linear=null").folder
     torch.set_num_threads(folder.status.threads + 1)  # sums in another order have other bits
