@@ -112,7 +112,7 @@ def test_what_is_wrong_is_wrong_in_a_trial_too_and_a_trial_is_tagged(monkeypatch
     assert read_recipe("quickstart", ["run.tags=[mine]"]).run.tags == ("mine", "trial")
     pacs = read_recipe("bss/pacs")  # all its test pictures are judged
     assert (pacs.views.size, pacs.data.store, len(pacs.evaluation.udg.fractions)) == (32, 40, 1)
-    assert read_recipe("quickstart", ["evaluation.linear=null"]).evaluation.udg is None
+    assert read_recipe("bss/pacs", ["evaluation.udg=null"]).evaluation.udg is None
 
 
 @pytest.mark.parametrize("name", sorted(shipped_grids()))

@@ -41,7 +41,8 @@ def changes(recipe: Recipe) -> list[Document]:
         texts.append("views.style.styles=2")
     if (recipe.views.size or 0) > _LARGE:
         texts.append(f"views.size={_SIDE}")
-        texts += [f"data.store={_STORED}"] * hasattr(recipe.data, "store")
+        if hasattr(recipe.data, "store"):
+            texts.append(f"data.store={_STORED}")
     if recipe.evaluation.udg is not None:
         fraction = min(recipe.evaluation.udg.fractions)
         texts += [f"evaluation.udg.{text}" for text in ("epochs=1", "least_steps=1", f"fractions=[{fraction}]")]

@@ -29,6 +29,8 @@ from sslrun.runs.records import FINISHED, State
 MOST_DOTS = 60
 MOST_CURVES = 14
 _MOST_SEEDS = 10
+_SAYS_NOTHING = ("true", "false", "none", "on", "off", "yes", "no", "with", "without", NONE)
+"""Labels that say nothing without their axis, as numbers do."""
 MARKS = {"complete": "●", "dimensional": "○"}
 """How kinds of collapse are marked, as often as there are such runs."""
 
@@ -123,11 +125,8 @@ def names_of(results: Results) -> dict[Labels, str]:
     return {labels: name(labels) for labels in conditions(results)}
 
 
-_SAYS_NOTHING = ("true", "false", "none", "on", "off", "yes", "no", "with", "without")
-
-
 def _says_what(label: str) -> bool:
-    return label not in (*_SAYS_NOTHING, NONE) and not label.replace(".", "").replace("-", "").isdecimal()
+    return label not in _SAYS_NOTHING and not label.replace(".", "").replace("-", "").isdecimal()
 
 
 def histories(results: Results, unfinished: bool = False) -> Courses:

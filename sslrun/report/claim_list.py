@@ -22,25 +22,28 @@ def claim_table(claims: Sequence[Claim]) -> Table:
     recipes = {name: [cell.recipe for cell in grid.cells] for name, grid in read.items()}
     tested = _tested([claim.match for claim in claims], claims, recipes)
     longer = [{option: value for option, value in claim.match.items() if option != _EPOCHS} for claim in claims]
+    more = [""] * len(claims)
+    """What a grid is to be given besides, to test a claim."""
     for number, grids in enumerate(_tested(longer, claims, recipes)):
         if not tested[number] and _EPOCHS in claims[number].match:
-            tested[number] = [f"{grid} with --set {_EPOCHS}={claims[number].match[_EPOCHS]}" for grid in grids]
+            tested[number] = grids
+            more[number] = f"--set {_EPOCHS}={claims[number].match[_EPOCHS]}"
     rows = tuple(
         (
             Cell(claim.setting),
             Cell(f"{claim.paper}, {claim.table}"),
             Cell(claim.value or "no number"),
             Cell("the paper" if claim.verified else "second hand"),
-            Cell(", ".join(grids) or "none"),
+            Cell(", ".join(" with ".join(filter(None, [grid, given])) for grid in grids) or "none"),
         )
-        for claim, grids in zip(claims, tested, strict=True)
+        for claim, grids, given in zip(claims, tested, more, strict=True)
     )
     notes = ["Top-1 in per cent as printed. Second hand: not read in the paper itself."]
-    if first := next(((claim, grids[0]) for claim, grids in zip(claims, tested, strict=True) if grids), None):
-        claim, grid = first
-        plan = f"sslrun sweep --grid {grid.replace(' with ', ' ')} --plan"
+    if (first := next((at for at, grids in enumerate(tested) if grids), None)) is not None:
+        claim, grid = claims[first], tested[first][0]
+        plan = " ".join(filter(None, ["sslrun sweep --grid", grid, more[first], "--plan"]))
         notes.append(f"One of the grids in full, without its data too:\n  {plan}")
-        base = read[grid.partition(" ")[0]].file.base
+        base = read[grid].file.base
         if claim.reference not in ("", base):
             notes.append(f"What it does otherwise than the paper:\n  sslrun explain {base} {claim.reference}")
     header: Texts = ("claim", "where", "paper, %", "known from", "grids that test it")

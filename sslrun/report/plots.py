@@ -178,9 +178,8 @@ def threshold(ax: Axes, value: float, below: str) -> None:
     """A dashed line; under the axis, where no curve goes, what ends below it. The axis starts at zero."""
     ax.set_ylim(0, max(ax.get_ylim()[1], 1.25 * value))
     ax.axhline(value, **LEVEL)
-    ax.set_xlabel(
-        f"{ax.get_xlabel()}\ndashed: below {value:.2g}\n{below}"
-    )  # in lines that do not meet the next panel's
+    # In short lines, which do not meet those of the next panel.
+    ax.set_xlabel(f"{ax.get_xlabel()}\ndashed: below {value:.2g}\n{below}")
 
 
 def _probes(row: dict[str, Any]) -> list[Number]:
