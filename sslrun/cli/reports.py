@@ -225,10 +225,11 @@ def verify(
         if here.get(name) not in (there, None):
             console.say(f"made with {name} {there}, here is {here[name]}: last digits may differ")
     console.say(f"this machine: {here['cpu']}")
-    now = printed(asked, results_folder(results), data, runs=not no_runs)
+    now, looked = printed(asked, results_folder(results), data, runs=not no_runs)
     found, alone = verifying.compare(list(verifying.tables(text)), list(verifying.tables(now)))
+    found += looked
     for one in found:
-        differ = f", {len(one.differing)} cells differ" if one.differing else ""
+        differ = f", {len(one.differing)} differ{'s' * (len(one.differing) == 1)}" if one.differing else ""
         console.say(f"{one.title}: {one.same} numbers the same{differ}", style="yellow" if differ else "")
         for line in one.differing:
             console.say(f"  {line}")

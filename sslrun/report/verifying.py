@@ -1,7 +1,8 @@
 """Whether a kept table still comes out: its commands, and its numbers against what the same commands print today.
 
 A table is kept as markdown: the commands in a fenced block, and tables as `sslrun report --format markdown` prints
-them. Only reads and compares texts; `sslrun verify` runs the commands.
+them; or, for what a command says in lines, the command after a `$` with those of its lines that matter below it. Only
+reads and compares texts; `sslrun verify` runs the commands.
 """
 
 import re
@@ -9,6 +10,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from difflib import get_close_matches
 
 from sslrun.errors import InputError
 
@@ -16,7 +18,16 @@ _FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 _VERSION = re.compile(r"\b(torch|torchvision|Python) (\d+(?:\.\d+)+)")
 _TIMES = re.compile(r"second|time|img/s")
-RUNS, REPORTS = ("pretrain", "sweep"), ("report",)
+RUNS, REPORTS, LOOKS = ("pretrain", "sweep"), ("report",), ("preview", "theory")
+"""The commands that can be given again: those that make runs, those that print tables, those that print lines."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command of a page, as arguments, and the lines that the page keeps of what it printed."""
+
+    words: tuple[str, ...]
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,28 +48,35 @@ class Compared:
     differing: list[str] = field(default_factory=list)
 
 
-def commands(text: str) -> list[list[str]]:
-    """The `sslrun` commands of a text's fenced blocks, as arguments, those alone that can be run again: pretrain, sweep
-    and report. Raises `InputError` if there is no report."""
-    found = []
-    for block in _FENCE.findall(text):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = _words(line)
-            if words[:1] == ["sslrun"] and words[1:2] and words[1] in (*RUNS, *REPORTS):
-                found.append(words[1:])
-    if not any(command[0] in REPORTS for command in found):
+def commands(text: str) -> list[Asked]:
+    """The `sslrun` commands of a text's fenced blocks that can be given again. Raises `InputError` if none of them
+    prints a table or lines that the text keeps."""
+    every = [one for block in _FENCE.findall(text) for one in _asked(block.replace("\\\n", " "))]
+    again = [Asked(one.words[1:], one.lines) for one in every if one.words[:1] == ("sslrun",)]
+    again = [one for one in again if one.words and one.words[0] in (*RUNS, *REPORTS, *LOOKS)]
+    if not any(one.words[0] in REPORTS or one.lines for one in again):
         raise InputError(
             "names no `sslrun report` that prints its tables",
             remedy="Put the commands into a fenced block: sslrun sweep --grid NAME, sslrun report results/ --grid NAME",
         )
-    return found
+    return again
 
 
-def _words(line: str) -> list[str]:
+def _asked(block: str) -> Iterator[Asked]:
+    """The commands of a block: its lines; or, where they stand after a `$`, each with the lines below it."""
+    if block.startswith("$ "):
+        for part in block.removeprefix("$ ").split("\n$ "):
+            command, *below = part.splitlines()
+            yield Asked(_words(command), tuple(line for line in below if line.strip()))
+    else:
+        yield from (Asked(_words(line)) for line in block.splitlines())
+
+
+def _words(line: str) -> tuple[str, ...]:
     try:
-        return shlex.split(line, comments=True)
+        return tuple(shlex.split(line, comments=True))
     except ValueError:  # an open quotation: no command
-        return []
+        return ()
 
 
 def versions(text: str) -> dict[str, str]:
@@ -112,6 +130,20 @@ def _against(kept: KeptTable, printed: KeptTable) -> Compared:
                 result.same += numbers
             else:
                 result.differing.append(f"{ours[0]}, {name}: {cell} there, {now} here{_apart(cell, now)}")
+    return result
+
+
+def compare_lines(asked: Asked, printed: str) -> Compared:
+    """The lines that a page keeps of a command against those printed today, whatever the spaces between words."""
+    result = Compared(f"sslrun {shlex.join(asked.words)}")
+    now = [" ".join(line.split()) for line in printed.splitlines()]
+    for line in (" ".join(line.split()) for line in asked.lines):
+        if line in now:
+            result.same += len(_NUMBER.findall(line))
+        else:
+            alike = [other for other in now if _NUMBER.sub("", other) == _NUMBER.sub("", line)]
+            (other,) = get_close_matches(line, alike, n=1, cutoff=0) or ["no such line"]
+            result.differing.append(f"{line} there, {other} here{_apart(line, other)}")
     return result
 
 

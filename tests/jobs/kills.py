@@ -1,6 +1,6 @@
 """`python tests/jobs/kills.py SEED FOLDER`: a run of two processes is ended ten times by kill -9, and then goes on.
 Its weights are compared with those of a run that nobody disturbed. By hand: it takes minutes. What came out:
-results/tables/kills.md.
+results/measured/kills.md.
 """
 
 import os

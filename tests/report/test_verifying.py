@@ -13,7 +13,7 @@ from sslrun.errors import InputError
 from sslrun.report.collecting import collect
 from sslrun.report.document import build
 from sslrun.report.formats import as_markdown
-from sslrun.report.verifying import commands, compare, tables, versions
+from sslrun.report.verifying import Asked, commands, compare, compare_lines, tables, versions
 
 HEAD = """# A table
 
@@ -40,12 +40,71 @@ def kept(tmp_path: Path) -> str:
 
 def test_commands_are_those_that_run_and_report() -> None:
     assert commands(HEAD) == [
-        ["sweep", "--grid", "casts"],
-        ["report", "results/", "--grid", "casts", "--mean", "unseen"],
+        Asked(("sweep", "--grid", "casts")),
+        Asked(("report", "results/", "--grid", "casts", "--mean", "unseen")),
     ]
     assert versions(HEAD) == {"torch": "0.0.1", "Python": "3.11.7"}
-    with pytest.raises(InputError, match="names no `sslrun report`"):
-        commands("# no commands\n\n| a |\n")
+    for nothing in ("# no commands\n\n| a |\n", "```\nsslrun preview casts\nsslrun theory --eta 0.1\n```\n"):
+        with pytest.raises(InputError, match="names no `sslrun report`"):
+            commands(nothing)
+
+
+LOOK = """```
+$ sslrun theory --p0 0.5 \\
+    --eta 0.04
+mode   p        s
+1      0.8763   0.7705
+
+the mode lives
+$ sslrun status
+nothing
+```
+"""
+
+
+def test_lines_kept_of_a_command_are_compared_with_what_it_prints() -> None:
+    (asked,) = commands(LOOK)
+    assert asked.words == ("theory", "--p0", "0.5", "--eta", "0.04")
+    assert asked.lines == ("mode   p        s", "1      0.8763   0.7705", "the mode lives")
+    same = compare_lines(asked, "more\nmode p s\n1  0.8763  0.7705\nthe mode lives\n")
+    assert same.same == 3 and not same.differing and same.title == "sslrun theory --p0 0.5 --eta 0.04"
+    other = compare_lines(asked, "mode  p  s\n2  0.1  0.2\n1  0.8765  0.7705\nthe mode dies")
+    assert other.differing == [
+        "1 0.8763 0.7705 there, 1 0.8765 0.7705 here (apart by 0.0002)",
+        "the mode lives there, no such line here",
+    ]
+
+
+def test_every_page_of_results_tables_can_be_verified() -> None:
+    pages = sorted(Path(__file__).parents[2].glob("results/tables/*.md"))
+    assert len(pages) > 10
+    for page in pages:
+        if page.name != "earlier.md":  # tells of tables that are gone
+            assert commands(page.read_text(encoding="utf-8")), page
+
+
+def test_the_command_looks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sslrun: Callable[..., tuple[int, str, str]]
+) -> None:
+    """What theory and preview print is read whole, however narrow the terminal, and leaves no picture behind."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(subprocess, "Popen", warm.popen)
+    styles = "preview bss/digits_casts --set data.limit=256"
+    _, looked, _ = sslrun(*styles.split(), "--out", str(tmp_path / "sheet.png"))
+    (tmp_path / "sheet.png").unlink()
+    _, foretold, _ = sslrun("theory", "--p0", "0.5")
+    kept = f"```\n$ sslrun {styles}\n{looked.partition('what a')[1]}{looked.partition('what a')[2]}\n"
+    (tmp_path / "page.md").write_text(f"{kept}$ sslrun theory --p0 0.5\n{foretold}```\n")
+    monkeypatch.setenv("COLUMNS", "60")
+    code, said, _ = sslrun("verify", "page.md")
+    assert code == 0 and said.count("numbers the same") == 2 and "differ" not in said, said
+    assert not list(tmp_path.glob("*.png"))
+    changed = (tmp_path / "page.md").read_text().replace("chance", "choice", 1)
+    (tmp_path / "page.md").write_text(changed)
+    code, said, _ = sslrun("verify", "page.md")
+    assert code == 1 and "no such line here" in " ".join(said.split()), said
+    assert "numbers the same, 1 differs" in said
 
 
 def test_the_same_numbers_are_the_same_and_others_are_named(kept: str) -> None:

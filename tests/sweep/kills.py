@@ -1,6 +1,6 @@
 """`PYTHONPATH=.:tests python tests/sweep/kills.py FOLDER`: in a sweep each cell's job is killed by kill -9 right before
 another one of its file operations, and tried again by the sweep; and sweeps are done on disks that are full at 20
-moments, then with room. By hand: it takes minutes, and root for the disks. What comes out: results/tables/kills.md.
+moments, then with room. By hand: it takes minutes, and root for the disks. What comes out: results/measured/kills.md.
 """
 
 import os

@@ -197,7 +197,7 @@ crops, `area` window (C5: `half`), clamped, batches of {batch} that mix the doma
 {repetitions} repetitions.
 
 ```
-SSLRUN_TEST_DATA=FOLDER OMP_NUM_THREADS=1 python tests/views/test_style_pacs.py results/tables/style_pacs_claims.md
+SSLRUN_TEST_DATA=FOLDER OMP_NUM_THREADS=1 python tests/views/test_style_pacs.py results/measured/style_pacs_claims.md
 ```
 
 {machine}
