@@ -145,7 +145,7 @@ def claims(
     Example: sslrun claims "Table 3"
     """
     from sslrun.report.claim_list import claim_table
-    from sslrun.report.scorecard import read_claims
+    from sslrun.report.claims import read_claims
 
     every = read_claims()
     wanted = [

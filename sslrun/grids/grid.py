@@ -146,15 +146,19 @@ def _cells(grid: GridFile, document: Document, base: Document, over: list[Docume
     if not kept:
         refuse(document, ("exclude",), "leaves out every cell", "remove a rule")
     check_baseline(grid, document, [labels for labels, _ in kept])
+    found: dict[tuple[str, ...], Recipe] = {}  # of each condition: no option has to do with the seed
     for labels, seed in kept:
-        partials = [*common, *(parts[pair] for pair in labels.items()), *over]
-        cell = combine(base, *partials, Document({"seed": seed}, {("seed",): document.spot(("seeds",))}))
-        try:
-            yield Cell(labels, seed, as_asked(cell, whole=whole))
-        except RecipeError as error:
-            which = Cell(labels, seed, Recipe.model_construct())
-            what = f"{error.what}, in the cell {which}" if labels else error.what
-            raise RecipeError(what, where=error.where, remedy=error.remedy) from None
+        condition = tuple(labels.values())
+        if condition not in found:
+            partials = [*common, *(parts[pair] for pair in labels.items()), *over]
+            cell = combine(base, *partials, Document({"seed": seed}, {("seed",): document.spot(("seeds",))}))
+            try:
+                found[condition] = as_asked(cell, whole=whole)
+            except RecipeError as error:
+                which = Cell(labels, seed, Recipe.model_construct())
+                what = f"{error.what}, in the cell {which}" if labels else error.what
+                raise RecipeError(what, where=error.where, remedy=error.remedy) from None
+        yield Cell(labels, seed, found[condition].model_copy(update={"seed": seed}))
 
 
 def _common(grid: GridFile, document: Document) -> list[Document]:

@@ -7,6 +7,7 @@ are refused. `reading.py` builds recipes from the documents made here, `messages
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import yaml
@@ -92,6 +93,7 @@ class Document:
         return Spot(Place("recipe"), Place("recipe"))
 
 
+@lru_cache  # many grids have one base; nobody changes a document
 def parse(text: str, source: str, *, lines: bool = True) -> Document:
     """Read one YAML document; `source` names it in errors, which have no line or column unless `lines`.
 

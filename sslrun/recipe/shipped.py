@@ -4,17 +4,20 @@ In a wheel they lie in `sslrun/recipes`, in a checkout in `recipes` beside the p
 """
 
 import re
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
 _BASE = re.compile(r"^base:", re.MULTILINE)
 
 
+@cache
 def shipped() -> dict[str, Path]:
     """Each shipped recipe by its name without `.yaml` (`quickstart`, `directpred/table1`), in alphabetical order."""
     return {name: path for name, path in _files().items() if not _BASE.search(path.read_text(encoding="utf-8"))}
 
 
+@cache
 def shipped_grids() -> dict[str, Path]:
     """Each shipped grid by its name without `.yaml` (`ablations`), in alphabetical order."""
     return {name: path for name, path in _files().items() if _BASE.search(path.read_text(encoding="utf-8"))}

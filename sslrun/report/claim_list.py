@@ -7,10 +7,9 @@ matches runs; how the cells' recipes differ from the paper's is for it to say.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sslrun.grids import read_grid
-from sslrun.recipe.schema import Recipe
+from sslrun.grids import Grid, read_grid
 from sslrun.recipe.shipped import shipped_grids
-from sslrun.report.scorecard import Claim, matches, option_of, reference
+from sslrun.report.claims import Claim, matches, option_of, reference
 from sslrun.report.table import Cell, Table, Texts
 
 _EPOCHS = "training.epochs"
@@ -19,15 +18,18 @@ _EPOCHS = "training.epochs"
 def claim_table(claims: Sequence[Claim]) -> Table:
     """One row a claim: what it says, where, its number, how it is known, and the grids that have it."""
     read = {name: read_grid(path, whole=True) for name, path in shipped_grids().items()}
-    recipes = {name: [cell.recipe for cell in grid.cells] for name, grid in read.items()}
-    tested = _tested([claim.match for claim in claims], claims, recipes)
-    longer = [{option: value for option, value in claim.match.items() if option != _EPOCHS} for claim in claims]
-    more = [""] * len(claims)
+    conditions = {name: _conditions(grid, claims) for name, grid in read.items()}
+    tested = _tested([claim.match for claim in claims], claims, conditions)
+    more = [f"--set {_EPOCHS}={claim.match[_EPOCHS]}" if _EPOCHS in claim.match else "" for claim in claims]
     """What a grid is to be given besides, to test a claim."""
-    for number, grids in enumerate(_tested(longer, claims, recipes)):
-        if not tested[number] and _EPOCHS in claims[number].match:
-            tested[number] = grids
-            more[number] = f"--set {_EPOCHS}={claims[number].match[_EPOCHS]}"
+    longer = [
+        {option: value for option, value in claim.match.items() if option != _EPOCHS} if given and not grids else {}
+        for claim, given, grids in zip(claims, more, tested, strict=True)
+    ]
+    for number, grids in enumerate(_tested(longer, claims, conditions)):
+        if tested[number] or not grids:
+            more[number] = ""
+        tested[number] += grids
     rows = tuple(
         (
             Cell(claim.setting),
@@ -50,20 +52,27 @@ def claim_table(claims: Sequence[Claim]) -> Table:
     return Table("What the papers claim", header, rows, tuple(notes))
 
 
+def _conditions(grid: Grid, claims: Sequence[Claim]) -> list[tuple[str, dict[str, Any]]]:
+    """The data and the options that claims are about of each condition of a grid: no claim is about a seed."""
+    options = sorted({option for claim in claims for option in claim.match})
+    recipes = {tuple(cell.labels.values()): cell.recipe for cell in grid.cells}.values()
+    found = ((recipe.data.kind, {option: option_of(recipe, option) for option in options}) for recipe in recipes)
+    return list({repr(one): one for one in found}.values())
+
+
 def _tested(
-    wanted: Sequence[Mapping[str, Any]], claims: Sequence[Claim], recipes: dict[str, list[Recipe]]
+    wanted: Sequence[Mapping[str, Any]],
+    claims: Sequence[Claim],
+    conditions: dict[str, list[tuple[str, dict[str, Any]]]],
 ) -> list[list[str]]:
-    """For each claim the grids that have a cell with the `wanted` options."""
-    options = sorted({option for match in wanted for option in match})
+    """For each claim the grids that have a condition with the `wanted` options."""
     found: list[list[str]] = [[] for _ in claims]
-    for grid, cells in recipes.items():
-        conditions = {repr(values): values for values in ({o: option_of(cell, o) for o in options} for cell in cells)}
-        kinds = {cell.data.kind for cell in cells}
+    for grid, known in conditions.items():
+        kinds = {kind for kind, _ in known}
         for number, claim in enumerate(claims):
-            for chosen in conditions.values() if wanted[number] else ():
-                if matches(chosen, wanted[number]):
-                    theirs = reference(claim, chosen)
-                    if theirs is None or theirs.data.kind in kinds:
-                        found[number].append(grid)
-                    break
+            chosen = next((one for _, one in known if matches(one, wanted[number])), None) if wanted[number] else None
+            if chosen is not None:
+                theirs = reference(claim, chosen)
+                if theirs is None or theirs.data.kind in kinds:
+                    found[number].append(grid)
     return found

@@ -14,9 +14,10 @@ from sslrun.errors import InputError
 from sslrun.files import read_json
 from sslrun.recipe.schema import Recipe
 from sslrun.report import layout
+from sslrun.report.claims import read_claims
 from sslrun.report.collecting import Results
 from sslrun.report.effects import effect_tables
-from sslrun.report.scorecard import Score, contrasts, read_claims, scorecard
+from sslrun.report.scorecard import Score, contrasts, scorecard
 from sslrun.report.slopes import slopes
 from sslrun.report.table import Table
 from sslrun.report.tables import (

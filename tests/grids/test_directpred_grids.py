@@ -7,7 +7,7 @@ import yaml
 
 from sslrun.grids import read_grid
 from sslrun.recipe.schema import Recipe
-from sslrun.report.scorecard import CLAIMS
+from sslrun.report.claims import CLAIMS
 
 CELLS = {  # numbers in the paper's table × its runs
     "table1": (8, 5),

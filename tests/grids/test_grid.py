@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from sslrun.errors import RecipeError
+from sslrun.grids import grid as grids
 from sslrun.grids import read_grid
 from sslrun.recipe import read_recipe
+from sslrun.recipe.reading import as_asked
 from sslrun.recipe.shipped import shipped_grids
 from sslrun.report.collecting import Results
 from sslrun.report.tables import comparisons, summary
@@ -56,6 +58,15 @@ def test_cells_are_the_product_without_exclusions_seed_by_seed(tmp_path: Path) -
         assert recipe.method.predictor.kind == {"none": "none", "direct": "directpred"}[cell.labels["predictor"]]
         assert recipe.evaluation.knn is not None and recipe.evaluation.knn.k == int(cell.labels["k"])
         assert recipe.views == base.views
+
+
+def test_a_condition_is_checked_once_however_many_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[int] = []
+    monkeypatch.setattr(grids, "as_asked", lambda cell, whole: checked.append(1) or as_asked(cell, whole=whole))
+    cells = read_grid(write(tmp_path, GRID.replace("seeds: 2", "seeds: 9"))).cells
+    assert len(checked) == 6 and len(cells) == 6 * 9
+    assert [cell.recipe.seed for cell in cells] == [cell.seed for cell in cells]
+    assert cells[0].recipe.model_copy(update={"seed": 8}) == cells[6 * 8].recipe
 
 
 def test_a_rule_may_leave_out_cells_of_some_seeds(tmp_path: Path) -> None:

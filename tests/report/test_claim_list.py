@@ -7,7 +7,7 @@ import pytest
 from sslrun.recipe.shipped import shipped_grids
 from sslrun.report import claim_list
 from sslrun.report.claim_list import claim_table
-from sslrun.report.scorecard import read_claims
+from sslrun.report.claims import read_claims
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -6,8 +6,9 @@ from synthetic_runs import make_run
 from sslrun.recipe import read_recipe
 from sslrun.recipe.introspect import dotted
 from sslrun.recipe.schema import Recipe
+from sslrun.report.claims import option_of, read_claims, reference
 from sslrun.report.collecting import collect
-from sslrun.report.scorecard import Score, _differences, contrasts, option_of, read_claims, reference, scorecard
+from sslrun.report.scorecard import Score, _differences, contrasts, scorecard
 from sslrun.runs.records import EvaluationRecord
 
 
