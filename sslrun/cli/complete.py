@@ -27,6 +27,11 @@ def run_names(incomplete: str) -> list[str]:
     return []
 
 
+def recipe_or_run_names(incomplete: str) -> list[str]:
+    """What a command that takes either may be given."""
+    return [*recipe_names(incomplete), *run_names(incomplete)]
+
+
 def tag_names(incomplete: str) -> list[str]:
     """Tags of the runs there."""
     with suppress(Exception):

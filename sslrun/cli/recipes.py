@@ -1,11 +1,13 @@
 """The commands about recipes and their data: show, schema, explain, recipes, preview, data check."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sslrun import console
+from sslrun.cli.complete import recipe_or_run_names
 from sslrun.cli.help import Command, Commands, of_recipe
 from sslrun.cli.options import (
     DataOption,
@@ -21,37 +23,45 @@ from sslrun.cli.options import (
     read,
     run_folder,
 )
-from sslrun.errors import InputError
+from sslrun.errors import InputError, RecipeError
 from sslrun.paths import user_path
 
 if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
+    from sslrun.runs.folder import RunFolder
 
 data_app = typer.Typer(
     cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Say what of a recipe's data is on this machine."
 )
 app.add_typer(data_app, name="data", rich_help_panel="recipe")
 
+_EITHER = "A recipe's file or name; else a run's folder, name, or the beginning of either."
 MOST_IN_FULL = 4
 """Of more kinds than these, `schema` says only what each is."""
 
 
 @command("recipe")
 def show(
-    recipe: RecipeArgument,
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help=_EITHER, autocompletion=recipe_or_run_names)],
     changes: SetOption = [],  # noqa: B006
     imports: ImportOption = [],  # noqa: B006
+    results: ResultsOption = None,
     data: DataOption = None,
 ) -> None:
-    """Print a recipe with every field resolved, and its identity on the data found here.
+    """Print a recipe, or a run's as it was run, with every field resolved, and its identity.
+
+    The identity of a recipe is the one that its run would have on the data found here.
 
     Example: sslrun show quickstart --set training.epochs=3
     """
     from sslrun.errors import DataError
     from sslrun.recipe import to_yaml
 
-    plan = read(recipe, changes, imports=imports)
+    plan, run = _recipe_or_run(recipe, results, changes, imports)
     console.write(to_yaml(plan))
+    if run is not None and not changes:
+        console.say(f"# identity: {run.identity}")
+        return
     from sslrun.jobs import identify, places
 
     try:
@@ -110,8 +120,8 @@ def schema(
 
 @command("recipe")
 def explain(
-    a: Annotated[str, typer.Argument(metavar="A", help="A run or a recipe.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    a: Annotated[str, typer.Argument(metavar="A", help=_EITHER, autocompletion=recipe_or_run_names)],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=recipe_or_run_names)],
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,7 +131,7 @@ def explain(
     """
     from sslrun.recipe.explain import explain as compare
 
-    comparison = compare(_recipe_or_run(a, results), _recipe_or_run(b, results))
+    comparison = compare(*(_recipe_or_run(name, results)[0] for name in (a, b)))
     if as_json:
         rows = [vars(difference) for difference in comparison.differences]
         echo_json({"same_science": comparison.same_science, "differences": rows})
@@ -129,14 +139,23 @@ def explain(
         console.say(comparison.text())
 
 
-def _recipe_or_run(text: str, results: Path | None) -> "Recipe":
-    """A recipe by path or name; else a run, whose kept recipe is read."""
+def _recipe_or_run(
+    text: str, results: Path | None, changes: Sequence[str] = (), imports: Sequence[str] = ()
+) -> "tuple[Recipe, RunFolder | None]":
+    """A recipe by path or name; else a run, with the recipe that it kept. Raises `InputError` if it is neither."""
     from sslrun.recipe import read_recipe
     from sslrun.recipe.shipped import shipped
 
     if user_path(text, "RUN or RECIPE").is_file() or text in shipped():
-        return read_recipe(text)
-    return read_recipe(run_folder(text, results).recipe)
+        return read_recipe(text, changes, imports=imports), None
+    try:
+        run = run_folder(text, results)
+    except InputError as no_run:
+        try:
+            return read_recipe(text, changes, imports=imports), None
+        except RecipeError as error:
+            raise RecipeError(error.what, where=error.where, remedy=f"{error.remedy}\n{no_run}") from None
+    return read_recipe(run.recipe, changes, imports=imports), run
 
 
 @command("recipe")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from report.synthetic_runs import make_run
 
+from sslrun.cli.complete import recipe_or_run_names
 from sslrun.recipe import read_recipe
 from sslrun.report import citing
 from sslrun.report.citing import bibtex
@@ -39,6 +40,24 @@ def test_a_bare_name_is_the_recipe_as_shipped_else_the_newest_and_says_which(tmp
     assert resolve(tmp_path, newest.path.name, say=said.append) == newest and not said
     newest.recipe.write_text("damaged: [")
     assert resolve(tmp_path, "quickstart", say=said.append) == shipped
+
+
+def test_the_recipe_of_a_run_is_shown_as_it_was_run(
+    tmp_path: Path, sslrun: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made(tmp_path, 1, "training.epochs=3", name="mine")
+    changed = made(tmp_path, 2, "training.epochs=4")
+    for named in ("mine", run.path):
+        code, out, _ = sslrun("show", named, "--results", tmp_path)
+        assert code == 0 and "  epochs: 3\n" in out and out.endswith(f"# identity: {run.identity}\n")
+    assert "  epochs: 4\n" in sslrun("show", changed.path.name[:12], "--results", tmp_path)[1]
+    assert "  epochs: 40\n" in sslrun("show", "quickstart", "--results", tmp_path)[1]
+    assert "  epochs: 7\n" in sslrun("show", "mine", "--set", "training.epochs=7", "--results", tmp_path)[1]
+    code, _, said = sslrun("show", "quickstrat", "--results", tmp_path)
+    assert code == 2 and "did you mean 'quickstart'?" in said and f"no run 'quickstrat' in {tmp_path}" in said
+    monkeypatch.setenv("SSLRUN_RESULTS", str(tmp_path))
+    assert recipe_or_run_names("mi") == [run.path.name]
+    assert {"quickstart", changed.path.name} <= set(recipe_or_run_names("quick"))
 
 
 def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, sslrun: Run) -> None:
