@@ -16,9 +16,10 @@ from sslrun.recipe.schema import Recipe
 from sslrun.report import layout
 from sslrun.report.claims import read_claims
 from sslrun.report.collecting import Results
-from sslrun.report.effects import effect_tables
+from sslrun.report.effects import Effect, effect_tables
+from sslrun.report.effects import effects as found_effects
 from sslrun.report.scorecard import Score, contrasts, scorecard
-from sslrun.report.slopes import slopes
+from sslrun.report.slopes import slope_tables, slopes
 from sslrun.report.table import Table
 from sslrun.report.tables import (
     check_metrics,
@@ -46,6 +47,8 @@ class Document:
     comparisons: pd.DataFrame
     scores: tuple[Score, ...]
     """All claims, those without a run included."""
+    effects: tuple[Effect, ...]
+    slopes: tuple[dict[str, Any], ...]
     tables: tuple[Table, ...]
     notes: tuple[str, ...]
     without_collapsed: bool
@@ -96,9 +99,10 @@ def build(
         if across
         else layout.lists(results, means, chosen, along or results.axes, of)
     )
-    tables += effect_tables(results, chosen, reference) if effects else layout.compared(results, paired, reference)
-    if slope is not None:
-        tables += slopes(results, chosen, results.axis(slope), without_collapsed)
+    parts = [each for metric in chosen for each in found_effects(results, metric, reference)] if effects else []
+    tables += effect_tables(parts, chosen) if effects else layout.compared(results, paired, reference)
+    lines = [] if slope is None else slopes(results, chosen, results.axis(slope), without_collapsed)
+    tables += slope_tables(lines)
     tables += layout.troubles(results)
     matched = [score for score in scores if score.ours is not None]
     if matched:
@@ -117,12 +121,22 @@ def build(
         alone = sum(score.ours is None for score in scores)
         notes.append(f"{alone} claims of the papers have no run here")
     return Document(
-        results, tuple(chosen), reference, means, paired, scores, tuple(tables), tuple(notes), without_collapsed
+        results=results,
+        metrics=tuple(chosen),
+        baseline=reference,
+        summary=means,
+        comparisons=paired,
+        scores=scores,
+        effects=tuple(parts),
+        slopes=tuple(lines),
+        tables=tuple(tables),
+        notes=tuple(notes),
+        without_collapsed=without_collapsed,
     )
 
 
 def as_json(document: Document) -> dict[str, Any]:
-    """The report for programs: conditions, comparisons, runs, scorecard; what differs between equal runs apart."""
+    """The report for programs: all that its tables say as numbers; what differs between equal runs apart."""
     results = document.results
     timing, axes = results.timing, {f"axis.{axis}" for axis in results.axes}
     names = [name for name in results.runs if name not in timing and name not in axes]
@@ -137,6 +151,8 @@ def as_json(document: Document) -> dict[str, Any]:
         "baseline": document.baseline,
         "conditions": document.summary.to_dict("records"),
         "comparisons": document.comparisons.to_dict("records"),
+        "effects": [effect.as_json() for effect in document.effects],
+        "slopes": list(document.slopes),
         "runs": runs,
         "scorecard": [asdict(score) for score in document.matched],
         "left_out": [{"path": path, "why": why} for path, why in results.left_out],

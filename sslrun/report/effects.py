@@ -4,8 +4,10 @@ An effect is a difference between two labels of one axis, taken seed by seed ove
 alike; `intervals` judges it. For grids that are whole products: `sslrun report --effects`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sslrun.report.collecting import Results
 from sslrun.report.intervals import Difference, judge, paired_difference
@@ -19,33 +21,51 @@ _NOTE = "Seed by seed over all conditions that are otherwise alike; p is adjuste
 class Effect:
     """`label` less `reference` on `axis`, over the conditions `given` (an axis and its label; none for all)."""
 
+    metric: str
     axis: str
     label: str
     reference: str
     given: tuple[str, str] | None
     conditions: int
     difference: Difference
+    p_holm: float = math.nan
+    """p adjusted for all main effects on the metric, or for all effects that are given another part."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs: `mean` and its bounds are those of the difference, `n` is the number of seeds."""
+        ours = {name: value for name, value in vars(self).items() if name != "difference"}
+        given = None if self.given is None else dict([self.given])
+        return {**ours, "given": given, **vars(self.difference.estimate), "p": self.difference.p}
 
 
 def effects(results: Results, metric: str, baseline: dict[str, str]) -> list[Effect]:
     """The main effects of all axes, then those given each label of each other axis. A label is compared with the
-    baseline's of its axis, or the first; a seed counts if it has the metric in all conditions that are compared.
+    baseline's of its axis, or the first; a seed counts if it has the metric in all conditions that are compared. Each
+    of the two families is guarded by Holm's method.
     """
-    found = values(results, metric)
+    measured = values(results, metric)
     given: list[tuple[str, str] | None] = [None]
     given += [(axis, label) for axis in results.axes for label in results.order[axis]]
-    return [
-        effect
+    found = [
+        Effect(metric, axis, label, reference, where, conditions, difference)
         for where in given
         for axis in results.axes
         if where is None or where[0] != axis
-        for effect in _of_axis(results, found, axis, baseline.get(axis, results.order[axis][0]), where)
+        for reference in [baseline.get(axis, results.order[axis][0])]
+        for label, conditions, difference in _of_axis(results, measured, axis, reference, where)
+    ]
+    families = ([effect for effect in found if (effect.given is None) == main] for main in (True, False))
+    return [
+        replace(effect, p_holm=one.p_holm)
+        for family in families
+        for effect, one in zip(family, judge([effect.difference for effect in family]), strict=True)
     ]
 
 
 def _of_axis(
     results: Results, found: dict[Labels, Values], axis: str, reference: str, given: tuple[str, str] | None
-) -> Iterator[Effect]:
+) -> Iterator[tuple[str, int, Difference]]:
+    """Each label less the reference: the label, the number of conditions, and the difference."""
     place = results.axes.index(axis)
     for label in results.order[axis]:
         pairs = []
@@ -56,7 +76,7 @@ def _of_axis(
                 pairs.append((ours, found[other]))
         if pairs:
             mean = [_over([pair[side] for pair in pairs]) for side in (0, 1)]
-            yield Effect(axis, label, reference, given, len(pairs), paired_difference(*mean))
+            yield label, len(pairs), paired_difference(*mean)
 
 
 def _over(parts: Sequence[Values]) -> Values:
@@ -65,14 +85,12 @@ def _over(parts: Sequence[Values]) -> Values:
     return {seed: sum(part[seed] for part in parts) / len(parts) for seed in sorted(seeds)}
 
 
-def effect_tables(results: Results, metrics: Sequence[str], baseline: dict[str, str]) -> list[Table]:
-    """Two tables a metric: main effects, and effects given each other part, each family guarded by Holm's method."""
+def effect_tables(found: Sequence[Effect], metrics: Sequence[str]) -> list[Table]:
+    """Two tables a metric: main effects, and effects given each other part."""
     tables = []
     for metric in metrics:
-        found = effects(results, metric, baseline)
         for given, words in ((False, "mean over all others"), (True, "given another")):
-            family = [effect for effect in found if (effect.given is not None) == given]
-            judged = judge([effect.difference for effect in family])
+            family = [effect for effect in found if effect.metric == metric and (effect.given is not None) == given]
             rows = [
                 (
                     Cell(f"{effect.axis}: {effect.label} less {effect.reference}"),
@@ -81,9 +99,9 @@ def effect_tables(results: Results, metrics: Sequence[str], baseline: dict[str, 
                     interval(effect.difference.estimate.low, effect.difference.estimate.high, "+.4f"),
                     count(effect.conditions),
                     count(effect.difference.estimate.n),
-                    p_value(one.p_holm),
+                    p_value(effect.p_holm),
                 )
-                for effect, one in zip(family, judged, strict=True)
+                for effect in family
             ]
             header = ("part", *(("given",) if family and given else ()))
             header += ("difference", "95 % interval", "conditions", "seeds", "p (Holm)")

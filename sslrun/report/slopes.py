@@ -7,6 +7,7 @@ without BSS, say, as arXiv 2303.06088 compares them. `document` puts the tables 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scipy.special import stdtrit
 
@@ -48,31 +49,52 @@ def slope(x: Sequence[float], y: Sequence[float]) -> Slope:
     return Slope(n, found, found - half, found + half, float(line.pvalue))
 
 
-def slopes(results: Results, metrics: Sequence[str], axis: str, without_collapsed: bool = False) -> list[Table]:
-    """For each metric a table: the change per doubling of `axis`, a row for each condition of the other axes.
+def slopes(
+    results: Results, metrics: Sequence[str], axis: str, without_collapsed: bool = False
+) -> list[dict[str, Any]]:
+    """For each metric and each condition of the other axes a row: labels, `metric`, `doubling_of` (the axis), and the
+    `Slope` of its line.
 
     Raises `InputError` where a label of the axis is not a positive number.
     """
     place = results.axes.index(axis)
     logs = {label: _log2(axis, label) for label in results.order[axis]}
-    header = (*(name for name in results.axes if name != axis), f"per doubling of {axis}", "95 % interval", "p", "n")
-    note = (
-        f"A least-squares line against log2 of {axis}, through all finished seeds; the interval is Student's t for "
-        "its slope, of each row alone."
-    )
-    tables = []
+    others = (*results.axes[:place], *results.axes[place + 1 :])
+    rows = []
     for metric in metrics:
         points: dict[Labels, tuple[list[float], list[float]]] = {}
         for labels, by_seed in values(results, metric, without_collapsed).items():
             x, y = points.setdefault((*labels[:place], *labels[place + 1 :]), ([], []))
             x += [logs[labels[place]]] * len(by_seed)
             y += by_seed.values()
-        rows = []
         for labels, (x, y) in points.items():
-            found = slope(x, y)
-            cells = number(found.slope, "+.4f"), interval(found.low, found.high, "+.4f"), p_value(found.p)
-            rows.append((*map(Cell, labels), *cells, count(found.n)))
-        tables.append(Table(f"{metric} per doubling of {axis}", header, tuple(rows), (note,)))
+            about = {**dict(zip(others, labels, strict=True)), "metric": metric, "doubling_of": axis}
+            rows.append({**about, **vars(slope(x, y))})
+    return rows
+
+
+def slope_tables(rows: Sequence[dict[str, Any]]) -> list[Table]:
+    """A table for each metric."""
+    tables = []
+    for metric, axis in dict.fromkeys((row["metric"], row["doubling_of"]) for row in rows):
+        ours = [row for row in rows if row["metric"] == metric]
+        others = list(ours[0])[: list(ours[0]).index("metric")]
+        cells = tuple(
+            (
+                *(Cell(row[name]) for name in others),
+                number(row["slope"], "+.4f"),
+                interval(row["low"], row["high"], "+.4f"),
+                p_value(row["p"]),
+                count(row["n"]),
+            )
+            for row in ours
+        )
+        note = (
+            f"A least-squares line against log2 of {axis}, through all finished seeds; the interval is Student's t for "
+            "its slope, of each row alone."
+        )
+        header = (*others, f"per doubling of {axis}", "95 % interval", "p", "n")
+        tables.append(Table(f"{metric} per doubling of {axis}", header, cells, (note,)))
     return tables
 
 

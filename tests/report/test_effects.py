@@ -12,7 +12,7 @@ from synthetic_runs import make_run
 from sslrun.drawing import save
 from sslrun.report.charts import draw_map
 from sslrun.report.collecting import Results, collect
-from sslrun.report.document import build
+from sslrun.report.document import as_json, build
 from sslrun.report.effects import effects
 
 
@@ -55,6 +55,16 @@ def test_effects_are_those_of_the_model_that_made_the_numbers(lattice: Results) 
     assert found[("predictor", "linear", None)].conditions == 4
     assert found[("EMA", "off", ("predictor", "linear"))].conditions == 2
     assert len(found) == 4 + 2 * (2 + 2) + 1 * (3 + 2) + 1 * (3 + 2)
+
+
+def test_programs_have_the_effects_too(lattice: Results) -> None:
+    rows = as_json(build(lattice, metrics=["knn"], effects=True))["effects"]
+    assert len(rows) == 22
+    one = next(row for row in rows if row["label"] == "linear" and row["given"] == {"EMA": "off"})
+    assert (one["metric"], one["axis"], one["reference"]) == ("knn", "predictor", "none")
+    assert one["mean"] == pytest.approx(-0.2, abs=3e-4) and one["low"] < one["mean"] < one["high"]
+    assert (one["conditions"], one["n"]) == (2, 3) and one["p"] <= one["p_holm"] < 0.01
+    assert as_json(build(lattice))["effects"] == []
 
 
 def test_the_report_has_both_tables_in_place_of_comparisons(lattice: Results) -> None:

@@ -11,7 +11,7 @@ from synthetic_runs import make_run
 
 from sslrun.errors import InputError
 from sslrun.report.collecting import collect
-from sslrun.report.document import build
+from sslrun.report.document import as_json, build
 from sslrun.report.slopes import slope
 
 Run = Callable[..., tuple[int, str, str]]
@@ -60,6 +60,10 @@ def test_a_report_lays_metrics_against_doublings_of_the_batch(sslrun: Run, tmp_p
         assert row[1].value == pytest.approx(theirs.slope)
         assert row[1].text == f"{theirs.slope:+.4f}"
         assert row[-1].text == "6"
+    rows = as_json(build(collect(tmp_path), metrics=["knn"], slope="batch_size"))["slopes"]
+    assert [row["predictor"] for row in rows] == ["linear", "none"]
+    assert {(row["metric"], row["doubling_of"], row["n"]) for row in rows} == {("knn", "batch_size", 6)}
+    assert [row["slope"] for row in rows] == [row[1].value for row in table.rows]
     code, out, _ = sslrun("report", tmp_path, "--metric", "knn", "--slope", "batch_size")
     assert code == 0
     assert "per doubling of batch_size" in out
