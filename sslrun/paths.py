@@ -7,7 +7,13 @@ from pathlib import Path
 
 from sslrun.errors import InputError
 
+_OTHER = re.compile(r"[^A-Za-z0-9._-]+")
 _VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
+
+
+def plain_name(stem: str, otherwise: str) -> str:
+    """What runs and grids of a file are called: its name without what a folder's name should not have."""
+    return _OTHER.sub("-", stem).lstrip("._-")[:64] or otherwise
 
 
 def user_path(text: str | PathLike[str], where: str) -> Path:

@@ -107,7 +107,7 @@ def report(
         from sslrun.report.page import keep_live
 
         console.say(f"{live.resolve().as_uri()} is written anew while runs go on; Ctrl-C ends it")
-        keep_live(live, folder, look)
+        keep_live(live, folder, look, grid, tags)
         return
     document = look()
     if chosen == "csv" and len(document.comparisons):

@@ -5,7 +5,6 @@ the file that it is in, be it the grid or its base.
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,6 +16,7 @@ from sslrun.errors import InputError, RecipeError
 from sslrun.grids.checking import check_axes, check_baseline, check_settings, check_shape, matches
 from sslrun.grids.schema import GridFile
 from sslrun.grids.space import Space, read_space
+from sslrun.paths import plain_name
 from sslrun.recipe import trial
 from sslrun.recipe.combining import combine, options, override
 from sslrun.recipe.document import Document
@@ -29,7 +29,6 @@ from sslrun.recipe.shipped import shipped_grids
 _VARIANT_DIGITS = 6
 _FILES = {("data", "path"), ("network", "weights")}
 """Operational as places are; but what is found there decides the numbers."""
-_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def read_grid(
     check_shape(document)
     grid = check(GridFile, document)
     check_axes(grid, document)
-    name = _NAME.sub("-", file.stem).lstrip("._-")[:64] or "grid"
+    name = plain_name(file.stem, "grid")
     changes = [(f"--set {text}", override(text)) for text in overrides]
     shrunk = small and bool(grid.small)
     over = [*([("small", document.part("small"))] if shrunk else []), *changes]

@@ -13,7 +13,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from sslrun.errors import RecipeError
-from sslrun.paths import user_path
+from sslrun.paths import plain_name, user_path
 from sslrun.recipe import trial
 from sslrun.recipe.combining import Override, combine, override
 from sslrun.recipe.document import Document, parse
@@ -55,8 +55,7 @@ def read_recipe(
         refuse(document, ("base",), "base: a recipe starts from no other", hint)
     if file.with_name("identity.json").exists():
         document, whole = Document(as_kept(Recipe, document.values), document.spots), True
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).lstrip("._-")[:64] or "recipe"
-    named = Document({"name": name, **document.values}, document.spots)
+    named = Document({"name": plain_name(file.stem, "recipe"), **document.values}, document.spots)
     merged = combine(named, *(override(text) for text in overrides))
     return as_asked(with_plugins(merged, [file.parent], imports), whole=whole)
 

@@ -4,12 +4,10 @@ Conditions come from a sweep's file (`<results>/sweeps/<grid>.json`: a label on 
 one, from the recipe's options in which the runs differ. Builds on `sslrun.runs.load_runs`; `tables` goes on from here.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,6 +21,7 @@ from sslrun.report.table import NONE
 from sslrun.runs.cells import BASELINES, SECONDS, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED, CellRecord, GridRecord, State, grid_records
+from sslrun.runs.resolving import grid_named, one_of
 from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers, load_runs
 
@@ -130,27 +129,6 @@ def _tagged(runs: pd.DataFrame, tags: Sequence[str]) -> tuple[pd.DataFrame, list
         return runs, []
     kept = runs[[set(tags) <= set(found) for found in runs["tags"]]].reset_index(drop=True)
     return kept, [f"only runs tagged {', '.join(tags)}: {len(runs) - len(kept)} others are left out"]
-
-
-def grid_named(text: str, grids: Mapping[str, GridRecord], folder: Path) -> tuple[str, list[str]]:
-    """The name of the grid that a user means by its name, its file, or either without what --set and --small added: the
-    last swept of several, and then a line that says so. Raises `InputError`."""
-    if text in grids:
-        return text, []
-    stem = PurePath(text).name.removesuffix(".yaml")
-    same = [name for name in grids if re.fullmatch(re.escape(stem) + r"(-\d+)?(\+[^/]*)?(-\d+)?", name)]
-    if not same:
-        return one_of(text, list(grids), "grid"), []
-    times = {name: _swept(folder, name) for name in same}
-    last = stem if stem in same else max(same, key=lambda name: times[name])
-    others = ", ".join(name for name in same if name != last)
-    return last, [f"of grids of this name, {last}; there are also {others}"] if others else []
-
-
-def _swept(folder: Path, name: str) -> float:
-    with suppress(OSError):
-        return (folder / "sweeps" / f"{name}.json").stat().st_mtime
-    return 0.0
 
 
 def _by_grid(folder: Path, runs: pd.DataFrame, grid: GridRecord) -> Results:
@@ -283,18 +261,3 @@ def _number_or_text(label: str) -> tuple[int, float, str]:
         return (1, float(label), label)
     except ValueError:
         return (0 if label == NONE else 2, 0.0, label)
-
-
-def one_of(text: str, allowed: Sequence[str], what: str, found: Sequence[str] = ()) -> str:
-    """`text` if it is allowed, else the only entry of `found`, what it might mean. Raises `InputError` with what there
-    is instead."""
-    if text in allowed:
-        return text
-    if len(found) == 1:
-        return found[0]
-    near = get_close_matches(text, allowed, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    raise InputError(
-        f"{text!r} could be any of {', '.join(found)}" if found else f"no {what} {text!r} here",
-        remedy=f"{hint}There {'are' if len(allowed) != 1 else 'is'}: {', '.join(allowed) or 'none'}.",
-    )

@@ -82,9 +82,9 @@ class Progress:
     waiting: int
 
 
-def progress(results: Path) -> Progress:
-    """Look at all runs of a folder."""
-    found = overview(results)
+def progress(results: Path, grid: str | None = None, tags: Sequence[str] = ()) -> Progress:
+    """Look at the runs of a folder: all, or a grid's, or those that have all tags."""
+    found = overview(results, tags, grid=grid)
     running = [
         Running(
             found.labels.get(name, name),
@@ -202,16 +202,19 @@ def keep_live(
     path: Path,
     results: Path,
     look: Callable[[], Document],
+    grid: str | None = None,
+    tags: Sequence[str] = (),
     *,
     wait: Callable[[], None] = lambda: time.sleep(_REFRESH_SECONDS),
 ) -> None:
-    """Write the page of what `look` gives until nothing runs any more; the last one does not load itself again.
+    """Write the page of what `look` gives, of a `grid` or of runs with `tags` if it is, until none of these runs any
+    more; the last one does not load itself again.
 
     Nothing is served, so it works on any disk that both machines see.
     """
     quiet = 0
     while True:
-        now = progress(results)
+        now = progress(results, grid, tags)
         quiet = 0 if now.running else quiet + 1
         over = not now.running and (now.waiting == 0 or quiet >= _QUIET)
         html = as_html(look(), now, None if over else _REFRESH_SECONDS)

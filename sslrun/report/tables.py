@@ -13,10 +13,11 @@ import pandas as pd
 
 from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
-from sslrun.report.collecting import Results, one_of
+from sslrun.report.collecting import Results
 from sslrun.report.intervals import Difference, estimate, judge, paired_difference
 from sslrun.runs.cells import SECONDS, main_numbers
 from sslrun.runs.records import FINISHED, UNFINISHED, State
+from sslrun.runs.resolving import one_of
 from sslrun.runs.verdict import COLLAPSES
 
 Labels = tuple[str, ...]

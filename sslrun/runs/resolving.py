@@ -1,18 +1,21 @@
-"""From what a user types as RUN to the run's folder: a path, a folder's name, a bare name, or a unique beginning.
+"""From what a user types as RUN to the run's folder: a path, a folder's name, a bare name, or a unique beginning; and
+from what is typed as a grid's name to its record.
 
 Used by every command that takes a RUN. A bare name that several runs have means the one whose recipe is the shipped
 one of that name as it is, else the newest of them.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
 from sslrun import console
 from sslrun.errors import InputError
-from sslrun.paths import user_path
+from sslrun.paths import plain_name, user_path
 from sslrun.runs.folder import RunFolder, run_folders, split_name
+from sslrun.runs.records import GridRecord
 
 _SHOWN = 5
 
@@ -79,6 +82,45 @@ def _meant(matches: Sequence[RunFolder], name: str) -> tuple[RunFolder, str]:
             if explain(read_recipe(folder.recipe), read_recipe(str(path))).same_science:
                 return folder, "the recipe as shipped,"
     return newest[0], "the newest"
+
+
+def grid_named(text: str, grids: Mapping[str, GridRecord], results: Path) -> tuple[str, list[str]]:
+    """The name of the grid that a user means by its name, its file, or either without what --set and --small added: the
+    last swept of several, and then a line that says so. Raises `InputError`."""
+    if text in grids:
+        return text, []
+    file = Path(text)
+    stem = file.stem if file.suffix in (".yaml", ".yml") else file.name
+    names = (stem, plain_name(stem, "grid"))
+    form = re.compile(rf"({'|'.join(map(re.escape, names))})(-\d+)?(\+[^/]*)?(-\d+)?")
+    same = [name for name, record in grids.items() if record.source == str(file.resolve())]
+    same = same or [name for name in grids if form.fullmatch(name)]
+    if not same:
+        return one_of(text, list(grids), "grid"), []
+    last = next((name for name in names if name in same), None) or max(same, key=lambda name: _swept(results, name))
+    others = ", ".join(name for name in same if name != last)
+    return last, [f"of grids of this name, {last}; there are also {others}"] if others else []
+
+
+def _swept(results: Path, grid: str) -> float:
+    with suppress(OSError):
+        return (results / "sweeps" / f"{grid}.json").stat().st_mtime
+    return 0.0
+
+
+def one_of(text: str, allowed: Sequence[str], what: str, found: Sequence[str] = ()) -> str:
+    """`text` if it is allowed, else the only entry of `found`, what it might mean. Raises `InputError` with what there
+    is instead."""
+    if text in allowed:
+        return text
+    if len(found) == 1:
+        return found[0]
+    near = get_close_matches(text, allowed, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise InputError(
+        f"{text!r} could be any of {', '.join(found)}" if found else f"no {what} {text!r} here",
+        remedy=f"{hint}There {'are' if len(allowed) != 1 else 'is'}: {', '.join(allowed) or 'none'}.",
+    )
 
 
 def _lines(names: list[str]) -> str:

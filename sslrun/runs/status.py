@@ -15,6 +15,7 @@ from sslrun.runs.folder import RunFolder, run_folders
 from sslrun.runs.lease import Holder, holder
 from sslrun.runs.notes import notes_of
 from sslrun.runs.records import UNFINISHED, LeftOut, State, grid_records, state_now
+from sslrun.runs.resolving import grid_named
 from sslrun.runs.verdict import NONE, WORDS
 
 _LOG_LINES = 3
@@ -96,12 +97,13 @@ class Overview:
             yield f"no runs in {self.results}"
             return
         for name, cells in self.grids.items():
-            yield f"{name}   {sum(cells.values())} cells: {_in_words(cells)}"
+            count = sum(cells.values())
+            yield f"{name}   {count} cell{'s' * (count != 1)}: {_in_words(cells)}"
         alone = [now for name, now in self.runs.items() if name not in self.labels]
         ends = _in_words(_counts((now.state, now.verdict) for now in alone))
         said = f", {len(alone)} of no grid: {ends}" if alone else ", all of these grids"
-        count = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
-        yield f"{self.results}   {count}{said if self.grids else f': {ends}'}"
+        number = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
+        yield f"{self.results}   {number}{said if self.grids else f': {ends}'}"
         labels = {name: f"   ({text})" for name, text in self.labels.items()}
         for name, now in self.runs.items():
             if now.state == State.RUNNING:
@@ -118,11 +120,13 @@ class Overview:
         return {"grids": self.grids, "runs": runs, "left_out": [list(pair) for pair in self.left_out]}
 
 
-def overview(results: Path, tags: Sequence[str] = (), queued: Collection[str] | None = None) -> Overview:
-    """Read a results folder; with `tags` only the runs that have them all.
+def overview(
+    results: Path, tags: Sequence[str] = (), queued: Collection[str] | None = None, grid: str | None = None
+) -> Overview:
+    """Read a results folder; with `tags` only the runs that have them all, with a `grid` only that grid and its runs.
 
     `queued` are the runs that wait in a cluster's queue, by identity, if it is known which. Raises `InputError` if
-    there is no such folder.
+    there is no such folder or grid.
     """
     if not results.is_dir():
         raise InputError("no such results folder", where=str(results), remedy="Name one: sslrun status DIR")
@@ -139,8 +143,10 @@ def overview(results: Path, tags: Sequence[str] = (), queued: Collection[str] | 
         except OSError as error:
             found.left_out.append((str(folder.path), str(error)))
     asked: dict[str, list[tuple[CellName, str]]] = {}
-    for name, grid in grid_records(results, found.left_out).items():
-        cells = [cell for cell in grid.cells if not tags or cell.identity in folders]
+    records = grid_records(results, found.left_out)
+    only = None if grid is None else grid_named(grid, records, results)[0]
+    for name, record in records.items() if only is None else [(only, records[only])]:
+        cells = [cell for cell in record.cells if not tags or cell.identity in folders]
         if tags and not cells:
             continue
         ends: list[tuple[State, str | None]] = []
@@ -158,6 +164,8 @@ def overview(results: Path, tags: Sequence[str] = (), queued: Collection[str] | 
     for identity, evaluations in asked.items():  # a run is no further than the cells that stand on it
         run = folders[identity]
         found.runs[run.path.name] = replace(found.runs[run.path.name], state=state_of(run, evaluations))
+    if only is not None:
+        return replace(found, runs={name: now for name, now in found.runs.items() if name in found.labels})
     return found
 
 

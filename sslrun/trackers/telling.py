@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from sslrun.errors import InputError, SslrunError
-from sslrun.report.collecting import grid_named
 from sslrun.runs.folder import RunFolder, by_identity, run_folders
 from sslrun.runs.records import State, grid_records
+from sslrun.runs.resolving import grid_named
 from sslrun.runs.status import state_of
 from sslrun.trackers.told import Begin, Telling, Told, settings
 

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -24,9 +25,11 @@ from sslrun.report.document import build
 from sslrun.report.page import as_html, keep_live
 from sslrun.report.search_figures import search_figures
 from sslrun.runs.lease import hold
-from sslrun.runs.records import State
+from sslrun.runs.notes import annotate
+from sslrun.runs.records import CellRecord, GridRecord, State
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+Run = Callable[..., tuple[int, str, str]]
 EVIL = "<script>document.title='owned'</script><img src=x onerror=alert(1)> \"'&{{7*7}}$x$"
 
 
@@ -185,6 +188,21 @@ def test_a_live_page_shows_what_runs_until_nothing_does(tmp_path: Path) -> None:
     assert int(shown["again"]) > 0
     last = path.read_text()
     assert "refresh" not in last and "<progress" not in last and "2 done" in last
+
+
+def test_a_live_page_of_a_grid_says_nothing_of_other_runs(tmp_path: Path, sslrun: Run) -> None:
+    for seed, name in enumerate(("mine", "zebra")):
+        failed = make_run(tmp_path, seed, state="failed", reason=f"{name} broke", knn=None)
+        GridRecord(grid=name, axes={}, cells=(CellRecord(labels={}, seed=0, identity=failed.identity),)).write(tmp_path)
+    page = tmp_path / "live.html"
+    assert sslrun("report", tmp_path, "--live", page)[0] == 0
+    assert "mine broke" in page.read_text() and "zebra broke" in page.read_text()
+    assert sslrun("report", tmp_path, "--live", page, "--grid", "mine")[0] == 0
+    assert "mine   1 cell: 1 failed" in page.read_text() and "mine broke" in page.read_text()
+    assert "zebra" not in page.read_text()
+    annotate(failed, tags=["odd"])
+    assert sslrun("report", tmp_path, "--live", page, "--tag", "odd")[0] == 0
+    assert "zebra broke" in page.read_text() and "mine broke" not in page.read_text()
 
 
 def test_a_search_is_drawn_by_optuna(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from scipy import stats
 from synthetic_runs import make_run, write_cell
 
 from sslrun.errors import InputError
+from sslrun.grids import read_grid
 from sslrun.report.collecting import Results, collect
 from sslrun.report.document import as_json, build
 from sslrun.report.tables import comparisons, default_metrics, read_baseline, summary
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.records import State
+from sslrun.runs.records import CellRecord, GridRecord, State
 from sslrun.runs.status import overview
 from sslrun.runs.table import load_runs
 
@@ -303,6 +304,18 @@ def test_other_runs_are_to_be_had_and_a_changed_grid_is_found(tmp_path: Path) ->
     last = collect(tmp_path, "small")
     assert last.grid == "small+def456"
     assert any("there are also small+abc123" in note for note in last.notes)
+
+
+def test_a_grid_is_found_by_its_file_whatever_it_is_called(tmp_path: Path) -> None:
+    files = [tmp_path / part / "my grid (2).yml" for part in ("a", "b")]
+    for seed, file in enumerate(files):
+        cells = (CellRecord(labels={}, seed=seed, identity=make_run(tmp_path, seed).identity),)
+        file.parent.mkdir()
+        file.write_text("base: quickstart\nseeds: 1\n")
+        grid = read_grid(file)
+        GridRecord(grid=grid.record_name, axes={}, cells=cells, source=grid.source).write(tmp_path)
+    assert [collect(tmp_path, str(file)).grid for file in files] == ["my-grid-2-", "my-grid-2--2"]
+    assert collect(tmp_path, "moved/my grid (2).yml").grid == collect(tmp_path, "my grid (2)").grid == "my-grid-2-"
 
 
 @pytest.mark.parametrize(
