@@ -5,7 +5,7 @@ A `ListedSet` says which lists there are and what the numbers mean (`sets.pacs`,
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from sslrun.data import pictures
 from sslrun.data.domains import DomainSet
-from sslrun.data.listing import FileState, Listing, Picture
+from sslrun.data.listing import FileState, Listing, Picture, Split
 from sslrun.data.pictures import PictureSet
 from sslrun.errors import DataError
 from sslrun.files import litter
@@ -34,6 +34,14 @@ class Listed(NamedTuple):
     domain: int
     picture: Picture
     validation: bool
+
+
+def of_lists(train: Mapping[str, int], held_out: Mapping[str, int], targets: Sequence[str]) -> dict[Split, int]:
+    """How many pictures the splits have by the lengths of each domain's lists: sources to learn from and to choose by,
+    the whole of the targets to test on; without a target, what one chooses by."""
+    learning, choosing = (sum(of[name] for name in of if name not in targets) for of in (train, held_out))
+    test = sum(train[name] + held_out[name] for name in targets) or choosing
+    return {"pretrain": learning, "train": learning, "validation": choosing, "test": test}
 
 
 class ListedSet(DomainSet, PictureSet):

@@ -223,7 +223,6 @@ def _size(data: Dataset) -> str:
     within = {name for part in parts if "+" in part for name in part.split("+")}
     pixels = sum(count for part, count in parts.items() if part not in within) * prod(data.shape)
     fetched = f"{size_text(data.download_bytes)} to download, " if data.download_bytes else ""
-    kept = size_text(pixels if data.cached else 0)
-    cache = f", and {kept} of cache" if data.cached else ""
+    kept = f"{size_text(pixels)} {'of cache beside the pictures' if data.cached else 'on disk'}"
     listed = ", ".join(f"{count:,} {split}" for split, count in counts.items())
-    return f"planned for {name} as published ({listed}): {fetched}{size_text(pixels)} on disk{cache}"
+    return f"planned for {name} as published ({listed}): {fetched}{kept}"

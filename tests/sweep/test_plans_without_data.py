@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from memory_engine import MemoryEngine
 
+from sslrun.data.dataset import open_dataset
+from sslrun.recipe.schema import Camelyon17, DomainNet, Folder
 from sslrun.sweeps import session
 
 Run = Callable[..., tuple[int, str, str]]
@@ -14,6 +16,19 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "open_engine", lambda *_: MemoryEngine(lambda _: None))
+
+
+def test_published_numbers_are_of_the_domains_and_classes_asked_for(tmp_path: Path) -> None:
+    everything = DomainNet(kind="domainnet", classes="all", held_out=("clipart", "infograph", "quickdraw"))
+    found = open_dataset(everything, tmp_path).published()
+    assert found == {"pretrain": 219_534, "train": 219_534, "validation": 94_807, "test": 272_234}
+    assert found["train"] + found["validation"] + found["test"] == 586_575  # all pictures
+    assert open_dataset(DomainNet(kind="domainnet"), tmp_path).published() is None
+    others = Camelyon17(kind="camelyon17", held_out=("hospital_0", "hospital_2"))
+    assert open_dataset(others, tmp_path).published() is None
+    named = open_dataset(Folder(kind="folder", path="/sets/ImageNet/"), tmp_path).published()
+    assert named == {"pretrain": 1_281_167, "train": 1_281_167, "test": 50_000}
+    assert open_dataset(Folder(kind="folder", path="mine"), tmp_path).published() is None
 
 
 @pytest.mark.usefixtures("_in_memory")
@@ -28,7 +43,11 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("bss/pacs_udg", "planned for PACS without sketch as published (5,446 pretrain, 5,446 train, 616 validation"),
         ("bss/r2_domainnet", "planned as if DomainNet"),
-        ("directpred/table9", "planned as if imagenet had 10,000 images"),
+        (
+            "bss/r3_camelyon17",
+            "as published (302,436 pretrain, 302,436 train, 33,560 validation, 119,958 test): 12.6 GB of cache",
+        ),
+        ("directpred/table9", "planned for imagenet as published (1,281,167 pretrain, 1,281,167 train, 50,000 test)"),
     ],
 )
 def test_a_plan_needs_no_data_and_lists_its_cells(

@@ -14,7 +14,7 @@ import numpy as np
 from sslrun.data.dataset import open_dataset
 from sslrun.data.digests import facts
 from sslrun.data.domains import DomainSet
-from sslrun.data.listing import FileState, Listing, Picture
+from sslrun.data.listing import FileState, Listing, Picture, Split
 from sslrun.data.pictures import PictureSet, listed
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Camelyon17
@@ -22,6 +22,8 @@ from sslrun.recipe.schema import Camelyon17
 SIDE = 96
 CLASSES = ("normal", "tumour")
 NUMBERS = ("0", "1", "2", "3", "4")  # as the table writes them
+PUBLISHED = {"train": 302_436, "id_val": 33_560, "val": 34_904, "test": 85_054}
+"""Patches in WILDS' splits: of hospitals 0, 3 and 4 the first two, of 1 the third, of 2 the fourth."""
 COLUMNS = ("patient", "node", "x_coord", "y_coord", "tumor", "center", "split")
 
 
@@ -37,6 +39,13 @@ class Camelyon17Set(DomainSet, PictureSet):
     @property
     def files(self) -> list[Path]:
         return [self.folder / "metadata.csv"]
+
+    def published(self) -> dict[Split, int] | None:
+        """WILDS' own splits, and none where other hospitals are held out."""
+        if set(self.section.held_out) != {"hospital_1", "hospital_2"}:
+            return None
+        learning, test = PUBLISHED["train"], PUBLISHED["val"] + PUBLISHED["test"]
+        return {"pretrain": learning, "train": learning, "validation": PUBLISHED["id_val"], "test": test}
 
     def facts(self) -> Iterator[str]:
         """The table, and every patch that it names."""

@@ -14,6 +14,8 @@ from sslrun.data.pictures import PictureSet, common_classes, in_class_folders, l
 from sslrun.errors import DataError, InputError
 from sslrun.recipe.schema import Folder
 
+PUBLISHED = {"imagenet": (1_281_167, 50_000), "imagenette": (9_469, 3_925)}
+"""Pictures to train and to test on in the sets that everybody keeps in folders of these names."""
 TINY_IMAGENET = "val_annotations.txt"  # beside the pictures of all classes in one folder
 
 
@@ -22,6 +24,12 @@ class FolderSet(PictureSet):
     """Class folders for training and for the test."""
 
     section: Folder
+
+    def published(self) -> dict[Split, int] | None:
+        """Those of a set that is known by its folder's name."""
+        if (counts := PUBLISHED.get(Path(self.section.path).name.lower())) is None:
+            return None
+        return {"pretrain": counts[0], "train": counts[0], "test": counts[1]}
 
     def download(self) -> None:
         data = self.section

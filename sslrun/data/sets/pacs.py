@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sslrun.data.dataset import open_dataset
 from sslrun.data.listing import Listing, Split
-from sslrun.data.picture_lists import Line, ListedSet
+from sslrun.data.picture_lists import Line, ListedSet, of_lists
 from sslrun.errors import DataError
 from sslrun.recipe.schema import Pacs
 
@@ -37,11 +37,8 @@ class PacsSet(ListedSet):
         return next((name for name in ("kfold", "images") if (self.folder / name).is_dir()), "")
 
     def published(self) -> dict[Split, int]:
-        """Those of the official lists: sources to learn from and to choose by, the whole of targets to test on."""
-        targets = self.section.held_out
-        learning, choosing = (sum(of[name] for name in of if name not in targets) for of in (TRAIN, HELD_OUT))
-        test = sum(TRAIN[name] + HELD_OUT[name] for name in targets) or choosing
-        return {"pretrain": learning, "train": learning, "validation": choosing, "test": test}
+        """Those of the official lists."""
+        return of_lists(TRAIN, HELD_OUT, self.section.held_out)
 
     def find(self) -> Listing:
         """Raises `DataError` for a foreign list, and as `listed` does."""
