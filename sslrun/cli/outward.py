@@ -1,6 +1,6 @@
 """The commands that take what runs have learned elsewhere: embed, export-logs."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +45,13 @@ def embed(
     folder = run_folder(run, results)
     from sslrun.jobs import embedding
     from sslrun.paths import user_path
+    from sslrun.runs.verdict import COLLAPSES, WORDS
 
+    with suppress(InputError):  # a folder that was copied in part may lack its status
+        if (verdict := folder.status.verdict) in COLLAPSES:
+            console.error(
+                f"warning: {folder.path.name} ended in {WORDS[verdict]}: its features may say little of the pictures"
+            )
     if out is not None:
         embedding.check_format(out)
     with ExitStack() as stack:

@@ -1,5 +1,6 @@
 """One's own pictures, unlabelled and in any folders: pretrained on, embedded, and laid beside their neighbours."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def test_a_folder_of_pictures_to_embeddings(photos: Path, sslrun: Run) -> None:
     np.testing.assert_array_equal(np.load("own.npz")["embedding"], features)
     code, _, err = sslrun("evaluate", "pictures", "--knn")
     assert code == 2 and "knn compares labels, and pictures data have none" in err
+    status = json.loads((run / "status.json").read_text())
+    for kind, said in (("complete", "ended in complete collapse"), (None, "")):
+        (run / "status.json").write_text(json.dumps(status | {"verdict": kind, "evidence": {}}))
+        code, out, err = sslrun("embed", "pictures", photos, "--out", "dead.npz")
+        assert code == 0 and "20 pictures" in out and (f"{run.name} {said}" in err if said else not err)
     for arguments, told in {
         ("--out", "f.xlsx"): ".parquet, .csv, .npz",
         ("--sheet", "s.jpg"): "--sheet s.png",
