@@ -9,6 +9,7 @@ from sslrun.cli.complete import run_names
 from sslrun.cli.options import (
     ImportOption,
     JsonOption,
+    NoteOption,
     ResultsArgument,
     ResultsOption,
     RunArgument,
@@ -83,19 +84,21 @@ def metrics(
 @command("run")
 def note(
     run: RunArgument,
-    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The note; an empty text removes it.")] = None,
+    note: NoteOption = None,
     tags: TagOption = [],  # noqa: B006
-    untag: Annotated[list[str], typer.Option("--untag", help="Take a tag off.")] = [],  # noqa: B006
+    untag: Annotated[list[str], typer.Option("--untag", help="Take this tag off; may be repeated.")] = [],  # noqa: B006
     results: ResultsOption = None,
 ) -> None:
-    """Put a note and tags on a run, or show what is there.
+    """Put a note and tags on a run, as pretrain does with the same options, or show what is there.
 
-    Example: sslrun note quickstart "the first try" --tag paper
+    A note replaces the one before, and an empty one (--note "") removes it.
+
+    Example: sslrun note quickstart --note "the first try" --tag paper
     """
     from sslrun.runs.notes import annotate
 
     folder = run_folder(run, results)
-    noted = annotate(folder, text, tags, untag)
+    noted = annotate(folder, note, tags, untag)
     console.say(f"{folder.path.name}   {noted.note or 'no note'}")
     console.say(f"tags   {', '.join(noted.tags) or 'none'}")
 

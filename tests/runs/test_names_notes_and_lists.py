@@ -62,7 +62,7 @@ def test_the_recipe_of_a_run_is_shown_as_it_was_run(
 
 def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, sslrun: Run) -> None:
     first, second = made(tmp_path, 1, name="a"), made(tmp_path, 2, "training.epochs=3", name="b")
-    assert sslrun("note", "b", "looks odd", "--tag", "paper", "--tag", "odd", "--results", tmp_path)[0] == 0
+    assert sslrun("note", "b", "--note", "looks odd", "--tag", "paper", "--tag", "odd", "--results", tmp_path)[0] == 0
     out = sslrun("runs", tmp_path)[1]
     assert out.index(second.path.name) < out.index(first.path.name)
     assert "0.950" in out and "no collapse" in out and "looks odd" in out
@@ -78,7 +78,9 @@ def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, ssl
     GridRecord(grid="alone", axes={}, cells=(cell,)).write(tmp_path)
     listed = sslrun("runs", tmp_path, "--grid", "alone")[1]
     assert first.path.name in listed and second.path.name not in listed
-    assert sslrun("note", "b", "", "--untag", "odd", "--results", tmp_path)[1].splitlines()[1] == "tags   paper"
+    assert (
+        sslrun("note", "b", "--note", "", "--untag", "odd", "--results", tmp_path)[1].splitlines()[1] == "tags   paper"
+    )
     assert notes_of(second).note == ""
     assert sslrun("note", "b", "--tag", "two words", "--results", tmp_path)[0] == 2
     (second.path / "notes.json").write_text("[]")
