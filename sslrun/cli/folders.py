@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 @command("look")
 def runs(
     named: ResultsArgument = None,
-    metric: Annotated[list[str], typer.Option("--metric", help="Columns: knn, linear, std, ...")] = [],  # noqa: B006
-    grid: Annotated[str | None, typer.Option("--grid", help="Only the runs of this grid.")] = None,
+    metric: Annotated[
+        list[str], typer.Option("--metric", metavar="NAMES", help="Columns to show [accuracies, std, rank].")
+    ] = [],  # noqa: B006
+    grid: Annotated[str | None, typer.Option("--grid", help="Only the runs of this grid (name or file).")] = None,
     tags: TaggedOption = [],  # noqa: B006
     results: ResultsOption = None,
     as_json: JsonOption = False,
@@ -54,13 +56,13 @@ def runs(
 
 @command("look")
 def metrics(
-    pattern: Annotated[str | None, typer.Argument(metavar="PATTERN", help="knn, linear.*, hardness, ...")] = None,
+    pattern: Annotated[str | None, typer.Argument(metavar="PATTERN", help="knn, linear.*, hardness, ... [all]")] = None,
     imports: ImportOption = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
-    """Explain the columns of reports and tables, each in a sentence; those of plug-ins with --import.
+    """Explain the columns of reports and tables, each in a sentence; with --import also those of plug-ins.
 
-    Without a pattern all but the options of recipes, which `sslrun schema` explains.
+    Without a pattern it leaves out the options of recipes, which `sslrun schema` explains.
 
     Example: sslrun metrics hardness
     """
@@ -86,14 +88,14 @@ def note(
     run: RunArgument,
     note: NoteOption = None,
     tags: TagOption = [],  # noqa: B006
-    untag: Annotated[list[str], typer.Option("--untag", help="Take this tag off; may be repeated.")] = [],  # noqa: B006
+    untag: Annotated[list[str], typer.Option("--untag", metavar="WORD", help="Take this tag off.")] = [],  # noqa: B006
     results: ResultsOption = None,
 ) -> None:
     """Put a note and tags on a run, as pretrain does with the same options, or show what is there.
 
     A note replaces the one before, and an empty one (--note "") removes it.
 
-    Example: sslrun note quickstart --note "the first try" --tag paper
+    Example: sslrun note quickstart --note "first try" --tag paper
     """
     from sslrun.runs.notes import annotate
 
@@ -117,13 +119,15 @@ def cite(run: RunArgument, results: ResultsOption = None) -> None:
 
 @command("run")
 def remove(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Runs.", autocompletion=run_names)],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN", help="Names or folders of runs.", autocompletion=run_names)
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     results: ResultsOption = None,
 ) -> None:
     """Remove runs with all that is in their folders, after asking.
 
-    A name that several runs have is refused: give more of it. A sweep whose cell it was does it anew.
+    A name that several runs have is refused: give more of it. A sweep that had the run as a cell runs it again.
 
     Example: sslrun remove quickstart-3f9a
     """

@@ -34,21 +34,21 @@ def bench(
             "--only", help="step, views, style, rule, parts, limit, graph, jobs, devices; several with commas, or all."
         ),
     ] = "all",
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often all take turns.")] = 5,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each is measured, in turn.")] = 5,
     batch: Annotated[
-        int | None, typer.Option("--batch", min=2, help="Images a batch [128; for steps on a CPU 32].")
+        int | None, typer.Option("--batch", min=2, help="Images per batch [128; for steps on a CPU 32].")
     ] = None,
     changes: SetOption = [],  # noqa: B006
     data: DataOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
-    out: Annotated[Path | None, path_option("--out", "Write the report here too, as JSON.")] = None,
+    out: Annotated[Path | None, path_option("--out", "Write the report to this file too, as JSON.")] = None,
 ) -> None:
-    """Measure the speed of step, views, style and predictor rule against plain references, in alternated rounds.
+    """Measure the speed of step, views, style and predictor rule against plain references, taking turns.
 
-    And how near a step is to the device's own matrix rate (limit), what its parts take, what a CUDA graph gains, what 2
-    and 4 jobs on one GPU do, and 2 processes on one CPU (devices). Without a recipe: the shipped ones that bars were
-    set for, on stand-in images. CPUs are measured on one thread.
+    It also measures how near a step comes to the device's own rate for matrices (limit), how long its parts take
+    (parts), what a CUDA graph gains (graph), and how fast 2 and 4 jobs on one GPU (jobs) or 2 processes on one CPU
+    (devices) are. Without a recipe it takes shipped ones, on stand-in images. On a CPU it uses one thread.
 
     Example: sslrun bench --only step,limit
     """

@@ -74,23 +74,28 @@ RunArgument = Annotated[
     typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.", autocompletion=run_names),
 ]
 SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one field, e.g. training.epochs=3.")
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one option, e.g. training.epochs=3; may be repeated."),
 ]
 DevicesOption = Annotated[
-    str | None, typer.Option("--devices", metavar="N|all", help="Work on several devices, a process each.")
+    str | None, typer.Option("--devices", metavar="N|all", help="Use so many devices, one process on each [1].")
 ]
 ImportOption = Annotated[
-    list[str], typer.Option("--import", metavar="PLUGIN", help="Load this module, or this .py file, with its kinds.")
+    list[str],
+    typer.Option("--import", metavar="PLUGIN", help="Load a plug-in: a module's name, or a .py file."),
 ]
-NoteOption = Annotated[str | None, typer.Option("--note", help="What a reader should know; kept with the run.")]
-TagOption = Annotated[list[str], typer.Option("--tag", help="A word to find it by; may be repeated.")]
+NoteOption = Annotated[str | None, typer.Option("--note", help="What a reader should know of the run; kept with it.")]
+TagOption = Annotated[list[str], typer.Option("--tag", metavar="WORD", help="A word to find it by; may be repeated.")]
 TaggedOption = Annotated[
-    list[str], typer.Option("--tag", help="Only runs with this tag; may be repeated.", autocompletion=tag_names)
+    list[str],
+    typer.Option(
+        "--tag", metavar="WORD", help="Only runs with this tag; repeated, with all of them.", autocompletion=tag_names
+    ),
 ]
-ResultsOption = Annotated[Path | None, path_option("--results", "Results folder [SSLRUN_RESULTS, or results].")]
+ResultsOption = Annotated[Path | None, path_option("--results", "Results folder [$SSLRUN_RESULTS, else results].")]
 ResultsArgument = Annotated[Path | None, typer.Argument(metavar="RESULTS", help="The same as --results.")]
-DataOption = Annotated[Path | None, path_option("--data", "Data folder [SSLRUN_DATA, or data].")]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+DataOption = Annotated[Path | None, path_option("--data", "Data folder [$SSLRUN_DATA, else data].")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps [the recipe's].")]
 OutOption = Annotated[Path | None, path_option("--out", "The figure to draw: a png, svg or pdf file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

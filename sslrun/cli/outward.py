@@ -29,12 +29,12 @@ def embed(
         Path | None, typer.Argument(metavar="FOLDER", help="Any pictures, at any depth [the run's training images].")
     ] = None,
     out: Annotated[Path | None, path_option("--out", "The table of features: a parquet, npz or csv file.")] = None,
-    sheet: Annotated[Path | None, path_option("--sheet", "A picture of nearest neighbours: a png file.")] = None,
+    sheet: Annotated[Path | None, path_option("--sheet", "Pictures with their nearest neighbours: a png file.")] = None,
     results: ResultsOption = None,
     data: DataOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Write the features that a run's encoder gives pictures, and draw which ones it finds alike.
+    """Write the features that a run's encoder computes from pictures, and draw some with their nearest neighbours.
 
     Example: sslrun embed pictures ~/photos --out features.parquet
     """
@@ -80,15 +80,15 @@ def export_logs(
         list[str] | None, typer.Argument(metavar="RUN", help="Runs [all].", autocompletion=run_names)
     ] = None,
     to: Annotated[str, typer.Option("--to", help="tensorboard, wandb, trackio, csv, hub, or a plug-in's.")] = "csv",
-    grid: Annotated[str | None, typer.Option("--grid", help="The runs of this grid.")] = None,
+    grid: Annotated[str | None, typer.Option("--grid", help="Only the runs of this grid (name or file).")] = None,
     out: Annotated[Path | None, path_option("--out", "The folder to write to [logs/TRACKER].")] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on while runs go on; Ctrl-C ends it.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Keep writing while runs go on; Ctrl-C ends it.")] = False,
     results: ResultsOption = None,
     imports: ImportOption = [],  # noqa: B006
 ) -> None:
-    """Tell another program of runs: an experiment tracker, a table, a model hub. Nothing is sent anywhere.
+    """Write runs' logs for another program: an experiment tracker, a table, a model hub. Nothing is sent anywhere.
 
-    It reads what runs have kept, while they train or long after, and writes what is told of a run anew.
+    It reads what runs have kept, while they train or long after. What it wrote of a run before is replaced.
 
     Example: sslrun export-logs --to tensorboard --follow
     """
@@ -103,4 +103,4 @@ def export_logs(
     tracker, target, place = choose(to), out or Path("logs") / to, results_folder(results)
     chosen = [run_folder(run, results) for run in dict.fromkeys(runs or ())]
     count = tell(lambda: told_runs(place, chosen, grid), tracker.begin, target, follow=follow, say=console.say)
-    console.say(f"{count} run{'s' * (count != 1)} told to {to}, in {target}")
+    console.say(f"{count} run{'s' * (count != 1)} written for {to}, in {target}")

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from sslrun.runs.folder import RunFolder
 
 data_app = typer.Typer(
-    cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Say what of a recipe's data is on this machine."
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Check which of a recipe's data are here.",
 )
 app.add_typer(data_app, name="data", rich_help_panel="recipe")
 
@@ -42,7 +45,7 @@ MOST_IN_FULL = 4
 
 @command("recipe")
 def show(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help=_EITHER, autocompletion=recipe_or_run_names)],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE|RUN", help=_EITHER, autocompletion=recipe_or_run_names)],
     changes: SetOption = [],  # noqa: B006
     imports: ImportOption = [],  # noqa: B006
     results: ResultsOption = None,
@@ -73,14 +76,14 @@ def show(
 @command("recipe")
 def schema(
     section: Annotated[
-        str | None, typer.Argument(metavar="SECTION", help="A section, kind or option, dotted; or grid.")
+        str | None, typer.Argument(metavar="SECTION", help="A section, kind or option, e.g. method.predictor; or grid.")
     ] = None,
     imports: ImportOption = [],  # noqa: B006
-    as_json: Annotated[bool, typer.Option("--json", help="For programs; without a section the JSON Schema.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; without a section, the JSON Schema.")] = False,
 ) -> None:
     """Explain what a recipe or a grid may hold: each option, its default, what is allowed, what it means.
 
-    Without a section it lists them all. Kinds of plug-ins are among them with --import.
+    Without a section it lists the sections. With --import it explains the kinds of plug-ins too.
 
     Example: sslrun schema views.style
     """
@@ -121,11 +124,11 @@ def schema(
 @command("recipe")
 def explain(
     a: Annotated[str, typer.Argument(metavar="A", help=_EITHER, autocompletion=recipe_or_run_names)],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=recipe_or_run_names)],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another recipe or run.", autocompletion=recipe_or_run_names)],
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why two runs or recipes are, or are not, the same science.
+    """Say whether two runs or recipes are the same science (would have the same numbers), and what differs.
 
     Example: sslrun explain cifar10_directpred stl10_directpred
     """
@@ -160,8 +163,8 @@ def _recipe_or_run(
 
 @command("recipe")
 def recipes(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this one.")] = None,
-    copy: Annotated[bool, typer.Option("--copy", help="Copy it into the current folder instead.")] = False,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this one [list all].")] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy NAME into the current folder instead.")] = False,
 ) -> None:
     """List the shipped recipes and grids, print one, or copy one to change it.
 
@@ -227,9 +230,11 @@ def data_check(
     changes: SetOption = [],  # noqa: B006
     imports: ImportOption = [],  # noqa: B006
     data: DataOption = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch STL-10 or CIFAR first, by network.")] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="First download what is missing of STL-10 or CIFAR.")
+    ] = False,
 ) -> None:
-    """Say what of a recipe's data is there, what is missing, and how to get it.
+    """Say which of a recipe's data are there, what is missing, and how to get it.
 
     Example: sslrun data check cifar10_directpred --download
     """

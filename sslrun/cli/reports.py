@@ -33,36 +33,43 @@ if TYPE_CHECKING:
 @command("look")
 def report(
     named: ResultsArgument = None,
-    grid: Annotated[str | None, typer.Option("--grid", help="Only the cells of this grid, by its axes.")] = None,
+    grid: Annotated[str | None, typer.Option("--grid", help="Only the cells of this grid (name or file).")] = None,
     tags: TaggedOption = [],  # noqa: B006
-    rows: Annotated[list[str], typer.Option("--rows", help="Axes down the side.")] = [],  # noqa: B006
-    columns: Annotated[list[str], typer.Option("--columns", help="Axes along the top.")] = [],  # noqa: B006
-    mean: Annotated[list[str], typer.Option("--mean", help="Axes to average over within each seed.")] = [],  # noqa: B006
-    metric: Annotated[list[str], typer.Option("--metric", help="knn, linear, std, ...")] = [],  # noqa: B006
+    rows: Annotated[list[str], typer.Option("--rows", metavar="AXES", help="Axes down the side [all].")] = [],  # noqa: B006
+    columns: Annotated[list[str], typer.Option("--columns", metavar="AXES", help="Axes along the top.")] = [],  # noqa: B006
+    mean: Annotated[list[str], typer.Option("--mean", metavar="AXES", help="Axes to average over in each seed.")] = [],  # noqa: B006
+    metric: Annotated[list[str], typer.Option("--metric", metavar="NAMES", help="knn, linear, std, ...")] = [],  # noqa: B006
     baseline: Annotated[
-        str | None, typer.Option("--baseline", metavar="AXIS=LABEL", help="What to compare with, seed by seed.")
+        str | None,
+        typer.Option("--baseline", metavar="AXIS=LABEL", help="What to compare with, seed by seed [the grid's own]."),
     ] = None,
     slope: Annotated[
-        str | None, typer.Option("--slope", metavar="AXIS", help="Change per doubling of it: batch_size, say.")
+        str | None,
+        typer.Option(
+            "--slope", metavar="AXIS", help="How metrics change with each doubling of this axis, e.g. batch_size."
+        ),
     ] = None,
     effects: Annotated[
-        bool, typer.Option("--effects", help="What each axis does, given the others; for whole grids.")
+        bool, typer.Option("--effects", help="What each axis does given the others, in place of comparisons.")
     ] = False,
     drawn: Annotated[
-        Path | None, path_option("--map", "Draw the conditions as a map, coloured by the first metric.")
+        Path | None, path_option("--map", "Draw the conditions to this file as a map, coloured by the first metric.")
     ] = None,
-    format_: Annotated[str | None, typer.Option("--format", help=f"{', '.join(FORMATS)}; else --out's suffix.")] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help=f"{', '.join(FORMATS)} [--out's suffix, else text].")
+    ] = None,
     out: Annotated[
-        Path | None, path_option("--out", "Write it here; as a picture, the first metric's means and intervals.")
+        Path | None,
+        path_option("--out", "Write the report to this file; a png, svg or pdf has the first metric drawn."),
     ] = None,
     live: Annotated[
-        Path | None, path_option("--live", "An html page, written anew while runs go on; it loads itself again.")
+        Path | None, path_option("--live", "Write an HTML page again and again while runs go on; it reloads itself.")
     ] = None,
     without_collapsed: Annotated[
         bool, typer.Option("--without-collapsed", help="Leave collapsed runs out of the means.")
     ] = False,
     other_data: Annotated[
-        bool, typer.Option("--other-data", help="Set papers' numbers on other data beside ours too.")
+        bool, typer.Option("--other-data", help="Compare with the papers' numbers on other data too.")
     ] = False,
     results: ResultsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
@@ -137,7 +144,7 @@ def report(
 
 @command("look")
 def claims(
-    pattern: Annotated[str | None, typer.Argument(metavar="WORDS", help="Only claims that have these words.")] = None,
+    pattern: Annotated[str | None, typer.Argument(metavar="WORDS", help="Only claims with these words.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List what the papers claim, with their numbers, and which shipped grids test each of them.
@@ -175,13 +182,13 @@ def plot(run: RunArgument, out: OutOption = None, results: ResultsOption = None)
 
 @command("look")
 def compare(
-    run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run.")],
-    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Another.")],
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run, as its folder or name.")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="Another run.")],
     out: OutOption = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Lay two runs side by side: what differs in their recipes, what came of it; with --out their curves.
+    """Compare two runs: what differs in their recipes and in their outcomes; with --out also their curves.
 
     Example: sslrun compare quickstart-3f9a quickstart-77b2
     """
@@ -205,9 +212,11 @@ def verify(
     table: Annotated[Path, typer.Argument(metavar="FILE", help="A kept table: markdown with its commands.")],
     results: ResultsOption = None,
     data: DataOption = None,
-    no_runs: Annotated[bool, typer.Option("--no-runs", help="Run nothing: look at what is there.")] = False,
+    no_runs: Annotated[bool, typer.Option("--no-runs", help="Start no runs: use those that are there.")] = False,
 ) -> None:
-    """Run what a kept table says it was made with, or find it done, and say which of its numbers come out again.
+    """Run the commands that a kept table says it was made with, and say which of its numbers come out again.
+
+    Runs that are there are used as they are.
 
     Example: sslrun verify results/tables/casts.md
     """
@@ -244,7 +253,7 @@ def verify(
 def export(
     run: RunArgument,
     to: Annotated[str, typer.Option("--to", help="safetensors, torchvision, timm or onnx.")],
-    out: Annotated[Path | None, path_option("--out", "The file to write.")] = None,
+    out: Annotated[Path | None, path_option("--out", "The file to write [named as the run].")] = None,
     results: ResultsOption = None,
 ) -> None:
     """Write a run's encoder for other programs, and print the Python that loads it and feeds it a picture.

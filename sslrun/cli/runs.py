@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sslrun import console
+from sslrun.cli.complete import run_names
 from sslrun.cli.help import Command
 from sslrun.cli.options import (
     DataOption,
@@ -50,12 +51,14 @@ def pretrain(
     devices: DevicesOption = None,
     note: NoteOption = None,
     tags: TagOption = [],  # noqa: B006
-    fresh: Annotated[bool, typer.Option("--fresh", help="Keep an old run under another name and start anew.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Set an old run aside under another name and start anew.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Pretrain one run, evaluate it, and say whether it collapsed. The same command again goes on, or shows it.
+    """Pretrain one run, evaluate it, and say whether it collapsed. Given again, it resumes the run or shows it.
 
-    On several devices it is the same run: each has its part of every batch. Under torchrun or srun it joins.
+    On several devices it is the same run, with a part of every batch on each; so it is under torchrun or srun.
 
     Example: sslrun pretrain quickstart --set training.epochs=5
     """
@@ -128,7 +131,7 @@ class _Evaluate(Command):
 def evaluate(
     context: typer.Context,
     run: RunArgument,
-    at: Annotated[int | None, typer.Option("--at", help="Judge the encoder kept after this epoch.")] = None,
+    at: Annotated[int | None, typer.Option("--at", help="Judge the encoder kept after this epoch [the last].")] = None,
     changes: SetOption = [],  # noqa: B006
     imports: ImportOption = [],  # noqa: B006
     results: ResultsOption = None,
@@ -137,7 +140,9 @@ def evaluate(
     devices: DevicesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a finished run's encoder, without pretraining again. Cells that exist are only shown.
+    """Judge a finished run's encoder, without pretraining again. What has been evaluated before is only shown.
+
+    Without an evaluation's name it does those that the recipe asks for.
 
     Example: sslrun evaluate quickstart --knn
     """
@@ -166,8 +171,8 @@ def _launch(devices: str | None, recipe: "Recipe") -> None:
 
 @command("run")
 def analyse(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Runs on the same data.")],
-    at: Annotated[int | None, typer.Option("--at", help="Analyse the encoders kept after this epoch.")] = None,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Runs on the same data.", autocompletion=run_names)],
+    at: Annotated[int | None, typer.Option("--at", help="Use the encoders kept after this epoch [the last].")] = None,
     out: OutOption = None,
     changes: SetOption = [],  # noqa: B006  # typer copies defaults
     results: ResultsOption = None,
@@ -175,7 +180,7 @@ def analyse(
     device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Lay runs side by side in what their features know of the domains, and in how hard their negatives were.
+    """Compare how much the features of runs tell of the domains, and how hard the negatives were.
 
     Example: sslrun analyse pacs-none pacs-bss
     """

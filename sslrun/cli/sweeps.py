@@ -38,26 +38,31 @@ def sweep(
         typer.Option("--grid", help="A grid file, or the name of a shipped one.", autocompletion=grid_names),
     ],
     plan: Annotated[bool, typer.Option("--plan", help="Show what there is to do and its cost; start nothing.")] = False,
-    only: Annotated[list[str], typer.Option("--only", metavar="AXIS=LABEL", help="Only these cells.")] = [],  # noqa: B006
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many runs now.")] = None,
+    only: Annotated[list[str], typer.Option("--only", metavar="AXIS=LABEL", help="Only cells with this label.")] = [],  # noqa: B006
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Do at most so many runs now [all].")] = None,
     budget: Annotated[str | None, typer.Option("--budget", help="At most so much device time now, e.g. 6h.")] = None,
-    small: Annotated[bool, typer.Option("--small", help="With the grid's own `small` options: a trial.")] = False,
+    small: Annotated[bool, typer.Option("--small", help="A trial: with the grid's own `small` options.")] = False,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Jobs at once on each device; on a GPU at most so many.")
+        int | None,
+        typer.Option("--jobs", min=1, help="Most jobs at once on each device [as cores allow; 1 on a GPU]."),
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads a job.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Do runs that failed before again.")] = False,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="CPU threads of each job [the recipe's, else 1 to 4].")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run again what failed before.")] = False,
     devices_per_job: Annotated[
-        int | None, typer.Option("--devices-per-job", min=1, help="Devices of a job, with a process on each [1].")
+        int | None, typer.Option("--devices-per-job", min=1, help="Devices of each job, one process on each [1].")
     ] = None,
     hang_after: Annotated[
-        str | None, typer.Option("--hang-after", help="End a job that shows no life for so long [30m].")
+        str | None, typer.Option("--hang-after", help="End a job that made no progress for so long [30m].")
     ] = None,
-    stop_on_failure: Annotated[bool, typer.Option("--stop-on-failure", help="Stop when a run is given up.")] = False,
+    stop_on_failure: Annotated[
+        bool, typer.Option("--stop-on-failure", help="Stop when a run is given up as failed.")
+    ] = False,
     slurm: Annotated[
-        Path | None, path_option("--slurm", "Submit the runs to Slurm, as this file says, and end.")
+        Path | None, path_option("--slurm", "Submit the runs to Slurm, as this YAML file says, and exit.")
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Follow submitted runs until all are done.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="With --slurm: follow the runs until all are done.")] = False,
     note: NoteOption = None,
     tags: TagOption = [],  # noqa: B006
     changes: SetOption = [],  # noqa: B006
@@ -66,9 +71,9 @@ def sweep(
     data: DataOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Do all cells of a grid, or the trials of its search. The same command again goes on; two at once share the work.
+    """Run the cells of a grid, or the trials of its search. Given again, it does what is left; two at once share it.
 
-    Under --small and --set the cells are others: reports know them by another name, which the plan says.
+    With --small or --set the cells are other runs, which reports list under another grid's name: --plan says which.
 
     Example: sslrun sweep --grid ablations_digits --plan
     """
@@ -116,7 +121,7 @@ def status(
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say where the runs and sweeps of a results folder stand, from anywhere.
+    """Show how far the runs and sweeps of a results folder are, whichever machine they run on.
 
     Example: sslrun status results
     """
@@ -133,8 +138,8 @@ def status(
 @command("look")
 def logs(
     run: RunArgument,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many lines, from the end.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print what is added, until Ctrl-C.")] = False,
     results: ResultsOption = None,
 ) -> None:
     """Print the end of a run's log.

@@ -13,24 +13,30 @@ from sslrun.errors import InputError
 @command("theory")
 def theory(
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="Take decay, rates and EMA from this recipe.")
+        str | None, typer.Argument(metavar="RECIPE", help="A recipe to take decay, rates and EMA from.")
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="Lay the theory over this run.")] = None,
-    figure: Annotated[int | None, typer.Option("--figure", help="Redraw figure 3, 4, 5, 7, 8, 9 or 10.")] = None,
-    phase: Annotated[str | None, typer.Option("--phase", help="Map outcomes over the start and: decay or ema.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="Compare the theory with this run.")] = None,
+    figure: Annotated[
+        int | None, typer.Option("--figure", help="Redraw the paper's figure 3, 4, 5, 7, 8, 9 or 10.")
+    ] = None,
+    phase: Annotated[
+        str | None, typer.Option("--phase", help="Map outcomes over the start and one of: decay, ema.")
+    ] = None,
     p0: Annotated[float | None, typer.Option("--p0", help="The predictor's eigenvalue at the start [0.2].")] = None,
-    s0: Annotated[float | None, typer.Option("--s0", help="The features' eigenvalue [on the parabola].")] = None,
-    tau0: Annotated[float, typer.Option("--tau0", help="Target over online network at the start.")] = 1.0,
-    alpha_p: Annotated[float | None, typer.Option("--alpha-p", help="Predictor rate over network rate [1].")] = None,
+    s0: Annotated[float | None, typer.Option("--s0", help="That of the features [on the invariant parabola].")] = None,
+    tau0: Annotated[float, typer.Option("--tau0", help="Target network over online network at the start.")] = 1.0,
+    alpha_p: Annotated[
+        float | None, typer.Option("--alpha-p", help="Predictor's over network's learning rate [1].")
+    ] = None,
     eta: Annotated[float | None, typer.Option("--eta", help="Weight decay [0.04].")] = None,
-    beta: Annotated[float | None, typer.Option("--beta", help="EMA rate over network rate [no EMA].")] = None,
-    sigma2: Annotated[float | None, typer.Option("--sigma2", help="Augmentation variance [0.0009].")] = None,
+    beta: Annotated[float | None, typer.Option("--beta", help="EMA's over network's learning rate [no EMA].")] = None,
+    sigma2: Annotated[float | None, typer.Option("--sigma2", help="Variance of the augmentation [0.0009].")] = None,
     changes: SetOption = [],  # noqa: B006
     out: OutOption = None,
     results: ResultsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what becomes of a mode and why, redraw the paper's figures, or lay the theory over a run.
+    """Say whether a mode grows or collapses in DirectPred's theory, redraw the paper's figures, or compare a run.
 
     Example: sslrun theory --p0 0.03 --eta 0.04
     """

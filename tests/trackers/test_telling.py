@@ -49,7 +49,7 @@ def test_event_files_are_read_back_by_tensorboards_own_reader(results: Path, ssl
     hparams = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2")
     for _ in range(2):  # told again, it replaces what was there
         code, out, _ = sslrun("export-logs", "--to", "tensorboard")
-        assert code == 0 and "2 runs told to tensorboard, in logs/tensorboard" in out
+        assert code == 0 and "2 runs written for tensorboard, in logs/tensorboard" in out
     for folder in runs_of(results):
         (events,) = (Path("logs/tensorboard") / folder.path.name).iterdir()
         found = reader.EventAccumulator(str(events.parent))
