@@ -102,8 +102,9 @@ def collect(folder: Path, grid: str | None = None, *, tags: Sequence[str] = ()) 
     if grid is None:
         whole = [name for name, record in grids.items() if there <= {cell.identity for cell in record.cells}]
         if len(whole) != 1:
-            parts = (f"--grid {name} ({len(record.cells)} cells)" for name, record in grids.items())
-            notes += [f"all runs, by their recipes; by its axes a grid alone: {', '.join(parts)}"] if grids else []
+            parts = (f"--grid {name} ({len(record.cells)})" for name, record in grids.items())
+            told = f"all runs, by the options that differ; the cells of one grid, by its axes: {', '.join(parts)}"
+            notes += [told] if grids else []
             return _by_recipe(folder, runs, notes)
         name = whole[0]
     else:

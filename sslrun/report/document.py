@@ -29,6 +29,7 @@ from sslrun.report.tables import (
     default_metrics,
     read_baseline,
     summary,
+    unpaired,
 )
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED
@@ -114,6 +115,10 @@ def build(
         *mixtures(results),
         *repeats(results),
     ]
+    if reference and not effects and (left := unpaired(results, reference)):
+        against = ", ".join(f"{axis} {label}" for axis, label in reference.items())
+        these = f"{left} of {len(conditions(results))} conditions {'is' if left == 1 else 'are'}"
+        notes.append(f"{these} not compared: no condition with {against} is otherwise alike")
     if not reference:
         able = comparable(results, chosen, without_collapsed)
         notes += [f"nothing is compared: --baseline {axis}={label} would" for axis, label in able]

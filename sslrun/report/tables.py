@@ -153,6 +153,16 @@ def comparable(results: Results, metrics: Sequence[str], without_collapsed: bool
     return []
 
 
+def unpaired(results: Results, baseline: Mapping[str, str]) -> int:
+    """How many conditions are not compared, as none that is otherwise alike has the baseline's labels."""
+    there = conditions(results)
+    return sum(_reference(results, labels, baseline) not in there for labels in there)
+
+
+def _reference(results: Results, labels: Labels, baseline: Mapping[str, str]) -> Labels:
+    return tuple(baseline.get(axis, label) for axis, label in zip(results.axes, labels, strict=True))
+
+
 def comparisons(
     results: Results, metrics: Sequence[str], baseline: Mapping[str, str], without_collapsed: bool = False
 ) -> pd.DataFrame:
@@ -171,7 +181,7 @@ def comparisons(
         by_labels, of_one = values(results, metric, without_collapsed), proportion(results, metric)
         found: list[tuple[Labels, Difference]] = []
         for labels, ours in by_labels.items():
-            reference = tuple(baseline.get(axis, label) for axis, label in zip(results.axes, labels, strict=True))
+            reference = _reference(results, labels, baseline)
             if reference != labels and reference in by_labels:
                 found.append((labels, paired_difference(ours, by_labels[reference])))
         for (labels, difference), judged in zip(found, judge([each for _, each in found]), strict=True):

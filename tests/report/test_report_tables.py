@@ -88,6 +88,17 @@ def test_comparisons_are_paired_and_otherwise_alike(results: Path) -> None:
             read_baseline(found, wrong)
 
 
+def test_conditions_that_have_no_baseline_are_counted(results: Path) -> None:
+    def said() -> list[str]:
+        notes = build(collect(results), baseline="predictor=linear").notes
+        return [note for note in notes if "not compared" in note]
+
+    assert said() == []
+    make_run(results, 0, "method.ema.momentum=0.5", "training.batch_size=32")
+    (note,) = said()
+    assert note == "1 of 5 conditions is not compared: no condition with predictor linear is otherwise alike"
+
+
 def test_one_axis_named_alone_never_mixes_the_other(results: Path) -> None:
     document = build(collect(results), rows=["predictor"], metrics=["knn"])
     titles = [table.title for table in document.tables]
@@ -297,7 +308,7 @@ def test_other_runs_are_to_be_had_and_a_changed_grid_is_found(tmp_path: Path) ->
     assert collect(tmp_path, "grids/small.yaml").grid == "small+abc123"
     assert any("without --grid all are shown" in note for note in found.notes)
     every = collect(tmp_path)
-    assert any("--grid small+abc123 (1 cells)" in note for note in every.notes)
+    assert any("--grid small+abc123 (1)" in note for note in every.notes)
     assert set(every.runs["folder"]) == {run.path.name, other.path.name} and every.grid is None
     (sweeps / "small+def456.json").write_text(text.replace("abc123", "def456"))
     os.utime(sweeps / "small+abc123.json", (1, 1))
