@@ -21,6 +21,7 @@ from sslrun.networks.backbones import build_backbone
 from sslrun.networks.from_timm import one_size
 from sslrun.networks.weights import encoder_metadata, load_weights, read_tensors, write_archive
 from sslrun.recipe import read_recipe
+from sslrun.recipe.plugins import load_all
 from sslrun.recipe.schema import Backbone
 from sslrun.runs.folder import RunFolder
 
@@ -68,16 +69,16 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
 
 
 def finished_encoder(folder: RunFolder) -> Path:
-    """The file of a run's encoder, whose recipe's plug-ins are loaded: the network may be one of theirs. Raises
-    `InputError` if there is none yet."""
+    """The file of a run's encoder; its plug-ins are loaded: the network may be one of theirs. Raises `InputError` if
+    there is none yet."""
     if not folder.encoder.exists():
         raise InputError(
             "this run has no encoder yet",
             where=str(folder.path),
             remedy="`sslrun pretrain` its recipe first; it goes on from where it is.",
         )
-    if folder.recipe.exists():  # what was copied without its recipe is one of ours, or can't be built
-        read_recipe(folder.recipe)
+    if (folder.path / "identity.json").exists():  # what was copied without is one of ours, or can't be built
+        load_all(folder.record.recipe.get("imports", ()), [folder.path])
     return folder.encoder
 
 

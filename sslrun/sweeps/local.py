@@ -66,7 +66,9 @@ class LocalEngine:
         return list(self.started)
 
     def foresee(self, jobs: Sequence[tuple[Job, float | None]]) -> list[str]:
-        on_a_gpu = f"one job on each GPU at first, then more, at most {self.slots.jobs}, while that gets more done"
+        most = self.slots.jobs
+        on_a_gpu = f"one job on each GPU at first, then more, at most {most}, while that gets more done; "
+        on_a_gpu += f"the end is reckoned as if {most} ran from the start: it may be later"
         return [on_a_gpu] * bool(self.rooms) + ([] if self.mps is None else [str(self.mps)])
 
     def warm_up(self) -> None:
@@ -176,7 +178,9 @@ class LocalEngine:
         for device, room in self.rooms.items():
             there = self._on(device)
             room.look({running.job.identity: running.folder.history for running in there})
-            if any(running in there and outcome.kind == "memory" for running, outcome in outcomes):
+            kinds = {running.job.identity: outcome.kind for running, outcome in outcomes if running in there}
+            room.done(identity for identity, kind in kinds.items() if kind == "done")
+            if "memory" in kinds.values():
                 room.ran_out(len(there))
         for running, _ in outcomes:
             del self.started[running]

@@ -4,7 +4,7 @@ Jobs differ, so what k at once do is told from those that ran both so and with o
 in whole epochs, as their histories say. `local` asks it before it starts a job.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from math import exp, fsum, log
 from typing import Any
@@ -36,8 +36,6 @@ class Room:
             return
         rows = {identity: _last(history) for identity, history in jobs.items()}
         if rows.keys() != self._began.keys():
-            if self._unmeasured(self._began.keys() - rows.keys()):
-                self.allowed = min(self.allowed + 1, self.most)
             self._began = {identity: row["epoch"] for identity, row in rows.items()}
         if len(rows) != self.allowed:
             return
@@ -48,14 +46,16 @@ class Room:
         if len(whole) == len(rows):
             self._decide(len(rows), max((row.get("memory_share") or 0.0 for row in whole.values()), default=0.0))
 
+    def done(self, jobs: Iterable[str]) -> None:
+        """Of jobs that are done one was too short to be measured: then nothing speaks against one more."""
+        measured = set().union(*self._speeds.values())
+        if not self._settled and any(one not in measured for one in jobs):
+            self.allowed = min(self.allowed + 1, self.most)
+
     def ran_out(self, count: int) -> None:
         """One of `count` jobs there was out of memory: one fewer from now on."""
         if 1 < count <= self.allowed:
             self._stay(count - 1, f"{count} at once were out of memory")
-
-    def _unmeasured(self, gone: set[str]) -> bool:
-        """Whether one of those that went was too short to be measured: then nothing speaks against one more."""
-        return any(all(one not in speeds for speeds in self._speeds.values()) for one in gone)
 
     def _decide(self, count: int, filled: float) -> None:
         """With `count` jobs measured, which fill so much of the memory."""

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from torch import nn
 from sslrun.data.decoding import decode
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
+from sslrun.files import write_json
 from sslrun.jobs.exporting import export, feeding, load_encoder
 from sslrun.networks.backbones import build_backbone
 from sslrun.networks.weights import save_encoder
-from sslrun.recipe import read_recipe, to_yaml
+from sslrun.recipe import read_recipe, reading, to_yaml
+from sslrun.recipe.document import Document
 from sslrun.recipe.schema import Backbone
 from sslrun.runs.folder import RunFolder
 from sslrun.training.starting import encoder_metadata
@@ -142,6 +145,26 @@ def test_the_printed_lines_feed_a_picture_as_training_did(tmp_path: Path, monkey
         torch.testing.assert_close(torch.as_tensor(names["features"]), expected, rtol=1e-3, atol=2e-3)
     many = views.unnormalized(views.plain(stored)).expand(5, -1, -1, -1)
     assert names["session"].run(None, {"images": many.numpy()})[0].shape == (5, 32)
+
+
+def test_the_command_reads_the_recipe_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sslrun: Callable[..., tuple[int, str, str]]
+) -> None:
+    run, _ = run_with(tmp_path, kind="resnet18")
+    recipe = read_recipe("linear_theory")
+    run.recipe.write_text(to_yaml(recipe))
+    write_json(run.path / "identity.json", {"identity": "0" * 64, "recipe": recipe.model_dump(mode="json")})
+    read: list[Path] = []
+    load = reading.load
+
+    def seen(path: Path) -> Document:
+        read.append(path)
+        return load(path)
+
+    monkeypatch.setattr(reading, "load", seen)
+    code, out, err = sslrun("export", run.path, "--to", "safetensors", "--out", tmp_path / "x.safetensors")
+    assert code == 0 and "written to" in out, err
+    assert read == [run.recipe]
 
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:

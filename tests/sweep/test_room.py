@@ -43,6 +43,7 @@ class Gpu:
         self.fill()
 
     def end(self, name: str) -> None:
+        self.room.done([name])
         del self.jobs[name]
         self.room.look(self.jobs)
         self.fill()
@@ -210,7 +211,7 @@ def test_the_engine_asks_before_it_starts_a_job(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(engine._context, "Process", Process, raising=False)
     monkeypatch.setattr(local, "warm_up", lambda _: None)
     monkeypatch.setattr(local, "wait", lambda *_: None)
-    assert "at most 3" in engine.foresee([])[0]
+    assert "at most 3" in engine.foresee([])[0] and "as if 3 ran from the start" in engine.foresee([])[0]
     jobs = [Job(str(number)) for number in range(4)]
     for job in jobs[:2]:
         engine.start(job, job)  # type: ignore[arg-type]  # all that is looked at
@@ -226,5 +227,15 @@ def test_the_engine_asks_before_it_starts_a_job(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(engine.started[engine.running[2]].processes[0], "exitcode", 1)
     assert [outcome.kind for _, outcome in engine.wait(0)] == ["memory"]
     assert not engine.room() and engine.rooms[Device("cuda:0", "0")].allowed == 1
+    for kind, job, allowed in (("held", jobs[1], 1), ("failed", jobs[3], 1), ("done", jobs[3], 2)):
+        if job not in [running.job for running in engine.running]:
+            engine.start(job, job)  # type: ignore[arg-type]
+        (its,) = [running for running in engine.running if running.job is job]
+        engine.wait(0)
+        monkeypatch.setattr("sslrun.sweeps.started.Started.outcome", lambda _, kind=kind: Outcome(kind))
+        monkeypatch.setattr(engine.started[its].processes[0], "exitcode", 1)
+        assert [outcome.kind for _, outcome in engine.wait(0)] == [kind]
+        engine.wait(0)
+        assert engine.rooms[Device("cuda:1", "1")].allowed == allowed, kind  # only done jobs were too short
     assert not LocalEngine(Slots((Device("cpu"),), 3, 1), tmp_path).rooms
     assert not LocalEngine(Slots((Device("cuda:0"),), 1, 1), tmp_path).rooms
