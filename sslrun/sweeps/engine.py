@@ -34,8 +34,8 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended, and why. `failed` is a designed error: trying again would change nothing; `orphaned` is no fault
-    of the job's own: what carried it out is gone."""
+    """How a job ended, and why. `failed` is a designed error, or one in a plug-in's code: trying again would change
+    nothing; `orphaned` is no fault of the job's own: what carried it out is gone."""
 
     kind: End
     reason: str = ""

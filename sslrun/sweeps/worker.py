@@ -37,6 +37,8 @@ _NO_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 """What plain `RuntimeError`s say when memory ran out beside torch's own GPU allocator."""
+_OF_THE_DEVICE = ("CUDA error", "cuDNN error")
+"""What errors say that may come up in any code, a plug-in's too, and may be gone on another try."""
 
 
 def run_job(
@@ -124,8 +126,10 @@ def _outcome(work: Callable[[], Any]) -> Outcome:
         return Outcome("failed", str(error))
     except Exception as error:
         traceback.print_exc()
-        no_memory = any(text in str(error) for text in _NO_MEMORY)
-        return Outcome("memory", _first_line(error)) if no_memory else Outcome("crashed", plugins.reason(error))
+        if any(text in str(error) for text in _NO_MEMORY):
+            return Outcome("memory", _first_line(error))
+        own = None if any(text in str(error) for text in _OF_THE_DEVICE) else plugins.failed(error)
+        return Outcome("crashed", plugins.reason(error)) if own is None else Outcome("failed", str(own))
     return Outcome("done")
 
 

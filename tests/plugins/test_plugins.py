@@ -1,5 +1,6 @@
 """Plug-ins: what they bring, what a recipe must say, what is refused and where the error points."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from sslrun.extend import build_predictor
 from sslrun.grids import read_grid
 from sslrun.recipe import json_schema, read_recipe, to_yaml
 from sslrun.recipe.identity import identity, science
+from sslrun.recipe.plugins import load_all
 from sslrun.recipe.schema import LinearPredictor
 from sslrun.recipe.schema.base import defined
 from sslrun.recipe.schema.judging import EvaluationSection
+from sslrun.sweeps.worker import _outcome
 
 MIXED = (Path(__file__).parent / "mixed.py").read_text()
 RECIPE = """\
@@ -188,3 +191,21 @@ def test_a_section_that_no_recipe_can_name_never_enters_the_schema(written: Writ
     read_recipe(tmp_path / "r.yaml")
     assert "stray" not in json_schema()["$defs"]["Evaluation"]["properties"]
     assert Stray not in defined(EvaluationSection)
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        ("KeyError('rank')", "failed"),
+        ("RuntimeError('shapes differ')", "failed"),
+        ("RuntimeError('CUDA error: unspecified launch failure')", "crashed"),
+        ("MemoryError()", "memory"),
+        ("RuntimeError(\"can't allocate memory\")", "memory"),
+    ],
+)
+def test_what_goes_wrong_in_its_code_goes_wrong_again(written: Write, raised: str, kind: str) -> None:
+    path = written("wrong", f"def work():\n    raise {raised}\n")
+    load_all([path])
+    outcome = _outcome(sys.modules["wrong"].work)
+    assert outcome.kind == kind
+    assert kind != "failed" or outcome.reason.startswith(f"{path}:2: ")
