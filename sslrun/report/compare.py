@@ -3,14 +3,16 @@
 Reads the two folders; `sslrun compare A B`. Why two recipes are, or are not, one science is `sslrun explain`'s.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from sslrun.files import read_json
 from sslrun.recipe import read_recipe
-from sslrun.recipe.explain import MEANINGS, explain, in_words
+from sslrun.recipe.explain import MEANINGS, Difference, explain, in_words
 from sslrun.report.table import NONE, Cell, Table
 from sslrun.runs.cells import SECONDS, Number, main_numbers
-from sslrun.runs.folder import RunFolder
+from sslrun.runs.folder import HEX_DIGITS, RunFolder
 from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers
 from sslrun.runs.verdict import WORDS
@@ -23,7 +25,15 @@ def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
     looked at first. Raises `InputError` if a file of theirs can't be read."""
     names = ("A", "B")
     runs = tuple((Cell(name), Cell(folder.path.name)) for name, folder in zip(names, (a, b), strict=True))
-    differences = explain(read_recipe(a.recipe), read_recipe(b.recipe)).differences
+    of_a, of_b = _sources(a), _sources(b)
+    differences = [
+        *explain(read_recipe(a.recipe), read_recipe(b.recipe)).differences,
+        *(
+            Difference(f"the source of the plug-in {name}", of_a[name], of_b[name], "science")
+            for name in of_a
+            if of_a[name] != of_b.get(name, of_a[name])
+        ),
+    ]
     settings = [
         Table(
             f"Settings that differ and make {meaning}",
@@ -52,6 +62,13 @@ def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
             (f"{more} more number{'s' * (more > 1)} of these evaluations: --json",) if more else (),
         ),
     ]
+
+
+def _sources(folder: RunFolder) -> dict[str, str]:
+    """What tells its plug-ins' sources from others, by name; nothing where its file says nothing, or is damaged."""
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
+        return {name: str(digest)[:HEX_DIGITS] for name, digest in read_json(folder.environment)["plugins"].items()}
+    return {}
 
 
 def _outcome(folder: RunFolder) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Plug-ins: what they bring, what a recipe must say, what is refused and where the error points."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import warm
+from tiny import small
 
 from sslrun.errors import InputError, RecipeError
 from sslrun.extend import build_predictor
@@ -74,6 +76,21 @@ def test_its_source_is_part_of_the_identity_of_runs_that_name_it(written: Write,
     changed, still = identities()
     assert changed != named
     assert still == bare == identity(read_recipe(tmp_path / "bare.yaml"), "d" * 64)
+
+
+def test_compare_names_the_plug_in_whose_source_is_another(
+    written: Write, started: Callable[..., "subprocess.Popen[str]"], sslrun: Callable[..., tuple[int, str, str]]
+) -> None:
+    for source in (MIXED, MIXED + "# a comment\n"):
+        written("mixed", source)
+        changes = small("method.predictor={kind: mixed}", "training.epochs=1", "evaluation={linear: null}")
+        process = started("pretrain", "quickstart", "--import", "mixed", *changes, "--results", "r")
+        assert process.wait(60) == 0
+    first, second = Path("r").glob("quickstart-*")
+    _, out, _ = sslrun("compare", first, second)
+    assert "make another run" in out and "the source of the plug-in mixed" in out
+    _, out, _ = sslrun("compare", first, first)
+    assert "None." in out and "source" not in out
 
 
 def test_a_recipe_that_does_not_name_it_can_not_use_it(written: Write, tmp_path: Path) -> None:
@@ -200,7 +217,7 @@ def test_a_section_that_no_recipe_can_name_never_enters_the_schema(written: Writ
         ("RuntimeError('shapes differ')", "failed"),
         ("RuntimeError('CUDA error: unspecified launch failure')", "crashed"),
         ("MemoryError()", "memory"),
-        ("RuntimeError(\"can't allocate memory\")", "memory"),
+        ('RuntimeError("can\'t allocate memory")', "memory"),
     ],
 )
 def test_what_goes_wrong_in_its_code_goes_wrong_again(written: Write, raised: str, kind: str) -> None:
