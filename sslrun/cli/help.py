@@ -4,13 +4,9 @@ Typer's plain help (no markup); `options.command` puts a command into its group.
 """
 
 import inspect
-import re
-import shlex
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
-
-from sslrun.errors import SslrunError
 
 GROUPS: dict[str | None, str] = {
     "run": "Run",
@@ -30,25 +26,8 @@ def first_sentence(text: str | None) -> str:
     return paragraph.split(". ")[0].rstrip(".") + "."
 
 
-def of_recipe(remedy: str, recipe: str) -> str:
-    """A remedy with the recipe that it is about in the command to copy."""
-    return re.sub(r"(?<=check )RECIPE\b", shlex.quote(recipe), remedy)
-
-
 class Command(TyperCommand):
     """A command whose example stands on a line of its own, unbroken."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """The command; where an error's remedy says RECIPE and the recipe that was given is all there is to say, it
-        says that one."""
-        try:
-            return super().invoke(ctx)
-        except SslrunError as error:
-            given = ctx.params.get("recipe")
-            if given is None or not error.remedy or ctx.params.get("changes"):
-                raise
-            remedy = of_recipe(error.remedy, given)
-            raise type(error)(error.what, where=error.where, remedy=remedy) from error
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """`[OPTIONS] RUN [FOLDER]`: versions of Typer differ in the brackets that they add."""

@@ -8,7 +8,7 @@ import typer
 
 from sslrun import console
 from sslrun.cli.complete import recipe_or_run_names
-from sslrun.cli.help import Command, Commands, of_recipe
+from sslrun.cli.help import Command, Commands
 from sslrun.cli.options import (
     DataOption,
     ImportOption,
@@ -246,6 +246,6 @@ def data_check(
     if download:
         opened.download()
     report = check(opened, plan)
-    console.say(report.text() if changes else of_recipe(report.text(), str(recipe)))
+    console.say(report.text())
     if not report.ok:
         raise typer.Exit(2)

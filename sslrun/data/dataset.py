@@ -41,8 +41,8 @@ class Dataset(ABC):
     """Whether its images are slow to read, and so decoded once, into the cache."""
     title = layout = ""
     """What people call it, and as which files they expect it (`{place}` is its place); for sets that need `files`."""
-    downloads = False
-    """Whether `download` can fetch it."""
+    fetch = ""
+    """The command that fetches it, whatever the recipe; empty where there is none."""
     download_bytes = 0
     """About what `download` fetches."""
 
@@ -85,7 +85,7 @@ class Dataset(ABC):
 
     def require_files(self) -> None:
         """Raise `DataError` for the first of its files that is not there."""
-        fetch = ", or fetch it: sslrun data check RECIPE --download" if self.downloads else "."
+        fetch = f", or fetch it: {self.fetch}" if self.fetch else "."
         for path in self.files:
             if not path.is_file():
                 raise DataError(

@@ -1,18 +1,26 @@
 """Sets of few large files, as they were published. Their fingerprint is of the files' content."""
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from sslrun.data.dataset import Dataset
 from sslrun.data.digests import facts
 from sslrun.data.listing import FileState
 from sslrun.errors import DataError
+from sslrun.recipe.schema import Data
 
 
 class PublishedSet(Dataset):
     """A set whose `files` lie in `root/folder`, and which torchvision has a downloader for."""
 
     folder: str
-    downloads = True
+
+    def __init__(self, section: Data, root: Path, fingerprint: str | None = None) -> None:
+        super().__init__(section, root, fingerprint)
+        # The files are the same for every recipe of this kind: any that is shipped will do.
+        self.fetch = f"sslrun data check {section.kind}_directpred --data {shlex.quote(str(root))} --download"
+        self.again = f"Delete it and fetch it again: {self.fetch}"
 
     @property
     def place(self) -> str:

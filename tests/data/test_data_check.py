@@ -1,5 +1,6 @@
 """`sslrun data check`: what is there, what is missing, how to get it; downloads only when asked."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sslrun.data.check import check
 from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError, InputError
 from sslrun.recipe.schema import Cifar, Digits, Folder, Stl10
+from sslrun.recipe.shipped import shipped
 
 PICTURES = Folder(kind="folder", path="set", store=20)
 
@@ -53,10 +55,34 @@ def test_all_that_is_missing_is_told_with_the_way_to_get_it(stl10: Written) -> N
     assert "ready" not in report.text()
 
 
-def test_the_way_to_get_it_names_the_recipe(tmp_path: Path, sslrun: Callable[..., tuple[int, str, str]]) -> None:
-    for command in (["pretrain"], ["data", "check"]):
-        code, *said = sslrun(*command, "cifar10_directpred", "--data", tmp_path)
-        assert code == 2 and "data check cifar10_directpred --download" in " ".join(" ".join(said).split())
+def test_the_way_to_get_it_is_a_command_to_copy(
+    tmp_path: Path, sslrun: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "my data"
+    (tmp_path / "mine.yaml").write_text("data: {kind: cifar100}\nmethod: {kind: simclr}\n")
+    (tmp_path / "both.yaml").write_text("base: mine.yaml\naxes: {lr: {a: {}, b: {optimizer.network.lr: 0.1}}}\n")
+    wanted = f"sslrun data check cifar100_directpred --data '{root}' --download"
+    changed = ["--set", "training.epochs=3", "--data", root]
+    for command in (["pretrain", tmp_path / "mine.yaml"], ["data", "check", tmp_path / "mine.yaml"]):
+        code, *said = sslrun(*command, *changed)
+        assert code == 2 and wanted in " ".join(said)
+    _, plan, _ = sslrun("sweep", "--grid", tmp_path / "both.yaml", "--plan", *changed, "--results", tmp_path / "r")
+    assert wanted in plan
+    fetched: list[str] = []
+    monkeypatch.setattr(datasets, "CIFAR100", lambda root, **_: fetched.append(root))
+    sslrun(*shlex.split(wanted)[1:])
+    assert fetched == [str(root)]
+    for kind in ("stl10", "cifar10"):
+        assert f"{kind}_directpred" in shipped()
+
+
+def test_a_damaged_file_is_to_be_fetched_again_by_a_command_to_copy(tmp_path: Path, stl10: Written) -> None:
+    write_cifar10(tmp_path)
+    (tmp_path / "cifar-10-batches-py/test_batch").write_bytes(b"x")
+    (stl10.root / "stl10_binary/test_X.bin").write_bytes(b"x")
+    for section, root in ((Cifar(kind="cifar10"), tmp_path), (Stl10(kind="stl10"), stl10.root)):
+        command = f"sslrun data check {section.kind}_directpred --data {root} --download"
+        assert f"Delete it and fetch it again: {command}" in check(open_dataset(section, root)).text()
 
 
 def test_a_wrong_file_is_a_problem_not_a_crash(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class CifarSet(PublishedSet):
         meta_path, meta = self._content(layout.meta)
         names = meta.get(layout.names)
         if not isinstance(names, list) or len(names) != layout.classes:
-            raise _foreign(meta_path, f"expected '{layout.names}', {layout.classes} names")
+            raise self._foreign(meta_path, f"expected '{layout.names}', {layout.classes} names")
 
         images, labels = [], []
         train = [name for name in layout.md5 if name not in (layout.test, layout.meta)]
@@ -96,17 +96,24 @@ class CifarSet(PublishedSet):
             path, batch = self._content(name)
             pixels, numbers = batch.get("data"), batch.get(layout.labels)
             if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (3 * 32 * 32,):
-                raise _foreign(path, "expected 'data', bytes of N rows of 3,072")
+                raise self._foreign(path, "expected 'data', bytes of N rows of 3,072")
             if not _are_labels(numbers, len(pixels), layout.classes):
                 what = f"{len(pixels):,} numbers from 0 to {layout.classes - 1}"
-                raise _foreign(path, f"expected '{layout.labels}', {what}")
+                raise self._foreign(path, f"expected '{layout.labels}', {what}")
             images.append(pixels.reshape(-1, 3, 32, 32))
             labels.append(np.array(numbers, dtype=np.int64))
         return in_memory(np.concatenate(images), np.concatenate(labels), tuple(map(str, names)))
 
     def _content(self, name: str) -> tuple[Path, dict[str, Any]]:
         path = self.root / self.folder / name
-        return path, unpickle(path, self._layout.md5[name] if self.section.verify else None)
+        try:
+            return path, unpickle(path, self._layout.md5[name] if self.section.verify else None)
+        except DataError as error:
+            remedy = "\n".join(filter(None, [self.again, error.remedy]))
+            raise DataError(error.what, where=error.where, remedy=remedy) from error
+
+    def _foreign(self, path: Path, what: str) -> DataError:
+        return DataError(what, where=str(path), remedy=self.again)
 
 
 def _are_labels(numbers: Any, count: int, classes: int) -> bool:
@@ -131,22 +138,18 @@ def unpickle(path: Path, md5: str | None = None) -> dict[str, Any]:
         raise DataError(
             f"its {len(content):,} bytes are not those that were published (md5 {md5}): cut off, or another file",
             where=str(path),
-            remedy="Delete it and fetch it again: sslrun data check RECIPE --download\n"
-            "If it is a re-encoded copy on purpose, set data.verify: false",
+            remedy="If it is a re-encoded copy on purpose, set data.verify: false",
         )
     try:
         value = _Unpickler(io.BytesIO(content), encoding="latin1").load()
     except _Refused as error:
-        raise _foreign(path, f"refused to read it: it asks for {error}, which no CIFAR file needs") from error
+        what = f"refused to read it: it asks for {error}, which no CIFAR file needs"
+        raise DataError(what, where=str(path)) from error
     except Exception as error:  # damaged pickles raise nearly anything
-        raise _foreign(path, f"cut off or not a pickle ({error or type(error).__name__})") from error
+        raise DataError(f"cut off or not a pickle ({error or type(error).__name__})", where=str(path)) from error
     if not isinstance(value, dict):
-        raise _foreign(path, f"expected a dictionary, found {type(value).__name__}")
+        raise DataError(f"expected a dictionary, found {type(value).__name__}", where=str(path))
     return value
-
-
-def _foreign(path: Path, what: str) -> DataError:
-    return DataError(what, where=str(path), remedy="Delete it and fetch it again: sslrun data check RECIPE --download")
 
 
 class _Refused(pickle.UnpicklingError):

@@ -55,10 +55,10 @@ class Stl10Set(PublishedSet):
         self.require_files()
         maps, labels = [], []
         for name in self.part(split).split("+"):
-            images = _map(self.root / FOLDER / f"{name}_X.bin")
+            images = _map(self.root / FOLDER / f"{name}_X.bin", self.again)
             maps.append(images)
             path = self.root / FOLDER / f"{name}_y.bin"
-            labels.append(_labels(path, len(images)) if name != "unlabeled" else np.full(len(images), -1))
+            labels.append(_labels(path, len(images), self.again) if name != "unlabeled" else np.full(len(images), -1))
 
         def blocks(index: Labels) -> Iterator[Pixels]:
             start = 0
@@ -71,23 +71,23 @@ class Stl10Set(PublishedSet):
         return Listing(np.concatenate(labels), CLASSES, blocks)
 
 
-def _map(path: Path) -> Pixels:
+def _map(path: Path, remedy: str) -> Pixels:
     size = path.stat().st_size
     if size == 0 or size % IMAGE_BYTES:
         raise DataError(
             f"{size:,} bytes are not a whole number of images of {IMAGE_BYTES:,} bytes: cut off, or another file",
             where=str(path),
-            remedy="Delete it and fetch it again: sslrun data check RECIPE --download",
+            remedy=remedy,
         )
     return np.memmap(path, np.uint8, "r").reshape(-1, *SHAPE)
 
 
-def _labels(path: Path, count: int) -> Labels:
+def _labels(path: Path, count: int, remedy: str) -> Labels:
     labels = np.fromfile(path, np.uint8).astype(np.int64)
     if len(labels) != count or labels.min() < 1 or labels.max() > len(CLASSES):
         raise DataError(
             f"expected {count:,} bytes from 1 to {len(CLASSES)}, one label for each image of the _X.bin file beside it",
             where=str(path),
-            remedy="Delete both files and fetch them again: sslrun data check RECIPE --download",
+            remedy=remedy,
         )
     return labels - 1
