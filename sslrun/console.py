@@ -10,8 +10,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -229,6 +229,20 @@ def progress(unit: str, total: int, start: float = 0) -> Iterator[Live]:
     live = Live(unit, total, start)
     with live.drawn():
         yield live
+
+
+@contextmanager
+def counting(unit: str) -> Iterator[Callable[[float, int], None]]:
+    """What is called with the count and the total; a live line is there from the first call on."""
+    with ExitStack() as stack:
+        lines: list[Live] = []
+
+        def watch(done: float, total: int) -> None:
+            if not lines:
+                lines.append(stack.enter_context(progress(unit, total)))
+            lines[0].update(done)
+
+        yield watch
 
 
 def _bar(head: int) -> "Progress":

@@ -6,7 +6,7 @@ Works on plain text and a width in columns; `console` knows the screen and print
 import re
 from collections.abc import Iterator, Sequence
 
-COMMAND = re.compile(r"(?:sslrun|pip|python|%env) \S")
+COMMAND = re.compile(r"(?:sslrun|pip|python|%env|\(cd) \S")
 """How a line begins that is there to be copied."""
 _GAP = "   "
 _MANY = 4

@@ -1,6 +1,6 @@
 """The commands that take what runs have learned elsewhere: embed, export-logs."""
 
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -54,16 +54,9 @@ def embed(
             )
     if out is not None:
         embedding.check_format(out)
-    with ExitStack() as stack:
-        lines: list[console.Live] = []
-
-        def watch(done: int, total: int) -> None:
-            if not lines:
-                lines.append(stack.enter_context(console.progress("picture", total)))
-            lines[0].update(done)
-
-        wanted = None if pictures is None else user_path(pictures, "FOLDER")
-        place, both = device or "auto", sheet is not None
+    wanted = None if pictures is None else user_path(pictures, "FOLDER")
+    place, both = device or "auto", sheet is not None
+    with console.counting("picture") as watch:
         found = embedding.embed(folder, wanted, data=data, device=place, before=both, watch=watch)
     if out is not None:
         embedding.write_features(found, out)

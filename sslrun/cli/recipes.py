@@ -234,7 +234,9 @@ def data_check(
         bool, typer.Option("--download", help="First download what is missing of STL-10 or CIFAR.")
     ] = False,
 ) -> None:
-    """Say which of a recipe's data are there, what is missing, and how to get it.
+    """Say which of a recipe's data are there, what is missing or can't be read, and how to get it.
+
+    Pictures in files are all decoded, as the first run will do.
 
     Example: sslrun data check cifar10_directpred --download
     """
@@ -245,7 +247,8 @@ def data_check(
     opened = places(plan, None, data).data
     if download:
         opened.download()
-    report = check(opened, plan)
+    with console.counting("picture") as watch:
+        report = check(opened, plan, watch)
     console.say(report.text())
     if not report.ok:
         raise typer.Exit(2)

@@ -1,15 +1,20 @@
-"""What of a recipe's data is there, what is missing and how to get it: `sslrun data check RECIPE [--download]`.
+"""What of a recipe's data is there, what is missing or can't be read, and how to get it: `sslrun data check RECIPE`.
 
-Reads labels and lists files, decodes nothing and needs no torch. What each kind looks for is its file's in `sets`.
+Needs no torch. What each kind looks for is its file's in `sets`.
 """
 
+import os
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from sslrun.data import cache, suiting
 from sslrun.data.dataset import Dataset
-from sslrun.data.listing import Split
+from sslrun.data.decoding import Unreadable
+from sslrun.data.listing import Labels, Listing, Progress, Split
 from sslrun.errors import DataError, InputError
 from sslrun.recipe.schema import Recipe
 
@@ -58,8 +63,9 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {split}" for split, count in counts.items())
 
 
-def check(dataset: Dataset, recipe: Recipe | None = None) -> DataReport:
-    """Look at everything that a run would read, short of pixels; problems are noted, not raised.
+def check(dataset: Dataset, recipe: Recipe | None = None, watch: Progress = lambda *_: None) -> DataReport:
+    """Look at everything that a run would read; problems are noted, not raised. Pictures that are not in the cache are
+    decoded, and not kept; `watch(done, total)` is called meanwhile.
 
     With a recipe, splits that it does not need may be missing, and what their counts and names tell of it is said.
     """
@@ -68,12 +74,13 @@ def check(dataset: Dataset, recipe: Recipe | None = None) -> DataReport:
     if recipe is not None:
         needed = {"pretrain", *(split for section in recipe.judged().values() for split in section.SPLITS)}
     problems: list[InputError] = []
+    unseen: dict[str, tuple[Listing, Labels]] = {}  # by part: what no run has decoded
     for split in dataset.splits:
         if (split, dataset.part(split)) == ("pretrain", "train"):
             continue
         alone = split == dataset.part("pretrain") and split not in needed  # needed for pretraining, and that only
         try:
-            listing, index = dataset.chosen("pretrain" if alone else split)
+            listing, index = dataset.chosen("pretrain" if alone else split, empty=True)
             decoded = dataset.decoded(split)
             report.cache_place = str(cache.place(dataset.root)) if dataset.cached else None
         except DataError as error:
@@ -89,10 +96,42 @@ def check(dataset: Dataset, recipe: Recipe | None = None) -> DataReport:
             size = len(index) * int(np.prod(dataset.shape))
             report.cache_bytes += size
             report.cache_missing_bytes += 0 if decoded else size
+            if not decoded and (alone or split in needed):
+                unseen[dataset.part(split)] = listing, index
     missing = [path.name for path in dataset.files if not path.is_file()]
     if len(missing) > 1:
         report.problems.append(f"missing in all: {', '.join(missing)}")
+    if bad := _unreadable(list(unseen.values()), watch):
+        problems.append(_told(bad, dataset))
     if recipe is not None and not problems:
         problems += suiting.problems(recipe, dataset)
     report.problems = [*dict.fromkeys(map(str, problems)), *report.problems]
     return report
+
+
+def _unreadable(chosen: Sequence[tuple[Listing, Labels]], watch: Progress) -> list[DataError]:
+    """What is wrong with each picture that can't be decoded."""
+    bad: list[DataError] = []
+    done, total = 0, sum(len(index) for _, index in chosen)
+    for listing, index in chosen:
+        try:
+            for block in listing.blocks(index):
+                done += len(block)
+                watch(done, total)
+        except Unreadable as error:
+            bad += error.bad
+    return bad
+
+
+def _told(bad: Sequence[DataError], dataset: Dataset) -> DataError:
+    """All of them in one error; where no list names the pictures, with a command that moves these out of the set."""
+    remedy = "Put good copies in their places: all that are listed are needed."
+    if not dataset.files:
+        place = Path(dataset.place).resolve()
+        names = " ".join(shlex.quote(os.path.relpath(error.where or "", dataset.place)) for error in bad)
+        there, aside = (shlex.quote(str(path)) for path in (place, place.with_name(f"{place.name}-unreadable")))
+        move = 'mkdir -p "$to/$(dirname "$f")" && mv "$f" "$to/$f"'
+        remedy = "Put good copies in their places, or move them away, which makes another set of those that are left:\n"
+        remedy += f"  (cd {there} && to={aside} && for f in {names}; do {move}; done)"
+    count = f"{len(bad):,} picture{'s' * (len(bad) > 1)} can't be read"
+    return DataError("\n".join([count, *(f"  {error.where}: {error.what}" for error in bad)]), remedy=remedy)

@@ -134,8 +134,9 @@ class Dataset(ABC):
         return None if split in ("validation", "test") else self.section.limit
 
     @naming_files()
-    def chosen(self, split: Split) -> tuple[Listing, Labels]:
-        """The images of a split, and the ascending index of those that `data.limit` leaves."""
+    def chosen(self, split: Split, *, empty: bool = False) -> tuple[Listing, Labels]:
+        """The images of a split, and the ascending index of those that `data.limit` leaves; files of pictures that are
+        `empty` may be refused."""
         self.part(split)
         if self._handed is not None and self._digest() != self.fingerprint:
             raise DataError("the images have changed since they were looked at", where=self.place, remedy="Try again.")

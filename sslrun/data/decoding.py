@@ -25,11 +25,25 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it would say 
 PngImagePlugin.MAX_TEXT_CHUNK = 1 << 26  # Pillow refuses good pictures with more than 1 MB of text or colour profile
 
 
+class Unreadable(DataError):
+    """Pictures that can't be read: `bad` says of each what is wrong; the text names the first few of `count`."""
+
+    def __init__(self, bad: Sequence[DataError], count: int) -> None:
+        self.bad = sorted(bad, key=lambda error: error.where or "")
+        if len(bad) == 1:
+            super().__init__(bad[0].what, where=bad[0].where, remedy=bad[0].remedy)
+            return
+        named = [f"{error.where}: {error.what}" for error in self.bad[:SHOWN]]
+        more = [f"and {len(bad) - SHOWN:,} more"] if len(bad) > SHOWN else []
+        what = "\n".join([f"{len(bad):,} of {count:,} pictures can't be read", *named, *more])
+        super().__init__(what, remedy="Put good copies in their places, or move them away.")
+
+
 def blocks(folder: Path, pictures: Sequence[Picture], side: int, index: Labels) -> Iterator[Pixels]:
     """The pictures at `index` below `folder`, decoded by as many threads as there are cores.
 
-    Raises `DataError` at the end for all that can't be read (until then they are black), and at once for one that is
-    not as it was when it was listed.
+    Raises `Unreadable` at the end for all that can't be read (until then they are black), and `DataError` at once for
+    one that is not as it was when it was listed.
     """
     bad: list[DataError] = []
 
@@ -51,21 +65,8 @@ def blocks(folder: Path, pictures: Sequence[Picture], side: int, index: Labels) 
                 warnings.simplefilter("ignore")
                 squares = list(pool.map(one, [pictures[i] for i in index[at : at + BLOCK]]))
             yield np.stack(squares)
-    refuse(bad, len(index))
-
-
-def refuse(bad: Sequence[DataError], count: int) -> None:
-    """Raise one `DataError` for all `bad` pictures among `count`, naming the first few."""
-    if len(bad) == 1:
-        raise bad[0]
     if bad:
-        bad = sorted(bad, key=lambda error: error.where or "")
-        named = [f"{error.where}: {error.what}" for error in bad[:SHOWN]]
-        more = [f"and {len(bad) - SHOWN:,} more"] if len(bad) > SHOWN else []
-        raise DataError(
-            "\n".join([f"{len(bad):,} of {count:,} pictures can't be read", *named, *more]),
-            remedy="Put good copies in their places, or delete them.",
-        )
+        raise Unreadable(bad, len(index))
 
 
 def decode(path: Path, side: int) -> Pixels:
@@ -94,10 +95,11 @@ def decode(path: Path, side: int) -> Pixels:
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         if isinstance(error, OSError) and error.errno is not None:  # the file system's, not Pillow's
             raise DataError(error.strerror or str(error), where=str(path)) from error
+        why = str(error).removesuffix(f" {str(path)!r}") or type(error).__name__
         raise DataError(
-            f"not readable as a picture: {error or type(error).__name__}",
+            f"not readable as a picture: {why}" if path.stat().st_size else "an empty file",
             where=str(path),
-            remedy="It is cut off, damaged or not a picture. Put a good copy in its place, or delete it.",
+            remedy="It is cut off, damaged or not a picture. Put a good copy in its place, or move it away.",
         ) from error
     return np.asarray(_square(image, side)).transpose(2, 0, 1)
 

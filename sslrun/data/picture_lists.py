@@ -55,11 +55,6 @@ class ListedSet(DomainSet, PictureSet):
         """The training list and the held-out list of each domain."""
 
     @property
-    def below(self) -> str:
-        """The sub-folder that has the domains' folders; none if empty."""
-        return ""
-
-    @property
     def files(self) -> list[Path]:
         return [path for both in self.lists for path in both]
 

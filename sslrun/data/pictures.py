@@ -50,14 +50,20 @@ class PictureSet(Dataset):
         """Each picture with the digest of its content; their names are below `folder/below`."""
         return digests.facts(self.folder / below, [(one.name, one.state) for one in pictures], self.root)
 
-    def chosen(self, split: Split) -> tuple[Listing, Labels]:
-        """Raises `DataError` for pictures that are empty, before any is decoded; and for those that are to judge, where
-        none has a label."""
+    @property
+    def below(self) -> str:
+        """The sub-folder that names of pictures start from; none if empty."""
+        return ""
+
+    def chosen(self, split: Split, *, empty: bool = False) -> tuple[Listing, Labels]:
+        """Raises `Unreadable` for pictures that are empty, before any is decoded, unless these may be among them; and
+        `DataError` for those that are to judge, where none has a label."""
         listing, index = super().chosen(split)
         pictures = [listing.pictures[at] for at in index.tolist()]
-        empty = [one for one in pictures if one.state.size == 0]
-        errors = [DataError("an empty file", where=str(self.folder / one.name)) for one in empty]
-        decoding.refuse(errors, len(index))
+        if not empty and (of_no_bytes := [one for one in pictures if one.state.size == 0]):
+            place = self.folder / self.below
+            bad = [DataError("an empty file", where=str(place / one.name)) for one in of_no_bytes]
+            raise decoding.Unreadable(bad, len(index))
         if split != "pretrain" and self.section.LABELLED and not any(one.label for one in pictures):
             raise DataError(
                 "no class folders, so these pictures have no labels",

@@ -1,6 +1,7 @@
 """Pretrain one run: find its folder, hold it, train what is left, judge it, and compute its evaluations."""
 
 import os
+import shlex
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,9 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from sslrun.data import Dataset
+from sslrun.data.decoding import Unreadable
 from sslrun.data.images import ImageSet
 from sslrun.data.suiting import require
-from sslrun.errors import InputError, Interrupted, RunFailed, RunHeld, SslrunError
+from sslrun.errors import DataError, InputError, Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.evaluation.judge import Judge
 from sslrun.files import REFUSED, unlocked, whose, write_json
 from sslrun.jobs.evaluating import asked_for, evaluation_job
@@ -149,7 +152,7 @@ def _train(
 ) -> None:
     """Train the run in `folder`, which this process holds, and write its verdict."""
     status, threads = folder.status, torch.get_num_threads()
-    images = where.data.images("pretrain", lambda *_: beat())
+    images = _images(recipe, where.data, folder, beat)
     begin(folder, images)
     if folder.checkpoint.exists() and status.processes != group.size:
         counts = f"{group.size} process{'es' * (group.size > 1)} after {status.processes}"
@@ -198,6 +201,21 @@ def _train(
     kind = verdict(seen)
     state = State.COLLAPSED if kind in COLLAPSES else State.DONE
     folder.update_status(state=state, finished=utc_now(), verdict=kind, evidence=seen)
+
+
+def _images(recipe: Recipe, data: Dataset, folder: RunFolder, beat: Callable[[], None]) -> ImageSet:
+    """The images to train on. Pictures to judge by are decoded too: what is wrong with them is told before hours of
+    training. Raises `DataError`."""
+    judged = [split for section in recipe.judged().values() for split in section.SPLITS]
+    try:
+        images = data.images("pretrain", lambda *_: beat())
+        for split in judged if data.cached else ():
+            data.images(split, lambda *_: beat())
+        return images
+    except Unreadable as error:
+        command = f"sslrun data check {shlex.quote(str(folder.recipe))} --data {shlex.quote(str(data.root))}"
+        remedy = f"{error.remedy}\nAll that can't be read, and how to move them away: {command}"
+        raise DataError(error.what, where=error.where, remedy=remedy) from error
 
 
 def _probes(recipe: Recipe, where: Places, group: Group, beat: Callable[[], None] = lambda: None) -> list[Observer]:

@@ -1,17 +1,20 @@
 """`sslrun data check`: what is there, what is missing, how to get it; downloads only when asked."""
 
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from domain_trees import PACS, write_pacs
 from tiny_data import Written, write_cifar10, write_pictures
 from torchvision import datasets
 
 from sslrun.data.check import check
 from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError, InputError
+from sslrun.folding import wrapped
 from sslrun.recipe.schema import Cifar, Digits, Folder, Stl10
 from sslrun.recipe.shipped import shipped
 
@@ -92,6 +95,48 @@ def test_a_wrong_file_is_a_problem_not_a_crash(tmp_path: Path) -> None:
     assert report.counts == {"train": 30}
     assert "test_batch: cut off or not a pickle" in report.text()
     assert f"relative to --data, which is {tmp_path}" in check(open_dataset(PICTURES, tmp_path)).text()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "{kind: folder, path: my set, store: 20, limit: 14}",
+        "{kind: pictures, path: my set, store: 20}",
+        "{kind: domains, path: my set, store: 20, held_out: [val]}",
+    ],
+)
+def test_every_picture_is_decoded_and_all_bad_ones_are_listed_with_a_command_that_moves_them_away(
+    data: str, tmp_path: Path, sslrun: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = write_pictures(tmp_path / "data").joinpath("set").rename("data/my set")
+    bad = [place / f"{name}.png" for name in ("train/cat/0", "train/dog/1", "train/fish/2", "val/cat/1", "val/dog/0")]
+    for path, content in zip(bad, (b"", b"text", bad[2].read_bytes()[:80], b"", b"\0"), strict=True):
+        path.write_bytes(content)
+    Path("mine.yaml").write_text(f"data: {data}\nviews: {{size: 16}}\nmethod: {{kind: simclr}}\n")
+    command = ["data", "check", "mine.yaml", "--set", "training.batch_size=8", "--set", "evaluation.linear=null"]
+    code, out, _ = sslrun(*command)
+    assert code == 2 and "5 pictures can't be read" in out and "ready" not in out
+    for path, why in zip(bad, ("an empty", "cannot identify", "truncated", "an empty", "cannot identify"), strict=True):
+        assert any(f"{path}: " in line and why in line for line in out.splitlines()), (path, out)
+    (move,) = [line for line in out.splitlines() if line.startswith("  (cd ")]
+    assert wrapped(move, 40) == [move]
+    subprocess.run(["sh", "-c", move], check=True)
+    assert sum(path.is_file() for path in Path("data/my set-unreadable").rglob("*")) == len(bad)
+    code, out, _ = sslrun(*command)
+    assert code == 0 and "ready" in out.splitlines()
+    assert not list(Path("data").glob(".sslrun-cache/*/images.u8"))
+
+
+def test_pictures_that_a_list_names_are_not_to_be_moved_away(tmp_path: Path) -> None:
+    bad = write_pacs(tmp_path, images="PACS/kfold") / "PACS/kfold/photo/dog/pic_0.jpg"
+    bad.write_bytes(b"")
+    text = check(open_dataset(PACS, tmp_path)).text()
+    assert f"1 picture can't be read\n  {bad}: an empty file\n" in text
+    assert "all that are listed are needed" in text and "mv" not in text
+    with pytest.raises(DataError, match="an empty file") as early:
+        open_dataset(PACS, tmp_path).images("train")
+    assert early.value.where == str(bad)
 
 
 def test_download_goes_through_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ import pytest
 from PIL import Image, PngImagePlugin
 from tiny_data import later, write_pictures
 
-from sslrun.data.check import check
 from sslrun.data.dataset import open_dataset
 from sslrun.data.decoding import decode
 from sslrun.errors import DataError
@@ -113,11 +112,6 @@ def test_empty_files_are_told_before_anything_is_decoded(tmp_path: Path) -> None
     write_pictures(tmp_path)
     for name in ("cat/0", "dog/1"):
         (tmp_path / f"set/train/{name}.png").write_bytes(b"")
-    report = check(open_dataset(DATA, tmp_path))
-    assert not report.ok
-    assert "2 of 15 pictures can't be read" in report.text()
-    for name in ("cat/0", "dog/1"):
-        assert f"train/{name}.png: an empty file" in report.text()
     for name in ("cat/1", "cat/2", "cat/3", "fish/4", "dog/3"):
         (tmp_path / f"set/train/{name}.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"^7 of 15 pictures can't be read\n(.*: an empty file\n){5}and 2 more\n"):

@@ -1,6 +1,7 @@
 """`sslrun pretrain` and `evaluate` as a user meets them, on 256 real digits."""
 
 import json
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import small
+from tiny import class_folder, small
 
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder
@@ -140,6 +141,26 @@ def test_non_finite_training_fails_by_name_and_spoils_no_checkpoint(sslrun: Run,
     if folder.checkpoint.exists():
         state = torch.load(folder.checkpoint, weights_only=True)
         assert all(value.isfinite().all() for value in state["method"].values())
+
+
+@pytest.mark.parametrize("bad", ["train/cat/0.png", "val/dog/1.png"])
+def test_a_picture_that_can_not_be_read_is_told_before_training_with_the_command_that_lists_all(
+    bad: str, sslrun: Run, tmp_path: Path
+) -> None:
+    root = tmp_path / "my data"
+    class_folder(root / "set")
+    (root / "set" / bad).write_bytes(b"nothing")
+    changes = small("data={kind: folder, path: set, store: 16}", "training.batch_size=8")[2:]
+    code, _, err = sslrun("pretrain", "quickstart", *changes, "--results", tmp_path / "r", "--data", root)
+    run = only_run(tmp_path / "r")
+    assert code == 2 and f"{root / 'set' / bad}: not readable as a picture" in err
+    assert run.status.state == "failed" and run.history.last() is None
+    command = err[err.index("sslrun data check") :].strip()
+    assert command == f"sslrun data check {run.recipe} --data '{root}'"
+    code, out, _ = sslrun(*shlex.split(command)[1:])
+    assert code == 2 and f"1 picture can't be read\n  {root / 'set' / bad}: " in out
+    (root / "set" / bad).unlink()
+    assert sslrun(*shlex.split(command)[1:])[0] == 0
 
 
 def test_fresh_keeps_the_old_run_under_another_name(sslrun: Run, tmp_path: Path) -> None:
