@@ -113,7 +113,7 @@ def report(
     if live is not None:
         from sslrun.report.page import keep_live
 
-        console.say(f"{live.resolve().as_uri()} is written anew while runs go on; Ctrl-C ends it")
+        console.say(f"{live.resolve().as_uri()} is rewritten while runs go on; Ctrl-C ends it")
         keep_live(live, folder, look, grid, tags)
         return
     document = look()

@@ -39,7 +39,7 @@ def _fills_batches(recipe: Recipe, data: Dataset, devices: int) -> None:
     if images % training.batch_size == 1 and training.last_batch == "keep":
         what = f"{images:,} images in batches of {training.batch_size:,} leave a single one for the last batch"
         raise InputError(
-            f"{what}, which has no other to be told from",
+            f"{what}, which has no other to be told apart from",
             where="training.last_batch",
             remedy="Drop that batch, or choose another training.batch_size.",
         )

@@ -173,7 +173,7 @@ def closing(found: Overlay) -> list[str]:
         return lines
     for name, predicted in (("exact flow", found.exact), ("each mode alone", found.alone)):
         if predicted is None:
-            lines.append(f"{name}: not laid, the data are not isotropic")
+            lines.append(f"{name}: not compared, as the data are not isotropic")
             continue
         p_J, s_J = (100 * error(*pair) for pair in zip(found.measured, predicted, strict=True))
         lines.append(

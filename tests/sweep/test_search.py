@@ -352,7 +352,7 @@ def test_two_sweepers_of_which_one_is_killed(tmp_path: Path, grid: Path, start: 
     first.stdout.close()
     said, _ = second.communicate(timeout=120)
     assert second.returncode == 0, said
-    assert "5 of 5 trials told" in said
+    assert "5 of 5 trials ended" in said
 
     told = study_of(tmp_path).trials
     table = load_runs(tmp_path).set_index("identity")

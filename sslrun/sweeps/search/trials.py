@@ -90,7 +90,7 @@ class Trials:
     def __str__(self) -> str:
         counts = self.counts
         total = sum(counts.values())
-        return f"{total - counts['under way'] - counts['to come']} of {total} trials told"
+        return f"{total - counts['under way'] - counts['to come']} of {total} trials ended"
 
     @property
     def name(self) -> str:
