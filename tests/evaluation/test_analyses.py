@@ -9,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 from torch import Tensor
 
 from sslrun.data.images import ImageSet
 from sslrun.errors import DataError, InputError
 from sslrun.evaluation import purity, similarity
-from sslrun.evaluation.analyses import analyse, balanced
+from sslrun.evaluation.analyses import analyse, balanced, plane
 from sslrun.evaluation.purity import domain_probe, folds
 from sslrun.recipe.schema import Analyses
 
@@ -82,6 +83,8 @@ def test_chance_is_the_purity_of_all_pairs_and_of_random_neighbours() -> None:
     assert purity.purity_chance(domains, labels) == pytest.approx(np.mean(per_image))
     others = [np.mean([bool(labels[i] == labels[j]) for j in range(70) if domains[j] != domains[i]]) for i in range(70)]
     assert purity.purity_chance_across(labels, domains) == pytest.approx(np.mean(others))
+    lone = torch.tensor([0, 0, 0, 1]), torch.tensor([5, 5, 6, 5])  # of three images one other is of another domain
+    assert purity.purity_chance_across(lone[1], lone[0]) == pytest.approx((1 + 1 + 0 + 2 / 3) / 4)
 
 
 def test_features_that_know_nothing_are_at_chance() -> None:
@@ -150,6 +153,8 @@ def test_the_probe_is_logistic_regression_by_five_folds() -> None:
     for domain, label in product(range(4), range(3)):  # each domain and class is dealt out evenly
         dealt = np.bincount(of[((domains == domain) & (labels == label)).numpy()], minlength=5)
         assert dealt.max() - dealt.min() <= 1
+    in_turn = sorted(range(203), key=lambda n: (int(domains[n]), int(labels[n]), n))
+    assert of[in_turn].tolist() == [n % 5 for n in range(203)]
     x, y = h.double().numpy(), domains.numpy()
     hits = 0
     for fold in range(5):
@@ -209,3 +214,13 @@ def test_refusals() -> None:
         balanced([image_set(labels, None)], None)
     with pytest.raises(DataError, match="fewer than two domains"):
         balanced([image_set(labels, torch.zeros(40, dtype=torch.int64))], None)
+
+
+def test_the_plane_is_that_of_the_first_two_principal_components() -> None:
+    """Against scikit-learn's PCA of features of unit length, and where the largest coefficients decide the signs."""
+    h_MD, *_ = features(of_domain=3)
+    found = PCA(2).fit(unit_MD := normalize(h_MD.double().numpy()))
+    signs = np.sign(found.components_[[0, 1], np.abs(found.components_).argmax(1)])
+    points = plane(h_MD)
+    assert points.dtype == torch.float64
+    np.testing.assert_allclose(points.numpy(), found.transform(unit_MD) * signs, atol=1e-9)

@@ -104,3 +104,14 @@ def test_pixels_are_flattened_to_unit_range() -> None:
     h = pixels(images)
     assert h.shape == (4, 192)
     torch.testing.assert_close(h[2].reshape(3, 8, 8), images.images[2] / 255)
+
+
+@pytest.mark.parametrize("channels_last", [None, False, True])
+def test_images_are_laid_out_as_asked_and_plainly_if_not_asked(channels_last: bool | None) -> None:
+    network, seen = encoder(), []
+    network[0].register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    options = {} if channels_last is None else {"channels_last": channels_last}
+    extract(network, image_set(7), normalised, device=CPU, **options)
+    assert seen == [bool(channels_last)]

@@ -7,7 +7,7 @@ import torch
 
 from sslrun.data import open_dataset
 from sslrun.data.images import ImageSet
-from sslrun.data.listing import Split
+from sslrun.data.listing import Progress, Split
 from sslrun.evaluation.authors_probe import authors_probe
 from sslrun.evaluation.features import Featured, extract
 from sslrun.evaluation.finetune import Tuned, finetune
@@ -136,3 +136,30 @@ def test_the_baselines_of_a_cell_are_the_untrained_encoder_and_raw_pixels(subjec
     assert cell["untrained.accuracy"] != judge.metrics(section, subject)["accuracy"], "as if batch norms were set"
     assert len(set(cell.values())) == 6
     assert judge.cell(section, judge.subject(trained)) == cell
+
+
+def test_the_untrained_baseline_is_calibrated_on_the_images_that_are_learnt_from(
+    subject: Subject, beats: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it says that work goes on while they are decoded."""
+    judge, images = subject.judge, subject.judge.data.images
+    asked: list[Split] = []
+
+    def decoding(split: Split, progress: Progress) -> ImageSet:
+        asked.append(split)
+        progress(1, 2)
+        assert beats, "decoding beats"
+        return images(split)
+
+    monkeypatch.setattr(judge.data, "images", decoding)
+    beats.clear()
+    judge.starting_encoder()
+    assert asked == ["pretrain"]
+
+
+def test_own_statistics_are_of_what_has_a_chance_level(subject: Subject) -> None:
+    section = Analyses(across_domains=True, images_per_domain=8, neighbours=2)
+    found = subject.judge.metrics(section, subject)
+    own = {name.removeprefix("own_statistics.") for name in found if name.startswith("own_statistics.")}
+    assert own == {name.removesuffix("_chance") for name in found if name.endswith("_chance")} | {"domain_probe"}
+    assert "images" in found and "images" not in own

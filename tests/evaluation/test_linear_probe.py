@@ -14,11 +14,12 @@ from torch import Tensor
 
 from sslrun.errors import InputError, RunFailed, RunHeld
 from sslrun.evaluation import logistic
-from sslrun.evaluation.linear import LinearProbeResult
+from sslrun.evaluation.linear import LinearProbeResult, _split
 from sslrun.evaluation.linear import linear_probe as probe_by
 from sslrun.evaluation.logistic import fit, in_principal_axes, zero_weights
 from sslrun.evaluation.problem import problem, standardised
 from sslrun.recipe.schema import LinearProbe
+from sslrun.seeds import stream_seed
 
 DECAYS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
@@ -174,7 +175,7 @@ def test_unlabelled_images_are_left_out() -> None:
     (h, y), test = correlated(300), correlated(300, seed=1)
     known = torch.arange(300) < 200
     assert probe((h, torch.where(known, y, -1)), test) == probe((h[known], y[known]), test)
-    with pytest.raises(InputError, match="no labelled training images"):
+    with pytest.raises(InputError, match=r"no labelled training images.*\n.*choose data that has them"):
         probe((h, torch.full_like(y, -1)), test)
 
 
@@ -212,3 +213,40 @@ def test_beats_every_iteration_and_ends_where_a_beat_says_so() -> None:
 
     with pytest.raises(RunHeld, match="lost"):
         linear_probe(h, y, h, y, **settings, beat=lost)  # type: ignore[arg-type]
+
+
+def test_features_of_small_variance_are_fitted_in_few_iterations_without_decay() -> None:
+    """They are scaled by their variance, of which only what is below a millionth is left as it is."""
+    h, y = correlated(400)
+    x, _ = standardised(h, h)
+    small_ND = x * 1e-2
+    variance_D = small_ND.square().mean(0).double()
+    plain = fit(x, y, torch.ones(x.shape[1], dtype=torch.float64), 0.0, zero_weights(x, 5), 40)
+    small = fit(small_ND, y, variance_D, 0.0, zero_weights(x, 5), 40)
+    least, found = (
+        objective(features_ND, y, weights.weight.numpy(), weights.bias.numpy(), 0.0)
+        for features_ND, weights in ((x, plain), (small_ND, small))
+    )
+    assert found == pytest.approx(least, rel=0.02)
+
+
+def test_images_are_held_out_in_the_order_of_one_shuffle() -> None:
+    """Of each class the first of a permutation that the seed alone decides, however many images there are."""
+    y_N = torch.arange(600) % 3
+    fitted, held = _split(y_N, 0.25, 7)
+    shuffled = torch.randperm(600, generator=torch.Generator().manual_seed(stream_seed(7, "probe"))).tolist()
+    by_class = [[n for n in shuffled if n % 3 == c] for c in range(3)]
+    assert held.tolist() == [n for one in by_class for n in one[:50]]
+    assert fitted.tolist() == [n for one in by_class for n in one[50:]]
+
+
+@pytest.mark.parametrize(("multiplications", "most"), [(1_000, 1), (10**9, 2)])
+def test_small_fits_take_one_thread_and_large_ones_all(multiplications: int, most: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with logistic.few_threads(multiplications):
+            assert torch.get_num_threads() == most
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

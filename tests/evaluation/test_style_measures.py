@@ -62,3 +62,10 @@ def test_the_measures_against_numpy() -> None:
     likeness = np.corrcoef(np.concatenate([one, sources]))[:9, 9:]
     right = np.mean(source_labels.numpy()[likeness.argmax(1)] == labels.numpy())
     assert neighbours_right(one, labels, sources, source_labels) == pytest.approx(right)
+
+
+def test_small_views_are_no_part_of_it(tmp_path: Path) -> None:
+    given = ["data.limit=64", "training.batch_size=64", "method={kind: swav, prototypes: 8}", "views.size=16"]
+    whole = measured(read_recipe("bss/digits_casts", given), tmp_path)
+    with_small = measured(read_recipe("bss/digits_casts", [*given, "views.small={count: 2, size: 8}"]), tmp_path)
+    assert with_small == whole and whole.matched_chance == 1 / 63
