@@ -53,7 +53,7 @@ def clone(folder: Path) -> None:
     photos = folder / "home" / "photos" / "summer"
     photos.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for number in range(44):
+    for number in range(64):
         Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(photos / f"{number}.png")
 
 
@@ -73,7 +73,7 @@ def test_every_line_of_the_readme_works(tmp_path: Path, sslrun: Run, monkeypatch
     launched: list[tuple[int, list[str]]] = []
     monkeypatch.setattr(processes, "launch", lambda count, words: launched.append((count, words)) or 0)
     monkeypatch.setattr(session, "open_engine", lambda *_: MemoryEngine(lambda one: train(one, tmp_path / "results")))
-    monkeypatch.setattr(cifar.CifarSet, "download", lambda data: write_cifar10(data.root, per_batch=18))
+    monkeypatch.setattr(cifar.CifarSet, "download", lambda data: write_cifar10(data.root, per_batch=60))
     real = cifar.unpickle
     monkeypatch.setattr(cifar, "unpickle", lambda path, md5=None: real(path))
     lines = commands()

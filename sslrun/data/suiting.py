@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
-from sslrun.data.dataset import Dataset
+from sslrun.data.dataset import Dataset, open_dataset
 from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
 
@@ -23,6 +23,8 @@ def problems(recipe: Recipe, data: Dataset, devices: int = 1) -> Iterator[InputE
     or named so that numbers of theirs would be taken for others."""
     told: set[str] = set()
     looks: list[Callable[[], None]] = [partial(_fills_batches, recipe, data, devices)]
+    if whole := recipe._uncut:  # a trial has few images, and batches as small
+        looks.append(partial(_fills_batches, whole, open_dataset(whole.data, data.root), devices))
     looks += [partial(section.suits, data.counts) for section in recipe.judged().values()]
     for look in looks:
         try:

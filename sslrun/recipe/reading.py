@@ -67,7 +67,11 @@ def as_asked(document: Document, *, whole: bool = False) -> Recipe:
     """
     recipe = check(Recipe, document)
     cut = [] if whole else trial.changes(recipe)
-    return check(Recipe, combine(document, *cut)) if cut else recipe
+    if not cut:
+        return recipe
+    small = check(Recipe, combine(document, *cut))
+    small._uncut = recipe
+    return small
 
 
 def with_plugins(document: Document, folders: Sequence[Path], more: Iterable[str | Path] = ()) -> Document:

@@ -36,6 +36,20 @@ def told(root: Path, *changes: str) -> list[str]:
     return [str(problem) for problem in problems(plan, open_dataset(plan.data, root))]
 
 
+def test_a_trial_refuses_batches_that_the_whole_recipe_could_not_fill(
+    sslrun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSLRUN_TRIAL", "1")
+    said = []
+    (tmp_path / "grid.yaml").write_text("base: quickstart\naxes: {lr: {a: {}}}\nset: {training.batch_size: 5000}\n")
+    for command in (["pretrain", "quickstart", "--set", "training.batch_size=5000"], ["data", "check", "quickstart"]):
+        said.append(sslrun(*command, *(["--set", "training.batch_size=5000"] * (command[0] == "data"))))
+    said.append(sslrun("sweep", "--grid", tmp_path / "grid.yaml", "--plan", "--results", tmp_path))
+    for code, out, err in said:
+        assert code == 2 and "1,400 images don't fill one batch of 5,000" in out + err
+    assert sslrun("data", "check", "quickstart")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "what"),
     [

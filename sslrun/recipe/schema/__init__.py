@@ -46,6 +46,8 @@ class Recipe(Section):
     training: Training = option(Training(), "The loop.")
     evaluation: Evaluation = option(Evaluation(), "The judges.")
     run: Run = option(Run(), "The machine.")
+    _uncut: "Recipe | None" = None
+    """What a trial's recipe was before it was cut down."""
 
     def judged(self) -> dict[str, EvaluationSection]:
         """The evaluations that it asks for, by name; of images without labels those alone that compare none."""
