@@ -135,7 +135,7 @@ def test_images_without_label_are_left_out() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(InputError, match="no labelled target images"):
+    with pytest.raises(InputError, match=r"(?s)no labelled target images.*Choose other data"):
         udg(Udg(), TRAIN, VALIDATION, changed(TEST, labels=torch.full_like(TEST.labels, -1)), Tunes())
     with pytest.raises(InputError, match="no domains"):
         udg(Udg(), TRAIN, VALIDATION, Featured(replace(TEST.images, domains=None), TEST.features), Tunes())

@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 
 import sslrun as package
 from sslrun.errors import InputError
+from sslrun.jobs import embedding
 from sslrun.jobs.embedding import Embedded, _as_stored, neighbour_sheet
 
 Run = Callable[..., tuple[int, str, str]]
@@ -71,7 +72,8 @@ def test_a_folder_of_pictures_to_embeddings(photos: Path, sslrun: Run) -> None:
         code, out, err = sslrun("embed", "pictures", photos, "--out", "dead.npz")
         assert code == 0 and "20 pictures" in out and (f"{run.name} {said}" in err if said else not err)
     for arguments, told in {
-        ("--out", "f.xlsx"): ".parquet, .csv, .npz",
+        ("--out", "f.xlsx"): ".parquet, .csv, .npz, not .xlsx",
+        ("--out", "f"): "not a file without a suffix",
         ("--sheet", "s.jpg"): "--sheet s.png",
         (): "--out FILE",
     }.items():
@@ -82,6 +84,13 @@ def test_a_folder_of_pictures_to_embeddings(photos: Path, sslrun: Run) -> None:
     assert code == 2 and "broken.jpg" in err and not Path("g.csv").exists()
     code, _, err = sslrun("embed", "pictures", photos / "none", "--out", "g.csv")
     assert code == 2 and "no such folder" in err
+
+
+def test_parquet_without_its_package_is_refused_and_the_other_formats_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"(?s)not installed.*sslrun\[parquet\]"):
+        embedding.check_format(Path("f.parquet"))
+    assert embedding.check_format(Path("f.CSV")) is not embedding.check_format(Path("f.npz"))
 
 
 def test_neighbours_are_the_nearest_by_cosine(tmp_path: Path) -> None:

@@ -3,14 +3,12 @@
 import os
 import re
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
-import torch
 from scripted_sweeps import Silent, evaluate, folder_of, plan_of, scripted, swept
 
 from sslrun.cli.options import seconds
@@ -21,7 +19,6 @@ from sslrun.grids import read_grid
 from sslrun.grids.grid import select
 from sslrun.jobs import places
 from sslrun.jobs.measuring import Cost, measure
-from sslrun.recipe import read_recipe
 from sslrun.runs.folder import find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord
@@ -34,7 +31,6 @@ from sslrun.sweeps.session import Options, opened, planned
 from sslrun.sweeps.slots import Device, Slots, cores, slots
 from sslrun.sweeps.started import Started
 from sslrun.sweeps.work import Job, jobs_of
-from sslrun.training.pretrain import Trainer
 
 CPU = Device("cpu")
 
@@ -131,25 +127,6 @@ def test_costs_come_from_earlier_runs_of_the_same_kind(jobs: list[Job], undistur
     assert 0 < timed.evaluation < 60
     # Weights, momenta and the encoder: what is estimated is what the folder came to hold, within its small files.
     assert timed.size < cost.size < timed.size + 100_000
-
-
-@pytest.mark.parametrize(("side", "styles", "timed"), [(16, 1, 128), (224, 1, 2), (224, 3, 6), (96, 1, 10)])
-def test_on_a_cpu_large_images_are_timed_in_smaller_batches(
-    side: int, styles: int, timed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    style = f"views.style={{kind: bss, styles: {styles}}}"
-    recipe = read_recipe("quickstart", [f"views.size={side}", style, "training.batch_size=128", "run.device=cpu"])
-    seen: list[int] = []
-
-    def step(self: Trainer, images_NCHW: torch.Tensor, phase: int) -> torch.Tensor:
-        seen.append(len(images_NCHW))
-        time.sleep(0.01)
-        return torch.zeros(())
-
-    monkeypatch.setattr(Trainer, "step", step)
-    cost = measure(recipe, places(recipe, tmp_path, tmp_path))
-    assert set(seen) == {timed}
-    assert cost.epoch >= 1400 // 128 * 0.01 * 128 / timed
 
 
 @pytest.mark.parametrize(
