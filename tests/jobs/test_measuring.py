@@ -29,7 +29,7 @@ def test_on_a_cpu_large_images_are_timed_in_smaller_batches(
     monkeypatch.setattr(Trainer, "step", step)
     cost = measure(recipe, places(recipe, tmp_path, tmp_path))
     assert set(seen) == {timed}
-    assert cost.epoch >= 1400 // 128 * 0.01 * 128 / timed
+    assert 1 <= cost.epoch / (1400 // 128 * 0.01 * 128 / timed) < 100  # longer on a busy machine
 
 
 @pytest.mark.parametrize(("kept", "probed"), [("[]", 1), ("[1, 3]", 1), ("[1, 3]", 3)])
