@@ -1,5 +1,6 @@
 """What a job leaves behind when it dies of something that its caller will try again, or will not."""
 
+import errno
 import re
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,13 @@ def test_memory_that_ran_out_is_known_by_what_libraries_say(text: str, kind: str
     found, said = _outcome(work), f"RuntimeError: {text.splitlines()[0]}"
     assert found.kind == kind
     assert found.reason == said if kind == "memory" else re.fullmatch(rf"\S+\.py:\d+: {said}", found.reason)
+
+
+@pytest.mark.parametrize(("number", "owned"), [(errno.EACCES, True), (errno.EPERM, True), (errno.ENOSPC, False)])
+def test_whose_a_file_is_is_said_where_that_is_the_matter(
+    number: int, owned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, OSError(number, "no", str(tmp_path)))
+    with pytest.raises(RunFailed, match=r"(?s)a file can't be read or written: no.*Make room or mend it") as found:
+        pretrain_job(RECIPE, places(RECIPE, tmp_path))
+    assert (f"{tmp_path} belongs to" in str(found.value)) == owned

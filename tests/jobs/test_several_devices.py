@@ -189,3 +189,31 @@ def test_the_one_that_died_is_named_with_its_last_lines(
 def test_what_the_first_process_has_said_is_not_said_again(tmp_path: Path) -> None:
     assert processes.told({0: 2, 1: 2}, 2, tmp_path) == 2
     assert processes.told({0: 130, 1: -15}, 2, tmp_path) == 130
+
+
+def test_processes_that_are_started_here_meet_at_a_port_of_their_own() -> None:
+    assert processes.meeting(1) == (None, [{}])
+    store, places_ = processes.meeting(2)
+    assert [(one["RANK"], one["LOCAL_RANK"], one["WORLD_SIZE"]) for one in places_] == [
+        ("0", "0", "2"),
+        ("1", "1", "2"),
+    ]
+    assert {(one["MASTER_ADDR"], one["MASTER_PORT"]) for one in places_} == {("127.0.0.1", str(store.port))}
+
+
+@pytest.mark.parametrize(
+    ("said", "together", "interrupted"),
+    [
+        ("Connection closed by peer", True, True),
+        ("NCCL communicator was aborted", True, True),
+        ("Connection closed by peer", False, False),
+        ("shape mismatch", True, False),
+    ],
+)
+def test_only_the_end_of_another_process_is_an_interruption(
+    said: str, together: bool, interrupted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: together)
+    with pytest.raises(Interrupted if interrupted else RuntimeError) as found, processes.others_needed():
+        raise RuntimeError(said)
+    assert ("The same command goes on" in str(found.value)) == interrupted
