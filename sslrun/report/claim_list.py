@@ -29,7 +29,7 @@ def claim_table(claims: Sequence[Claim]) -> Table:
     for number, grids in enumerate(_tested(longer, claims, conditions)):
         if tested[number] or not grids:
             more[number] = ""
-        tested[number] += grids
+        tested[number] += [*grids, *(name for name in claims[number].grids if name in read)]
     rows = tuple(
         (
             Cell(claim.setting),

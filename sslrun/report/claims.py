@@ -43,6 +43,8 @@ class Claim:
     seeds: int | None
     metric: str = ""
     """What it is set beside; the linear probe, or what comes next to it, if empty."""
+    grids: tuple[str, ...] = ()
+    """Of a statement: the shipped grids that ask it."""
 
 
 def read_claims(path: Path = CLAIMS) -> list[Claim]:
@@ -79,6 +81,7 @@ def _claim(entry: dict[str, Any], papers: dict[str, Any]) -> Claim | None:
         probe_is=str(paper.get("probe_is", "")),
         seeds=paper.get("seeds"),
         metric=str(entry.get("metric", "")),
+        grids=tuple(entry.get("grids", ())),
     )
 
 

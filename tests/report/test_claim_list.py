@@ -21,6 +21,12 @@ def test_each_claim_is_laid_beside_the_grids_that_have_its_condition() -> None:
             assert f"directpred/{table.lower().replace(' ', '')}" in row[4], row
     longer = rows["Table 8", "STL-10, DirectPred, 300 epochs"][4]
     assert "directpred/table8 with --set training.epochs=300" in longer
+    for claim in claims:  # what has no number names its grids
+        assert bool(claim.grids) == (not claim.match) and set(claim.grids) <= set(shipped_grids()), claim.setting
+        assert all(name in rows[claim.table, claim.setting][4] for name in claim.grids)
+    assert (
+        "bss/r6_batch" in rows["third party", next(c.setting for c in claims if "lowers domain purity" in c.setting)][4]
+    )
     assert all((row[3] == "the paper") == claim.verified for row, claim in zip(rows.values(), claims, strict=True))
 
 
