@@ -132,9 +132,16 @@ def explain(
 
     Example: sslrun explain cifar10_directpred stl10_directpred
     """
+    from sslrun.recipe.explain import Comparison
     from sslrun.recipe.explain import explain as compare
 
-    comparison = compare(*(_recipe_or_run(name, results)[0] for name in (a, b)))
+    (ours, run_a), (theirs, run_b) = (_recipe_or_run(name, results) for name in (a, b))
+    if run_a is not None and run_b is not None:
+        from sslrun.report.compare import differences  # of runs more is known
+
+        comparison = Comparison(tuple(differences(run_a, run_b)))
+    else:
+        comparison = compare(ours, theirs)
     if as_json:
         rows = [vars(difference) for difference in comparison.differences]
         echo_json({"same_science": comparison.same_science, "differences": rows})

@@ -167,7 +167,8 @@ def _train(
         data=str(where.data.root.resolve()) if where.data.cached or where.data.files else None,
         reason=None,
     )
-    own = {"plugins": dict(plugins.digests(recipe.imports))} if recipe.imports else {}
+    own: dict[str, Any] = {"data": where.data.fingerprint}
+    own |= {"plugins": dict(plugins.digests(recipe.imports))} if recipe.imports else {}
     write_json(folder.environment, environment(threads) | own)
     trainer = assemble(recipe, encoder, images, device, group, say=say)
     begun = time.perf_counter()

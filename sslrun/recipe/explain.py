@@ -11,13 +11,15 @@ from sslrun.recipe.introspect import operational
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.base import Section
 
-Part = Literal["science", "evaluation", "operational"]
+Part = Literal["science", "evaluation", "rounding", "operational"]
 MEANINGS: dict[Part, str] = {
     "science": "another run",
     "evaluation": "another evaluation of the same run",
+    "rounding": "a difference of rounding alone (not part of the identity; last digits may differ)",
     "operational": "no difference to any number",
 }
 """What hangs on an option of each part of a recipe."""
+_ROUNDING = ("run.device", "run.threads")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All differences between two recipes, in the order of the schema."""
+    """All differences between two recipes, in the order of the schema; of two runs also what recipes don't say."""
 
     differences: tuple[Difference, ...]
 
@@ -66,6 +68,7 @@ def _differences(a: Section, b: Section, above: str, part: Part) -> list[Differe
         left, right = getattr(a, name), getattr(b, name)
         path = f"{above}.{name}" if above else name
         inner: Part = "operational" if operational(field) else "evaluation" if path == "evaluation" else part
+        inner = "rounding" if path in _ROUNDING else inner
         if path == "network.weights" and (left is None) != (right is None):
             inner = "science"  # where the file lies is operational, whether there is one is not
         if isinstance(left, Section) and type(left) is type(right):

@@ -18,6 +18,11 @@ from sslrun.runs.table import evaluation_numbers
 from sslrun.runs.verdict import WORDS
 
 _SIGNALS = ("loss", "std", "rank", "alignment", "asymmetry", "commutator")
+_MADE_WITH = ("sslrun", "python", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "cpu", "gpus", "threads")
+_DATA = "the data's fingerprint"
+_NOT_KEPT = (
+    "not kept by these runs: the data's fingerprint, a plug-in's source, a file of weights, or sslrun's numerics"
+)
 
 
 def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
@@ -25,15 +30,7 @@ def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
     looked at first. Raises `InputError` if a file of theirs can't be read."""
     names = ("A", "B")
     runs = tuple((Cell(name), Cell(folder.path.name)) for name, folder in zip(names, (a, b), strict=True))
-    of_a, of_b = _sources(a), _sources(b)
-    differences = [
-        *explain(read_recipe(a.recipe), read_recipe(b.recipe)).differences,
-        *(
-            Difference(f"the source of the plug-in {name}", of_a[name], of_b[name], "science")
-            for name in of_a
-            if of_a[name] != of_b.get(name, of_a[name])
-        ),
-    ]
+    every_difference = differences(a, b)
     settings = [
         Table(
             f"Settings that differ and make {meaning}",
@@ -41,7 +38,7 @@ def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
             tuple((Cell(each.path), Cell(in_words(each.a)), Cell(in_words(each.b))) for each in found),
         )
         for part, meaning in MEANINGS.items()
-        if part != "operational" and (found := [each for each in differences if each.part == part])
+        if part != "operational" and (found := [each for each in every_difference if each.part == part])
     ]
     outcomes, numbers = (_outcome(a), _outcome(b)), (_numbers(a), _numbers(b))
     every = list(dict.fromkeys((*numbers[0], *numbers[1])))
@@ -53,7 +50,7 @@ def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
     rows += [_row(str(each), *(found.get(each) for found in numbers)) for each in shown]
     more = len(every) - len(shown)
     return [
-        Table("Runs", ("", "run"), runs),
+        Table("Runs", ("", "run"), runs, _made_otherwise(a, b)),
         *(settings or [Table("Settings that differ", ("option", *names), (), ("None.",))]),
         Table(
             "What came of it",
@@ -64,10 +61,46 @@ def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
     ]
 
 
-def _sources(folder: RunFolder) -> dict[str, str]:
-    """What tells its plug-ins' sources from others, by name; nothing where its file says nothing, or is damaged."""
-    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
-        return {name: str(digest)[:HEX_DIGITS] for name, digest in read_json(folder.environment)["plugins"].items()}
+def differences(a: RunFolder, b: RunFolder) -> list[Difference]:
+    """Every option in which two runs differ, and what makes them two runs that no option says. Raises `InputError`."""
+    found = list(explain(read_recipe(a.recipe), read_recipe(b.recipe)).differences)
+    options = [each.path for each in found if each.part == "science"]
+    if a.identity == b.identity:
+        return found
+    of_a, of_b = _beside_options(a), _beside_options(b)
+    of_a = {name: digest for name, digest in of_a.items() if digest != of_b.get(name, digest)}
+    if any(path.startswith("data.") or path == "data" for path in options):  # these have images of their own
+        of_a.pop(_DATA, None)
+    if not (options or of_a):  # older runs kept neither
+        of_a, of_b = ({_NOT_KEPT: folder.identity[:HEX_DIGITS]} for folder in (a, b))
+    return found + [Difference(name, of_a[name], of_b[name], "science") for name in of_a]
+
+
+def _beside_options(folder: RunFolder) -> dict[str, str]:
+    """The beginnings of the digests, by what they are of, that make it this run beside its options; those it kept."""
+    kept = _environment(folder)
+    found = {f"the source of the plug-in {name}": digest for name, digest in (kept.get("plugins") or {}).items()}
+    found |= {_DATA: kept["data"]} if "data" in kept else {}
+    return {name: str(digest)[:HEX_DIGITS] for name, digest in found.items()}
+
+
+def _made_otherwise(a: RunFolder, b: RunFolder) -> tuple[str, ...]:
+    """A line on the versions and machines that differ, if any."""
+    of_a, of_b = _environment(a), _environment(b)
+    found = [
+        f"{name} {' and '.join(in_words(of[name] or None) for of in (of_a, of_b))}"
+        for name in _MADE_WITH
+        if name in of_a and name in of_b and of_a[name] != of_b[name]
+    ]
+    return (f"made with other versions or on another machine: {'; '.join(found)}",) if found else ()
+
+
+def _environment(folder: RunFolder) -> dict[str, Any]:
+    """What its file says that it ran on; nothing where that is missing or damaged."""
+    with suppress(OSError, ValueError):
+        kept = read_json(folder.environment)
+        if isinstance(kept, dict) and isinstance(kept.get("plugins") or {}, dict):
+            return kept
     return {}
 
 

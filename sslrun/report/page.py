@@ -191,7 +191,9 @@ def _environments(document: Document) -> list[Text]:
     for name in results.runs["folder"].tolist() if len(results.runs) else []:
         try:
             about = read_json(RunFolder(results.folder / str(name)).environment)
-            shown = json.dumps({key: about[key] for key in about if key != "host"}, indent=2, ensure_ascii=False)
+            shown = json.dumps(
+                {key: about[key] for key in about if key not in ("host", "data")}, indent=2, ensure_ascii=False
+            )
         except (OSError, ValueError, TypeError):
             continue
         counts[shown] = counts.get(shown, 0) + 1

@@ -59,7 +59,7 @@ class RunFolder:
 
     @property
     def environment(self) -> Path:
-        """What it ran on, and the digests of its plug-ins' sources."""
+        """What it ran on, and the digests of its data and its plug-ins' sources."""
         return self.path / "environment.json"
 
     @property

@@ -68,6 +68,7 @@ def test_a_run_is_trained_judged_and_done_once(tmp_path: Path) -> None:
     assert first.folder.kept_epochs() == [1, 3]
     assert holder(first.folder) is None
     assert read_json(first.folder.environment)["threads"] == 1
+    assert len(read_json(first.folder.environment)["data"]) == 64
 
     before = {path: path.stat().st_mtime_ns for path in first.folder.path.rglob("*.*") if "lease" not in path.name}
     again = Job(tmp_path)

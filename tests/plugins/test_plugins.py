@@ -89,6 +89,8 @@ def test_compare_names_the_plug_in_whose_source_is_another(
     first, second = Path("r").glob("quickstart-*")
     _, out, _ = sslrun("compare", first, second)
     assert "make another run" in out and "the source of the plug-in mixed" in out
+    _, out, _ = sslrun("explain", first, second)
+    assert "the source of the plug-in mixed" in out and "different science" in out
     _, out, _ = sslrun("compare", first, first)
     assert "None." in out and "source" not in out
 

@@ -162,10 +162,17 @@ def test_explain_lists_each_difference() -> None:
         ("method.predictor", {"kind": "directpred"}, {"kind": "linear", "bias": True}, "science"),
         ("method.ema.momentum", 0.996, 0.9, "science"),
         ("evaluation.knn.k", 5, 1, "evaluation"),
-        ("run.device", "auto", "cpu", "operational"),
+        ("run.device", "auto", "cpu", "rounding"),
     ]
     told = [line.split("   ")[-1].strip() for line in comparison.text().splitlines()]
     assert "directpred → linear, bias true" in told and "as by default → null" in told
+    whole = comparison.text()
+    assert (
+        whole.index("rounding alone")
+        < whole.index("run.device")
+        < whole.index("no difference to any")
+        < whole.index("name ")
+    )
 
 
 @given(recipes())

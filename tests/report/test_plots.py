@@ -12,7 +12,7 @@ from sslrun.errors import InputError
 from sslrun.files import read_json
 from sslrun.report import charts
 from sslrun.report.collecting import collect
-from sslrun.report.compare import compare
+from sslrun.report.compare import compare, differences
 from sslrun.report.plots import differing, plot_run, plot_two
 from sslrun.runs.folder import RunFolder
 
@@ -86,6 +86,31 @@ def test_a_run_against_itself_differs_in_nothing(tmp_path: Path) -> None:
     a = make_run(tmp_path, 0)
     _, settings, _ = compare(a, a)
     assert (settings.rows, settings.notes) == ((), ("None.",))
+
+
+def test_what_makes_two_runs_that_no_option_says(tmp_path: Path) -> None:
+    """The fingerprint of the data, where both kept it; else what it may be. Of options of the data it goes without."""
+    a, b = make_run(tmp_path, 0), make_run(tmp_path, 1)
+    for changed in (b.recipe, b.path / "identity.json"):
+        changed.write_text(changed.read_text().replace("seed: 1", "seed: 0").replace('"seed": 1', '"seed": 0'))
+    (told,) = differences(a, b)
+    assert told.path.startswith("not kept by these runs: the data's fingerprint") and told.a == a.identity[:16]
+    _, settings, _ = compare(a, b)
+    assert settings.title.endswith("another run") and len(settings.rows) == 1
+    for folder, digit in ((a, "1"), (b, "2")):
+        about = {"data": digit * 64, "torch": f"2.{digit}", "cpu": "one", "gpus": [], "threads": int(digit)}
+        folder.environment.write_text(json.dumps(about))
+    assert [vars(each) for each in differences(a, b)] == [
+        {"path": "the data's fingerprint", "a": "1" * 16, "b": "2" * 16, "part": "science"}
+    ]
+    (line,) = compare(a, b)[0].notes
+    assert line == "made with other versions or on another machine: torch 2.1 and 2.2; threads 1 and 2"
+    assert compare(a, a)[0].notes == ()
+    other = make_run(tmp_path, 0, "data.limit=100")
+    other.environment.write_text(b.environment.read_text())
+    assert [each.path for each in differences(a, other)] == ["data.limit"]
+    b.environment.write_text("{")
+    assert differences(a, b)[0].path.startswith("not kept") and compare(a, b)[0].notes == ()
 
 
 @pytest.mark.parametrize("file", ["history.jsonl", "evaluations/knn-broken.json"])
