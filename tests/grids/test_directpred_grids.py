@@ -23,6 +23,7 @@ CELLS = {  # numbers in the paper's table × its runs
     "claims_digits": (9, 5),
     "claims_digits_tuned": (9, 10),
     "claims_rates": (54, 3),
+    "claims_same_rate": (6, 10),
     "claims_digits_exploratory": (8, 10),
     "claims_cifar10_small": (5, 3),
 }
