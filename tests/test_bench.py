@@ -99,8 +99,10 @@ def test_ratios_shares_and_bars() -> None:
 def test_a_table_says_so_where_a_bar_is_missed() -> None:
     header, cells = bench.table([row(2.0, 1.0, bar=2.5), row(2.0, 1.0, bar=1.5)])
     assert all(len(line) == len(header) for line in cells)
-    assert "below the bar" in cells[0]
-    assert "below the bar" not in cells[1]
+    assert "misses the bar" in cells[0]
+    assert "misses the bar" not in cells[1]
+    _, ((*_, too_much),) = bench.table([row(1.0, 0.01, share=True, bar=0.003)])
+    assert too_much == "misses the bar"
 
 
 def test_stand_ins_are_images() -> None:
@@ -165,7 +167,7 @@ def test_all_rows_of_one_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     step, views, style, rule, parts, limit, graph, jobs, devices = groups
     assert [group[0].kind for group in groups if group] == [*bench.KINDS][:-3]
     assert graph == jobs == devices == []  # on a CPU of one core
-    assert [part.what.split(": ")[1] for part in parts] == ["optimiser", "target's average", "BSS"]
+    assert [part.what.split(": ")[1] for part in parts] == ["optimiser", "target's average", "BSS's default"]
     assert all("matrix rate" in part.what for part in limit)
     assert {part.what.split(" / ")[1] for part in step} == {"step alone", "bare PIL loop"}
     assert len(views) == len(rule) == 1

@@ -30,7 +30,8 @@ from sslrun.views.pipeline import Views
 
 LIMIT_BARS = {"cpu": 0.6}
 """Least part of the measured matrix rate at which a step's own products are done."""
-PART_BARS = {"BSS": 0.03}
+_DEFAULT_BSS = "BSS's default"
+PART_BARS = {"BSS": 0.03, _DEFAULT_BSS: 0.03}
 """Most of a step on CUDA that a part may take; the predictor's rule has its own row."""
 GRAPH_BAR = 1.8
 JOBS = (2, 4)
@@ -77,7 +78,8 @@ def part_rows(recipe: Recipe, images: ImageSet, settings: Settings) -> list[Row]
     if method.target is not None:
         parts["target's average"] = partial(ema_update, method.target, method.online, 0.99)
     if isinstance(trainer.views, Views):
-        parts["BSS"] = _bss(recipe, trainer.views, steps.ready)
+        own = isinstance(recipe.views.style, BatchStyle)
+        parts["BSS" if own else _DEFAULT_BSS] = _bss(recipe, trainer.views, steps.ready)
     step, *taken = alternate([steps.end_to_end, *parts.values()], settings)
     bars = PART_BARS if settings.device.type == "cuda" else {}
     return [

@@ -130,7 +130,7 @@ def _cells(row: Row, other: str | None) -> list[str]:
     bars = [] if row.bar is None else [f"{'≤' if row.share else '≥'} {_bar(row)}"]
     if row.error_bar is not None:
         bars.append(f"error ≤ {row.error_bar:.0e}")
-    return [*cells, ", ".join(bars), "below the bar" if row.below_the_bar else ""]
+    return [*cells, ", ".join(bars), "misses the bar" if row.below_the_bar else ""]
 
 
 def _ratio(row: Row, ratio: float) -> str:
