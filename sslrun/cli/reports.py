@@ -128,11 +128,15 @@ def report(
         along = [axis for axis in axes if axis not in across]
         draw(draw_map(document.results, document.metrics[0], along, across), drawn, err=True)
     if out is not None and picture:
-        from sslrun.report.charts import dots
+        from sslrun.report.charts import dots, names_of
+        from sslrun.report.tables import values
 
         if (figure := dots(document.results, document.metrics[0], without_collapsed)) is None:
             raise InputError(f"no run that is done has {document.metrics[0]}", where=str(folder))
         draw(figure, out)
+        found = values(document.results, document.metrics[0], without_collapsed)
+        if bare := [name for labels, name in names_of(document.results).items() if not found[labels]]:
+            console.error(f"not drawn, as no run has {document.metrics[0]}: {'; '.join(bare)}")
     elif out is not None:
         write_text(out, FORMATS[chosen].write(document))
         console.say(f"written to {out}")
@@ -144,7 +148,7 @@ def report(
 
 @command("look")
 def claims(
-    pattern: Annotated[str | None, typer.Argument(metavar="WORDS", help="Only claims with these words.")] = None,
+    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="Only claims with all of these words.")] = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
     """List what the papers claim, with their numbers, and which shipped grids test each of them.
@@ -154,12 +158,10 @@ def claims(
     from sslrun.report.claim_list import claim_table
     from sslrun.report.claims import read_claims
 
-    every = read_claims()
-    wanted = [
-        claim for claim in every if (pattern or "").lower() in f"{claim.setting} {claim.paper}, {claim.table}".lower()
-    ]
+    texts = ((claim, f"{claim.setting} {claim.paper}, {claim.table}".lower()) for claim in read_claims())
+    wanted = [claim for claim, text in texts if all(word.lower() in text for word in words)]
     if not wanted:
-        raise InputError(f"no claim has {pattern!r} in it", remedy="All of them:\nsslrun claims")
+        raise InputError(f"no claim has {' and '.join(map(repr, words))} in it", remedy="All of them:\nsslrun claims")
     table = claim_table(wanted)
     echo_json(table.as_json()) if as_json else show_entries(table)
 

@@ -105,7 +105,10 @@ def check(dataset: Dataset, recipe: Recipe | None = None, watch: Progress = lamb
         problems.append(_told(bad, dataset))
     if recipe is not None and not problems:
         problems += suiting.problems(recipe, dataset)
-    report.problems = [*dict.fromkeys(map(str, problems)), *report.problems]
+    told = {str(error): error for error in problems}
+    last = {error.remedy: text for text, error in told.items()}  # what several have for a remedy is said once
+    texts = (text if text == last[one.remedy] else text.removesuffix(f"\n{one.remedy}") for text, one in told.items())
+    report.problems = [*texts, *report.problems]
     return report
 
 

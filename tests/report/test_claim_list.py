@@ -47,3 +47,8 @@ def test_the_hint_is_of_a_grid_that_is_listed(monkeypatch: pytest.MonkeyPatch) -
 def test_claims_are_found_by_words(sslrun: Run) -> None:
     code, _, said = sslrun("claims", "nonsense")
     assert code == 2 and "no claim has 'nonsense'" in said
+    code, found, _ = sslrun("claims", "stl-10", "DirectPred", "300 epochs")
+    assert code == 0 and "STL-10, DirectPred, 300 epochs" in found
+    assert "100 epochs" not in found and "CIFAR" not in found.partition("One of the grids")[0]
+    code, _, said = sslrun("claims", "DirectPred", "PACS")
+    assert code == 2 and "no claim has 'DirectPred' and 'PACS' in it" in said

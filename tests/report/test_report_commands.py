@@ -34,12 +34,22 @@ def test_report_prints_and_writes(results: Path, monkeypatch: pytest.MonkeyPatch
         assert sslrun("report", results, "--out", path).exit_code == 0
         assert len(path.read_text()) > 300
     drawn = sslrun("report", results, "--metric", "knn", "--out", results / "report.png")
-    assert "drawn to" in drawn.stdout and (results / "report.png").read_bytes().startswith(b"\x89PNG")
+    assert (
+        drawn.stderr == ""
+        and "drawn to" in drawn.stdout
+        and (results / "report.png").read_bytes().startswith(b"\x89PNG")
+    )
     nothing = sslrun("report", results, "--tag", "none", "--out", results / "nothing.svg")
     assert isinstance(nothing.exception, InputError) and not (results / "nothing.svg").exists()
     monkeypatch.setenv("SSLRUN_RESULTS", str(results))
     assert json.loads(sslrun("report", "--json").stdout)["axes"] == ["predictor"]
     assert isinstance(sslrun("report", "--baseline", "predictor=x").exception, InputError)
+
+
+def test_a_picture_names_the_conditions_that_it_can_not_show(results: Path) -> None:
+    make_run(results, 0, "method.predictor={kind: mlp}", state="failed", reason="out of memory")
+    drawn = sslrun("report", results, "--metric", "knn", "--out", results / "report.png")
+    assert drawn.exit_code == 0 and drawn.stderr == "not drawn, as no run has knn: mlp\n"
 
 
 @pytest.mark.parametrize("way", [("--format", "csv"), ("--out", "means.csv")])
