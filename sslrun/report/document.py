@@ -101,7 +101,7 @@ def build(
         else layout.lists(results, means, chosen, along or results.axes, of)
     )
     parts = [each for metric in chosen for each in found_effects(results, metric, reference)] if effects else []
-    tables += effect_tables(parts, chosen) if effects else layout.compared(results, paired, reference)
+    tables += effect_tables(results, parts, chosen) if effects else layout.compared(results, paired, reference)
     lines = [] if slope is None else slopes(results, chosen, results.axis(slope), without_collapsed)
     tables += slope_tables(lines)
     tables += layout.troubles(results)

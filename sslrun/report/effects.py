@@ -7,6 +7,7 @@ alike; `intervals` judges it. For grids that are whole products: `sslrun report 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from sslrun.report.collecting import Results
@@ -14,6 +15,7 @@ from sslrun.report.intervals import Difference, judge, paired_difference
 from sslrun.report.table import Cell, Table, count, interval, number, p_value
 from sslrun.report.tables import Labels, Values, values
 
+_MOST_GAPS = 6
 _NOTE = "Seed by seed over all conditions that are otherwise alike; p is adjusted for all rows of this table."
 
 
@@ -85,10 +87,25 @@ def _over(parts: Sequence[Values]) -> Values:
     return {seed: sum(part[seed] for part in parts) / len(parts) for seed in sorted(seeds)}
 
 
-def effect_tables(found: Sequence[Effect], metrics: Sequence[str]) -> list[Table]:
+def _gaps(results: Results, metric: str) -> list[str]:
+    """A line that names the cells of the whole product that have no number, which take their seeds from effects."""
+    measured = values(results, metric)
+    seeds = set[int]().union(*measured.values()) or set(results.runs["seed"])
+    gaps = []
+    for labels in product(*(results.order[axis] for axis in results.axes)):
+        lacking = sorted(seeds - measured.get(labels, {}).keys())
+        some = f" (seed{'s' * (len(lacking) > 1)} {', '.join(map(str, lacking))})" if len(lacking) < len(seeds) else ""
+        gaps += [(", ".join(labels) or "all runs") + some] if lacking else []
+    more = f"; and {len(gaps) - _MOST_GAPS} more" if len(gaps) > _MOST_GAPS else ""
+    told = f"The grid is not whole: no {metric} of {'; '.join(gaps[:_MOST_GAPS])}{more}. "
+    return [f"{told}A seed counts where all conditions that are compared have it."] if gaps else []
+
+
+def effect_tables(results: Results, found: Sequence[Effect], metrics: Sequence[str]) -> list[Table]:
     """Two tables a metric: main effects, and effects given each other part."""
     tables = []
     for metric in metrics:
+        notes = (_NOTE, *_gaps(results, metric))
         for given, words in ((False, "mean over all others"), (True, "given another")):
             family = [effect for effect in found if effect.metric == metric and (effect.given is not None) == given]
             rows = [
@@ -105,5 +122,5 @@ def effect_tables(found: Sequence[Effect], metrics: Sequence[str]) -> list[Table
             ]
             header = ("part", *(("given",) if family and given else ()))
             header += ("difference", "95 % interval", "conditions", "seeds", "p (Holm)")
-            tables.append(Table(f"{metric}: what each part does, {words}", header, tuple(rows), (_NOTE,)))
+            tables.append(Table(f"{metric}: what each part does, {words}", header, tuple(rows), notes))
     return tables

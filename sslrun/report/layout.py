@@ -77,15 +77,8 @@ def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) 
         *(*results.axes, "difference", "95 % interval", "pairs", "p (Holm)", "so"),
         *("could see", "fresh seeds"),
     )
-    notes = (
-        "Differences are taken seed by seed from the condition that is otherwise alike. Each interval is of its "
-        "comparison alone; p is adjusted by Holm's method for all comparisons of this table. Seeds vary training: of "
-        "other test images, or other labels, neither says anything.",
-        "Could see: the smallest difference that as many pairs with this spread would show in 80 % of studies (none: "
-        "no two proportions differ by so much). Fresh seeds: how many new pairs, judged alone, would show a difference "
-        "of the size seen as often, at the 95 % bounds of the spread. What was looked at here has had its 5 %: adding "
-        "seeds to it until something shows finds differences where there are none.",
-    )
+    alike = " and is otherwise alike" if len(reference) < len(results.axes) else ""
+    several = ", from which rows may differ in several axes at once" if len(reference) > 1 else ""
     tables: list[Table] = []
     for (metric,), rows in _grouped(paired.to_dict("records"), ["metric"]).items():
         form = f"+{_form(rows)}"
@@ -103,6 +96,18 @@ def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) 
             for row in rows
         ]
         tables.append(Table(f"{metric} against {against}", header, tuple(cells)))
+    shown = {cell.text for table in tables for row in table.rows for cell in row[-2:]}
+    out_of_reach = " (none: no two proportions differ by so much)" if "none" in shown else ""
+    empty = f" {NONE}: fewer than two pairs, no spread or no difference to reckon with." if NONE in shown else ""
+    notes = (
+        f"Differences are taken seed by seed from the condition that has {against}{alike}{several}. Each interval is "
+        "of its comparison alone; p is adjusted by Holm's method for all comparisons of this table. Seeds vary "
+        "training: of other test images, or other labels, neither says anything.",
+        f"Could see: the smallest difference that as many pairs with this spread would show in 80 % of studies"
+        f"{out_of_reach}. Fresh seeds: how many new pairs, judged alone, would show a difference of the size seen as "
+        f"often, at the 95 % bounds of the spread.{empty} What was looked at here has had its 5 %: adding seeds to it "
+        "until something shows finds differences where there are none.",
+    )
     return [*tables[:-1], *(replace(table, notes=notes) for table in tables[-1:])]
 
 

@@ -72,6 +72,20 @@ def test_the_report_has_both_tables_in_place_of_comparisons(lattice: Results) ->
     assert titles[1:] == ["knn: what each part does, mean over all others", "knn: what each part does, given another"]
 
 
+def test_cells_that_lack_a_number_are_named_where_effects_lack_seeds(lattice: Results) -> None:
+    def notes() -> tuple[str, ...]:
+        tables = build(lattice, metrics=["knn"], effects=True).tables
+        return next(table.notes for table in tables if table.title.endswith("given another"))
+
+    assert len(notes()) == 1
+    lattice.runs.loc[lattice.runs["axis.predictor"] == "mlp", "status"] = "failed"
+    lattice.runs.loc[1, "status"] = "failed"
+    _, told = notes()
+    assert told.startswith(
+        "The grid is not whole: no knn of none, on, 0 (seed 1); mlp, on, 0; mlp, on, 1; mlp, off, 0;"
+    )
+
+
 def test_the_map_has_a_square_for_each_condition_and_marks_collapses(lattice: Results, tmp_path: Path) -> None:
     figure = draw_map(lattice, "knn", ["predictor"], ["EMA", "decay"])
     texts = [text.get_text() for text in figure.axes[0].texts]

@@ -34,11 +34,8 @@ def test_report_prints_and_writes(results: Path, monkeypatch: pytest.MonkeyPatch
         assert sslrun("report", results, "--out", path).exit_code == 0
         assert len(path.read_text()) > 300
     drawn = sslrun("report", results, "--metric", "knn", "--out", results / "report.png")
-    assert (
-        drawn.stderr == ""
-        and "drawn to" in drawn.stdout
-        and (results / "report.png").read_bytes().startswith(b"\x89PNG")
-    )
+    assert drawn.stderr == "" and "drawn to" in drawn.stdout
+    assert (results / "report.png").read_bytes().startswith(b"\x89PNG")
     nothing = sslrun("report", results, "--tag", "none", "--out", results / "nothing.svg")
     assert isinstance(nothing.exception, InputError) and not (results / "nothing.svg").exists()
     monkeypatch.setenv("SSLRUN_RESULTS", str(results))

@@ -88,6 +88,20 @@ def test_comparisons_are_paired_and_otherwise_alike(results: Path) -> None:
             read_baseline(found, wrong)
 
 
+def test_what_is_said_of_comparisons_is_what_was_done(results: Path) -> None:
+    def notes(baseline: str, metric: str = "knn") -> tuple[str, ...]:
+        return build(collect(results), metrics=[metric], baseline=baseline).tables[1].notes
+
+    first, second = notes("predictor=linear")
+    assert "seed by seed from the condition that has predictor linear and is otherwise alike. Each" in first
+    assert "(none: no two proportions" in second and "–" not in second
+    assert "(none:" not in notes("predictor=linear", "std")[1]
+    make_run(results, 0, "method.predictor={kind: mlp}", knn=0.5)
+    first, second = notes("predictor=linear,ema=constant")
+    assert "that has predictor linear, ema constant, from which rows may differ in several axes at once. Each" in first
+    assert "–: fewer than two pairs" in second
+
+
 def test_conditions_that_have_no_baseline_are_counted(results: Path) -> None:
     def said() -> list[str]:
         notes = build(collect(results), baseline="predictor=linear").notes
@@ -396,6 +410,7 @@ def test_a_difference_that_no_proportions_have_could_not_be_seen(tmp_path: Path)
     assert document.comparisons["could_see"].tolist() == [math.inf]
     table = next(table for table in document.tables if "could see" in table.header)
     assert table.rows[0][table.header.index("could see")].text == "none"
+    assert "(none: no two proportions" in table.notes[1] and "–" not in table.notes[1]
     assert as_json(document)["comparisons"][0]["could_see"] is None
 
 
