@@ -62,8 +62,10 @@ def foreseen(comparisons: int, seeds: int) -> str:
     what = f"{comparisons} comparison{'s' * (comparisons != 1)}, {seeds} seed{'s' * (seeds != 1)}: "
     if seeds < 2:
         return what + "one seed tells nothing of the spread, no difference can be shown"
-    sees = f"80 % power from a difference of {detectable(seeds, comparisons):.1f} times its spread over seeds on"
-    more = f"; {_MORE} seeds would from {detectable(_MORE, comparisons):.1f}" if seeds <= _FEW else ""
+    sees = (
+        f"80 % of studies would see a difference of {detectable(seeds, comparisons):.1f} standard deviations over seeds"
+    )
+    more = f"; with {_MORE} seeds, of {detectable(_MORE, comparisons):.1f}" if seeds <= _FEW else ""
     return what + sees + more
 
 

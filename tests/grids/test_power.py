@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sslrun.grids.power import MOST_SEEDS, POWER, detectable, fresh_seeds, power, spread_bounds
+from sslrun.grids.power import MOST_SEEDS, POWER, detectable, foreseen, fresh_seeds, power, spread_bounds
 
 
 @pytest.mark.parametrize("family", [1, 5])
@@ -48,3 +48,14 @@ def test_what_no_number_of_seeds_would_see_has_none() -> None:
 def test_bounds_of_a_spread_are_those_of_chi_square() -> None:
     low, high = stats.chi2.ppf([0.025, 0.975], 4)
     assert spread_bounds(0.3, 5) == pytest.approx((0.3 * math.sqrt(4 / high), 0.3 * math.sqrt(4 / low)))
+
+
+def test_what_a_study_can_see_is_said_before_it_runs() -> None:
+    assert foreseen(4, 10) == (
+        "4 comparisons, 10 seeds: 80 % of studies would see a difference of 1.3 standard deviations over seeds"
+    )
+    assert foreseen(1, 3).endswith(
+        f"a difference of {detectable(3, 1):.1f} standard deviations over seeds; with 10 "
+        f"seeds, of {detectable(10, 1):.1f}"
+    )
+    assert "no difference can be shown" in foreseen(2, 1)
