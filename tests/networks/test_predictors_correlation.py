@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sslrun.errors import InputError
 from sslrun.networks.predictors import CorrelationEstimate, build_predictor, predictor_from_correlation
+from sslrun.networks.predictors.directset import Norm, directcopy_matrix, directset_matrix
 from sslrun.recipe.schema import DirectPredictor
 
 Array = NDArray[np.float64]
@@ -164,3 +165,12 @@ def test_rescaling_the_predictor_leaves_the_cosine_loss() -> None:
     w = predictor_from_correlation(z.T @ z)
     loss, scaled = (torch.cosine_similarity(z @ (c * w), t).mean() for c in (1.0, 17.3))
     torch.testing.assert_close(loss, scaled, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("norm", ["spectral", "frobenius", "none"])
+def test_directset_and_directcopy_of_no_correlation_are_epsilon_alone(norm: Norm) -> None:
+    for matrix in (
+        directcopy_matrix(torch.zeros(5, 5), 0.3, norm),
+        directset_matrix(torch.zeros(5, 5), 0.5, 0.3, norm),
+    ):
+        assert torch.equal(matrix, 0.3 * torch.eye(5))

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 
 from sslrun.errors import InputError, RunFailed
 from sslrun.jobs.exporting import load_encoder
-from sslrun.networks.weights import encoder_metadata, load_weights, save_encoder
+from sslrun.networks.weights import encoder_metadata, load_weights, save_encoder, write_archive
 from sslrun.training.checkpoint import Position, load_checkpoint, save_checkpoint
 
 PLACES = 500
@@ -92,6 +93,23 @@ def test_a_whole_checkpoint_of_another_network_changes_nothing(tmp_path: Path) -
     with pytest.raises(RunFailed, match="optimizers"):
         load_checkpoint(path, "ab", network, optimizers, CPU)
     assert values(network, optimizers) == before
+
+
+@pytest.mark.parametrize("part", ["0.weight", "1.running_mean"])
+def test_a_checkpoint_that_lacks_a_part_or_has_another_thing_in_its_place_changes_nothing(
+    part: str, tmp_path: Path
+) -> None:
+    """Whole files, as another version could have written them."""
+    network, optimizers = trained(1)
+    before, path = values(network, optimizers), tmp_path / "checkpoint.pt"
+    lacking, listed = trained(0)[0].state_dict(), list(trained(0)[0].state_dict().values())
+    del lacking[part]
+    for method in (lacking, listed):
+        state = {"identity": "ab", "position": asdict(Position()), "method": method}
+        write_archive(path, state | {"optimizers": optimizers.state_dict()})
+        with pytest.raises(RunFailed, match="method has other parts than this run has"):
+            load_checkpoint(path, "ab", network, optimizers, CPU)
+        assert values(network, optimizers) == before
 
 
 def refusals(path: Path, network: nn.Module) -> list[Callable[[], Any]]:
