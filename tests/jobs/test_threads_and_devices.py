@@ -79,6 +79,15 @@ def test_devices_of_other_names_are_refused(name: str) -> None:
     assert "auto, cpu, cuda, cuda:1" in str(refused.value) and len(str(refused.value)) < 150
 
 
+def test_of_what_is_wrong_with_a_device_the_first_line_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise RuntimeError("no driver\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(torch, "empty", refused)
+    with pytest.raises(InputError, match=r"this device can't be used: no driver\n"):
+        choose_device("cuda:0")
+
+
 def test_weights_are_looked_at_before_anything_is_made(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(BASE)
     torch.save({"weight": torch.zeros(7, 4)}, tmp_path / "w.pt")
