@@ -31,8 +31,8 @@ MOST_CURVES = 14
 _MOST_SEEDS = 10
 _SAYS_NOTHING = ("true", "false", "none", "on", "off", "yes", "no", "with", "without", NONE)
 """Labels that say nothing without their axis, as numbers do."""
-MARKS = {"complete": "●", "dimensional": "○"}
-"""How kinds of collapse are marked, as often as there are such runs."""
+MARKS = {"complete": "×", "dimensional": "○"}
+"""How kinds of collapse are marked, as often as there are such runs: by shape, since ink is white on dark squares."""
 
 Courses = dict[str, list[Rows]]
 """By the condition's name."""
@@ -185,7 +185,8 @@ def spectra(found: Courses) -> Figure | None:
 
 @style()
 def draw_map(results: Results, metric: str, along: Sequence[str], across: Sequence[str]) -> Figure:
-    """`along` the axes down the side, `across` those along the top; both together must be all axes."""
+    """`along` the axes down the side, `across` those along the top; both together must be all axes. A square without a
+    number says why; one that is not in the grid is empty."""
     means = {tuple(row[axis] for axis in results.axes): row for row in summary(results, [metric]).to_dict("records")}
     rows, columns = (list(product(*(results.order[axis] for axis in axes))) for axes in (along, across))
     grid, texts = np.full((len(rows), len(columns)), np.nan), []
@@ -193,12 +194,16 @@ def draw_map(results: Results, metric: str, along: Sequence[str], across: Sequen
         for column, labels in enumerate(columns):
             found = dict(zip([*along, *across], [*down, *labels], strict=True))
             row = means.get(tuple(found[axis] for axis in results.axes))
-            if row is None or row["n"] == 0:
+            if row is None:
+                continue
+            if row["n"] == 0:
+                why = (f"{int(row[state])} {state}" for state in ("failed", "unfinished", "missing") if row[state])
+                texts.append((column, line, "\n".join(why)))
                 continue
             grid[line, column] = row["mean"]
             marks = "".join(MARKS[kind] * int(row[kind]) for kind in MARKS)
             texts.append((column, line, f"{row['mean']:#.3g}".rstrip(".") + (f"\n{marks}" if marks else "")))
-    figure = Figure(figsize=(1.6 + 0.8 * len(columns), 1.3 + 0.42 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(1.6 + 0.8 * len(columns), 1.5 + 0.42 * len(rows)), layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(grid, aspect="auto", cmap="cividis")
     ax.set_xticks(range(len(columns)), ["\n".join(map(plain, labels)) for labels in columns])
@@ -214,10 +219,6 @@ def draw_map(results: Results, metric: str, along: Sequence[str], across: Sequen
         dark = (grid[line, column] - low) < 0.6 * (high - low)
         ax.text(column, line, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
     figure.colorbar(image, ax=ax, label=plain(metric), shrink=0.8)
-    figure.supxlabel(
-        f"Mean over seeds. {MARKS['complete']} a complete collapse, {MARKS['dimensional']} one to few dimensions.",
-        x=0.01,
-        ha="left",
-        fontsize=7,
-    )
+    legend = f"{MARKS['complete']}  complete\n{MARKS['dimensional']}  few dimensions"
+    figure.supxlabel(f"Mean over seeds, a mark for each collapse:\n{legend}", x=0.01, ha="left", fontsize=7)
     return figure

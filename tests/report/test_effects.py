@@ -90,6 +90,20 @@ def test_the_map_has_a_square_for_each_condition_and_marks_collapses(lattice: Re
     figure = draw_map(lattice, "knn", ["predictor"], ["EMA", "decay"])
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert len(texts) == 12
-    assert sum(text.endswith("●●●") for text in texts) == 2
+    assert sum(text.endswith("×××") for text in texts) == 2
     save(figure, tmp_path / "map.png")
     assert imread(tmp_path / "map.png").std() > 0.1
+
+
+def test_a_small_map_has_room_for_its_legend_and_says_why_a_square_has_no_number(tmp_path: Path) -> None:
+    linear, no_ema = "method.predictor={kind: linear}", "method.ema={kind: none}"
+    make_run(tmp_path, 0, state="collapsed", verdict="dimensional")
+    make_run(tmp_path, 0, linear, no_ema, state="failed", reason="out of memory")
+    make_run(tmp_path, 0, linear)
+    figure = draw_map(collect(tmp_path), "knn", ["predictor"], ["ema"])
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["0.950", "0.950\n○", "1 failed"]  # one is empty
+    save(figure, tmp_path / "map.png")
+    legend = next(text for text in figure.texts if "complete" in text.get_text())
+    assert "×  complete\n○  few dimensions" in legend.get_text()
+    figure.draw_without_rendering()
+    assert legend.get_window_extent().x1 < figure.bbox.x1
