@@ -263,11 +263,14 @@ def export(
     Example: sslrun export stl10_directpred --to torchvision
     """
     from sslrun.jobs.exporting import export as export_encoder
-    from sslrun.jobs.exporting import feeding
+    from sslrun.jobs.exporting import feeding, loading_here
 
     folder = run_folder(run, results)
     path, lines = export_encoder(folder, to, out)
-    console.say(f"written to {path}\n\n{lines}")
+    console.say(f"written to {path}\n")
+    code = [lines]
     if see := feeding(folder, to):
-        console.say(f"\n# a picture as it was trained to see them:\n{see}")
-    console.say(f'\n# or, where sslrun is installed:\nimport sslrun\nmodel = sslrun.load_encoder("{folder.path}")')
+        code.append(f"# a picture as it was trained to see them:\n{see}")
+    if "sslrun.load_encoder" not in lines:
+        code.append(loading_here(folder, to))
+    console.write("\n\n".join(code) + "\n")  # not said: to be copied, a line stays whole

@@ -65,7 +65,7 @@ def export(folder: RunFolder, to: str, out: Path | None = None) -> tuple[Path, s
             shutil.copyfile(folder.encoder, part)
         else:
             write_archive(part, read_tensors(folder.encoder))
-    return target, _lines(about, to, target) if known else _lines_here(target)
+    return target, _lines(about, to, target) if known else _here(target)
 
 
 def finished_encoder(folder: RunFolder) -> Path:
@@ -118,7 +118,7 @@ def _lines(about: dict[str, Any], to: str, file: Path) -> str:
     )
 
 
-def _lines_here(file: Path) -> str:
+def _here(file: Path) -> str:
     """The same for networks that only sslrun has."""
     return f"import sslrun\nmodel = sslrun.load_encoder({_quoted(file)})"
 
@@ -190,6 +190,16 @@ def feeding(folder: RunFolder, to: str) -> str:
             f"features = {run}",
         ]
     )
+
+
+def loading_here(folder: RunFolder, to: str) -> str:
+    """Lines of Python that follow those of `feeding`: the same features by sslrun, of what is fed there."""
+    about = encoder_metadata(folder.encoder)
+    if to != "onnx" or not about["mean"]:  # then what is fed is normalised, if it is to be
+        return f"# or, where sslrun is installed:\n{_here(folder.path)}"
+    normalised = f"v2.functional.normalize(x, {about['mean']}, {about['std']})"
+    feed = f"features = model({normalised}[None]).detach()"
+    return f"# or, where sslrun is installed; this encoder takes normalised pictures:\n{_here(folder.path)}\n{feed}"
 
 
 def _quoted(file: Path) -> str:

@@ -12,7 +12,7 @@ from sslrun.data.decoding import decode
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError
 from sslrun.files import write_json
-from sslrun.jobs.exporting import export, feeding, load_encoder
+from sslrun.jobs.exporting import export, load_encoder
 from sslrun.networks.backbones import build_backbone
 from sslrun.networks.weights import save_encoder
 from sslrun.recipe import read_recipe, reading, to_yaml
@@ -120,16 +120,22 @@ def test_a_network_of_timm_goes_back_there(tmp_path: Path, to: str) -> None:
         export(run, "torchvision")
 
 
-def test_the_printed_lines_feed_a_picture_as_training_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through torch and through ONNX, whose program has the normalisation inside, for any number of images."""
+def test_the_printed_lines_feed_a_picture_as_training_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sslrun: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Through torch, through ONNX, whose program has the normalisation inside, for any number of images, and by the
+    lines for sslrun after these; on a narrow screen no line of them is broken.
+    """
     pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "60")
     changes = ["data.store=24", "views.size=16", "network.backbone={kind: small_resnet, width: 8}"]
     recipe = read_recipe("pictures", changes)
     encoder = build_backbone(recipe.network.backbone, 3, seed=3).eval()
     run = RunFolder(tmp_path / "exported-0123456789abcdef")
     run.path.mkdir()
     run.recipe.write_text(to_yaml(recipe))
+    write_json(run.path / "identity.json", {"identity": "0" * 64, "recipe": recipe.model_dump(mode="json")})
     images = ImageSet(torch.zeros(1, 3, 24, 24, dtype=torch.uint8), torch.tensor([-1]))
     save_encoder(run.encoder, encoder, encoder_metadata(recipe, images))
     pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
@@ -139,10 +145,15 @@ def test_the_printed_lines_feed_a_picture_as_training_did(tmp_path: Path, monkey
     with torch.no_grad():
         expected = encoder(views.plain(stored))
     for to in ("safetensors", "onnx"):
-        _, lines = export(run, to)
+        code, out, err = sslrun("export", run.path, "--to", to)
+        assert code == 0, err
+        printed = out.partition("\n\n")[2]
         names: dict[str, Any] = {}
-        exec(f"{lines}\n{feeding(run, to)}", names)
+        exec(printed, names)
         torch.testing.assert_close(torch.as_tensor(names["features"]), expected, rtol=1e-3, atol=2e-3)
+        assert printed.count("sslrun.load_encoder") == 1
+    first = names["session"].run(None, {"images": names["x"][None].numpy()})[0]
+    torch.testing.assert_close(torch.as_tensor(first), expected, rtol=1e-3, atol=2e-3)
     many = views.unnormalized(views.plain(stored)).expand(5, -1, -1, -1)
     assert names["session"].run(None, {"images": many.numpy()})[0].shape == (5, 32)
 
