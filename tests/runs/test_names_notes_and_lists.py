@@ -131,3 +131,5 @@ def test_a_run_is_cited_by_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None
     styled = bibtex(read_recipe("bss/digits_styles"))
     assert "{2303.06088}" in styled and "{2002.05709}" in styled and "2102.06810" not in styled
     assert first.count("{") == first.count("}")
+    assert "{2011.10566}" not in first
+    assert "Chen, Xinlei and He, Kaiming" in bibtex(read_recipe("quickstart", ["method.kind=simsiam"]))

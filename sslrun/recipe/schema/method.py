@@ -123,6 +123,8 @@ class Byol(NonContrastive):
 class SimSiam(NonContrastive):
     """SimSiam: BYOL whose target is the online network itself, behind the stop-gradient."""
 
+    PAPERS = ("2011.10566",)
+
     kind: Literal["simsiam"] = option(description="Without a moving average.")
 
     def _name(self) -> str:
