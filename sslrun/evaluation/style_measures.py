@@ -64,8 +64,8 @@ class StyleMeasures:
             found.append("one amplitude for all images brings nothing to neighbours on the unseen domain")
         return found
 
-    def show(self, title: str = "what a style can do here") -> None:
-        """Print the measures as a table, and the warnings."""
+    def show(self, title: str = "") -> None:
+        """Print the measures as a table, below a title that has more to say, and the warnings."""
         rows = []
         if self.told is not None:
             rows.append(["domain told inside one view", *_parts(self.told), f"{self.told_chance:.2f}"])
@@ -75,7 +75,9 @@ class StyleMeasures:
             what = f"unseen {', '.join(self.held_out)}: neighbours of pixels, of one amplitude for all"
             rows.append([what, f"{raw:.2f}", "", f"{one:.2f}", ""])
         console.say()
-        console.table(rows, [title, "none", "FA", "BSS", "chance"])
+        if title:
+            console.say(title, style="bold")
+        console.table(rows, ["" if title else "what a style can do here", "none", "FA", "BSS", "chance"])
         for warning in self.warnings():
             console.say(f"note: {warning}", style="yellow")
 

@@ -28,10 +28,18 @@ def test_where_styles_are_amplitudes_bss_hides_the_domain_closes_the_shortcut_an
     assert found.warnings() == []
 
 
-def test_drawn_styles_cannot_show_it_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drawn_styles_cannot_show_it_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = measured(read_recipe("bss/digits_styles"), tmp_path)
     assert found.told is not None and found.told["BSS"] > 0.9
     assert len(found.warnings()) == 3
+    monkeypatch.setenv("COLUMNS", "80")
+    title = f"what a style can do here, by the views of {'r' * 30}"
+    found.show(title)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == title and lines[2].split() == ["none", "FA", "BSS"]  # a name's length makes no column wide
+    monkeypatch.delenv("COLUMNS")
     found.show()
     said = capsys.readouterr().out
     assert "domain told inside one view" in said and "unseen neon" in said
