@@ -10,6 +10,8 @@ from sslrun.recipe.combining import override
 from sslrun.recipe.document import Document
 from sslrun.recipe.schema import Recipe
 
+TAG = "trial"
+"""What its runs are found by."""
 CELLS = 2
 """How many cells of a grid are left."""
 _CHANGES = (
@@ -34,7 +36,7 @@ def changes(recipe: Recipe) -> list[Document]:
     """What is laid over a recipe that is right as it was written; nothing unless SSLRUN_TRIAL is set."""
     if not on():
         return []
-    texts = [*_CHANGES, f"run.tags={json.dumps([*recipe.run.tags, 'trial'])}"]
+    texts = [*_CHANGES, f"run.tags={json.dumps([*recipe.run.tags, TAG])}"]
     if recipe.data.kind != "gaussian":  # whose vectors are a whole
         texts.append(_IMAGES)
     if getattr(recipe.views.style, "styles", 1) > 2:  # each needs two images of the batch

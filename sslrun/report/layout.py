@@ -178,9 +178,8 @@ def _score(score: Score, always: set[str]) -> tuple[Cell, ...]:
         raise ValueError("a claim without runs has no row in the scorecard")
     ours = score.ours
     mean = Cell(f"{ours.mean:.2f}" + (f" ± {ours.std:.2f}" if ours.n > 1 else ""), ours.mean)
-    otherwise = "; ".join(each for each in score.differences if each not in always) or (
-        "nothing more" if always else "nothing"
-    )
+    rest = "as below" if len(always) > 1 else "nothing more" if always else "nothing"
+    otherwise = "; ".join(each for each in score.differences if each not in always) or rest
     condition = Cell(", ".join(score.labels) or "all runs")
     return (*_claim(score), condition, mean, count(ours.n), Cell(otherwise))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sslrun.errors import InputError
-from sslrun.recipe import Recipe, read_recipe
+from sslrun.recipe import Recipe, read_recipe, trial
 from sslrun.recipe.explain import explain, value_text
 from sslrun.report.claims import Claim, matches, reference
 from sslrun.report.collecting import Results
@@ -55,7 +55,8 @@ class Contrast:
 
 
 def scorecard(results: Results, claims: Sequence[Claim], other_data: bool = False) -> list[Score]:
-    """Every claim, in the file's order, with each of our conditions that it is compared with, or alone.
+    """Every claim, in the file's order, with each of our conditions that it is compared with, or alone. Trials
+    (SSLRUN_TRIAL) are compared with none.
 
     `other_data` also compares runs with claims that are on other data.
     """
@@ -64,7 +65,10 @@ def scorecard(results: Results, claims: Sequence[Claim], other_data: bool = Fals
     measured = {name: values(results, name) for name in asked if name in results.runs}
     options = sorted({option for claim in claims for option in claim.match})
     columns = [results.runs[name].tolist() if name in results.runs else [None] * len(results.runs) for name in options]
+    tags = results.runs["tags"].tolist() if "tags" in results.runs else [()] * len(results.runs)
     for labels, members in conditions(results).items():
+        if any(isinstance(tags[row], tuple) and trial.TAG in tags[row] for row in members):
+            continue
         probe = next((name for name in _PROBES if measured.get(name, {}).get(labels)), None)
         chosen = dict(zip(options, (column[members[0]] for column in columns), strict=True))
         about = [number for number, claim in enumerate(claims) if claim.match and matches(chosen, claim.match)]
@@ -115,7 +119,10 @@ def _differences(ours: Recipe, theirs: Recipe | None, claim: Claim, metric: str,
             found.append((_WEIGHT.index(part), text))
     texts = [text for _, text in sorted(found, key=lambda pair: pair[0])]
     if theirs is None:
-        texts.append("how it was done there is not known to us")
+        backbone, size = ours.network.backbone, f"{ours.views.size} px, " if ours.views.size else ""
+        width = f" of width {backbone.width}" if "resnet" in backbone.kind else ""
+        here = f"{size}{ours.training.epochs} epochs, {backbone.words()}{width}"
+        texts.append(f"how it was done there is not known to us (here {here})")
     elif metric != claim.probe:
         texts.append(f"{_PROBE_NAMES[metric]}, not {claim.probe_is}")
     if claim.seeds is not None and seeds != claim.seeds:

@@ -8,7 +8,9 @@ from sslrun.recipe.introspect import dotted
 from sslrun.recipe.schema import Recipe
 from sslrun.report.claims import option_of, read_claims, reference
 from sslrun.report.collecting import collect
+from sslrun.report.layout import scored
 from sslrun.report.scorecard import Score, _differences, contrasts, scorecard
+from sslrun.runs.notes import annotate
 from sslrun.runs.records import EvaluationRecord
 
 
@@ -116,6 +118,20 @@ def test_only_claims_on_the_runs_own_data_unless_asked(tmp_path: Path) -> None:
     assert len(beside(tmp_path)) > 1
 
 
+def test_what_the_footnote_says_is_not_called_nothing(tmp_path: Path) -> None:
+    make_run(tmp_path, 0, "data={kind: stl10}")
+    table = scored(beside(tmp_path, other_data=False) * 2)
+    assert {row[-1].text for row in table.rows} == {"as below"} and "epochs 40, not 100" in table.notes[1]
+
+
+def test_trials_stand_beside_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_run(tmp_path, 0)
+    assert beside(tmp_path)
+    monkeypatch.setenv("SSLRUN_TRIAL", "1")
+    annotate(folder, tags=read_recipe("quickstart").run.tags)
+    assert not beside(tmp_path)
+
+
 def test_contrasts_are_of_runs_that_are_otherwise_alike(tmp_path: Path) -> None:
     decay = "optimizer.network.weight_decay=0.0004"
     for seed in (0, 1):
@@ -160,6 +176,7 @@ def test_bss_at_second_hand_stands_beside_what_is_measured_there_and_is_contrast
         for seed in (0, 1):
             changes = (
                 "method={kind: simclr}",
+                "views.size=32",
                 f"views.style={{kind: {style}}}",
                 "data={kind: pacs, held_out: [sketch]}",
             )
@@ -176,6 +193,8 @@ def test_bss_at_second_hand_stands_beside_what_is_measured_there_and_is_contrast
         ("52.6", 40.0),
     ]
     assert not any(score.claim.verified for score in scores)
-    assert {score.differences for score in scores} == {("how it was done there is not known to us",)}
+    here = "how it was done there is not known to us (here 32 px, 40 epochs, small ResNet of width 16)"
+    assert {score.differences for score in scores} == {(here,)}
+    assert {row[-1].text for row in scored(scores).rows} == {"nothing more"}
     found = {round(each.theirs, 1): each.ours.estimate.mean for each in contrasts(scores)}
     assert found[23.6] == pytest.approx(10) and found[15.8] == pytest.approx(0)
