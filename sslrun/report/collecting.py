@@ -4,7 +4,7 @@ Conditions come from a sweep's file (`<results>/sweeps/<grid>.json`: a label on 
 one, from the recipe's options in which the runs differ. Builds on `sslrun.runs.load_runs`; `tables` goes on from here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,22 +13,13 @@ from typing import Any
 import pandas as pd
 
 from sslrun.errors import InputError
-from sslrun.grids.checking import TABLE_COLUMNS
-from sslrun.recipe.introspect import operational, sections
-from sslrun.recipe.schema import Evaluation, Recipe
-from sslrun.recipe.schema.base import Section
-from sslrun.report.table import NONE
+from sslrun.report.differing import ascending, axes, short_names, told
 from sslrun.runs.cells import BASELINES, SECONDS, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED, CellRecord, GridRecord, State, grid_records
 from sslrun.runs.resolving import grid_named, one_of
 from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers, load_runs
-
-_JUDGED_ALIKE = {
-    f"evaluation.{name}" for name, field in Evaluation.model_fields.items() if not sections(field.annotation)
-}
-"""What of `evaluation` changes no metric's meaning."""
 
 
 @dataclass(frozen=True)
@@ -192,73 +183,14 @@ def _own_numbers(run: RunFolder | None, cell: CellRecord) -> dict[Number, Any]:
 
 
 def _by_recipe(folder: Path, runs: pd.DataFrame, notes: list[str]) -> Results:
-    """Axes are the options in which recipes differ, without those that follow from others."""
-    kept: list[tuple[str, list[str]]] = []
-    groups = pd.Series(0, index=runs.index)
-    parts, operationals = set(Recipe.model_fields), set(_operational(Recipe))
-    candidates = [
-        name
-        for name in runs.columns
-        if name.partition(".")[0] in parts - {"name", "seed", "run"} and name not in operationals | _JUDGED_ALIKE
-    ]
-    for column in sorted(candidates, key=lambda name: not name.endswith(".kind")):  # a kind says most
-        if runs[column].nunique(dropna=False) < 2:
-            continue
-        labels = [_label(value) for value in runs[column]]
-        finer = pd.Series(list(zip(groups, labels, strict=True)), index=runs.index).map(
-            {pair: number for number, pair in enumerate(dict.fromkeys(zip(groups, labels, strict=True)))}
-        )
-        if finer.nunique() > groups.nunique():
-            groups = finer
-            kept.append((column, labels))
-    names = _short_names([column for column, _ in kept])
+    """Axes are the options in which recipes differ."""
+    kept, hidden = axes(runs)
+    if hidden:
+        notes = [*notes, f"also differ between rows, not shown: {told(hidden)}"]
+    names = short_names(list(kept))
     table = runs.copy()
-    order = {}
-    for (_, labels), name in zip(kept, names, strict=True):
+    for labels, name in zip(kept.values(), names, strict=True):
         table[f"axis.{name}"] = labels
-        order[name] = sorted(set(labels), key=_number_or_text)
-    table.attrs = {**runs.attrs, "paths": dict(zip(names, (column for column, _ in kept), strict=True))}
+    order = dict(zip(names, map(ascending, kept.values()), strict=True))
+    table.attrs = {**runs.attrs, "paths": dict(zip(names, kept, strict=True))}
     return Results(folder, table, tuple(names), order, None, {}, tuple(notes))
-
-
-def _operational(section: type[Section], above: str = "") -> Iterator[str]:
-    """The dotted paths of all options that don't change what is computed."""
-    for name, field in section.model_fields.items():
-        if operational(field):
-            yield above + name
-        for inner in sections(field.annotation):
-            yield from _operational(inner, f"{above}{name}.")
-
-
-def _short_names(columns: list[str]) -> list[str]:
-    """Each column by as few of its last parts as tell it from the others, and from the tables' own columns; `.kind`
-    goes without saying."""
-    paths = [column.removesuffix(".kind").split(".") for column in columns]
-    return [next(filter(_only_in(paths), _endings(path)), ".".join(path)) for path in paths]
-
-
-def _endings(path: list[str]) -> Iterator[str]:
-    return (".".join(path[-n:]) for n in range(1, len(path) + 1))
-
-
-def _only_in(paths: list[list[str]]) -> Callable[[str], bool]:
-    return lambda ending: ending not in TABLE_COLUMNS and sum(ending in _endings(path) for path in paths) == 1
-
-
-def _label(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(_label, value))
-    if value is None or value != value:
-        return NONE
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{int(value)}" if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
-    return str(value)
-
-
-def _number_or_text(label: str) -> tuple[int, float, str]:
-    try:
-        return (1, float(label), label)
-    except ValueError:
-        return (0 if label == NONE else 2, 0.0, label)

@@ -30,6 +30,7 @@ OF_RUNS = {
     "started": "When training began, in UTC.",
     "finished": "When training ended, in UTC.",
     "threads": "CPU threads that it began with and keeps to.",
+    "data": "First digits of its data's fingerprint: runs that differ in it saw other images or labels.",
     "note": "What people noted of it.",
     "tags": "Words to find it by.",
 }

@@ -6,12 +6,13 @@ Read from the folders each time; nothing is cached, so nothing can be stale. `ss
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sslrun.errors import InputError
-from sslrun.files import litter
+from sslrun.files import litter, read_json
 from sslrun.paths import user_path
 from sslrun.runs.cells import SECONDS, Number
 from sslrun.runs.folder import RunFolder, split_name
@@ -31,9 +32,10 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
     """One row a run of the results folder `folder`, sorted by folder name.
 
     Columns: `identity`, `name`, `folder`, `status` (a run whose process was killed is `interrupted`), `verdict` with
-    its evidence as `verdict.std` etc., times, `note`, `tags`; the recipe's fields, dotted; the last epoch's signals;
-    evaluations: the accuracy of a kind as `knn`, `untrained.knn`, `pixels.knn`, its other metrics as `knn.<metric>`,
-    of an encoder kept on the way as `knn@100`, and where settings differ from the recipe's as `knn[k=20]`.
+    its evidence as `verdict.std` etc., times, `data` (which), `note`, `tags`; the recipe's fields, dotted; the last
+    epoch's signals; evaluations: the accuracy of a kind as `knn`, `untrained.knn`, `pixels.knn`, its other metrics as
+    `knn.<metric>`, of an encoder kept on the way as `knn@100`, and where settings differ from the recipe's as
+    `knn[k=20]`.
 
     `.attrs["left_out"]` lists (path, why) of what could not be read; `.attrs["timing"]` the columns that say when
     and how fast, which differ between equal runs; `.attrs["numbers"]` has, for each column of an evaluation, the
@@ -83,6 +85,7 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
             "name": folder.name,
             "folder": path.name,
             **_state(folder, status),
+            **_data(folder),
             **said,
         }
     except InputError as error:
@@ -113,6 +116,13 @@ def _state(folder: RunFolder, status: Status) -> Columns:
         "threads": status.threads,
         "epoch": status.epoch,
     }
+
+
+def _data(folder: RunFolder) -> Columns:
+    """The first digits of its data's fingerprint; nothing of runs that kept none."""
+    with suppress(OSError, ValueError, TypeError, LookupError):
+        return {"data": read_json(folder.environment)["data"][:8]}
+    return {}
 
 
 def _plateau(recipe: Columns, folder: RunFolder) -> int | None:

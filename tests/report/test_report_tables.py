@@ -220,6 +220,33 @@ def test_runs_judged_by_other_settings_are_not_pooled(tmp_path: Path) -> None:
     assert collect(tmp_path).order == {"k": ["5", "200"]}
 
 
+def test_what_differs_beside_an_axis_is_an_axis_too_or_told_of(tmp_path: Path) -> None:
+    """Rows must not blame one of two things that differ at once; each method with its own rate is no such thing."""
+    make_run(tmp_path / "a", 0, "training.batch_size=32")
+    make_run(tmp_path / "a", 0, "method.stop_gradient=false", NO_EMA, "method.predictor={kind: none}", "data.limit=90")
+    document = build(collect(tmp_path / "a"), metrics=["knn"])
+    assert document.results.axes == ("predictor", "ema", "limit", "stop_gradient")
+    assert "also differ between rows, not shown: training.batch_size 32 | 64" in document.notes
+    make_run(tmp_path / "b", 0)
+    make_run(tmp_path / "b", 0, "method={kind: simclr}", "optimizer.network.lr=0.5")
+    document = build(collect(tmp_path / "b"), metrics=["knn"])
+    assert document.results.axes == ("method",)
+    (note,) = (note for note in document.notes if note.startswith("also differ"))
+    assert note == "also differ between rows, not shown: method.views apart | together, optimizer.network.lr 0.06 | 0.5"
+
+
+def test_runs_on_other_data_are_rows_of_their_own(tmp_path: Path) -> None:
+    """Those that kept no fingerprint stand with the only one there is, or alone where there are several."""
+    runs = [make_run(tmp_path, seed, *change) for change in ((), ("run.threads=1",)) for seed in (0, 1)]
+    for run, digit in zip(runs, "aa b", strict=True):
+        run.environment.write_text(json.dumps({"data": digit * 64} if digit != " " else {}))
+    found = collect(tmp_path)
+    assert (found.axes, found.order) == (("data",), {"data": ["–", "aaaaaaaa", "bbbbbbbb"]})
+    runs[3].environment.write_text("{}")
+    found = collect(tmp_path)
+    assert found.axes == () and found.runs["data"].notna().sum() == 2
+
+
 def test_an_option_called_as_a_column_of_tables_keeps_more_of_its_name(tmp_path: Path) -> None:
     for seed, mean in ((0, 0.4), (1, 0.4), (2, 0.5)):
         make_run(tmp_path, seed, f"views.normalize={{mean: [{mean}], std: [0.25]}}")
