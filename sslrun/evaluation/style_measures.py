@@ -35,6 +35,7 @@ _REFERENCES = 3
 @dataclass(frozen=True)
 class StyleMeasures:
     """Parts of 1. By style (`none`, `FA`, `BSS`), the recipe's other options as they are; the domain's chance level.
+    `in_full`: the recipe has no style, and those measured replace all amplitudes.
 
     `told`: images whose domain a linear classifier finds inside one view (None without several source domains).
     `matched`: images whose other view is the nearest by mean and spread of colours. `unseen`: nearest neighbours of the
@@ -47,6 +48,7 @@ class StyleMeasures:
     told_chance: float
     unseen: tuple[float, float] | None
     held_out: tuple[str, ...] = ()
+    in_full: bool = False
 
     def warnings(self) -> list[str]:
         """Why a grid on styles could not show anything here."""
@@ -55,8 +57,8 @@ class StyleMeasures:
             left = (self.told["BSS"] - self.told_chance) / (self.told["none"] - self.told_chance)
             if left > 0.5:
                 found.append(
-                    "BSS leaves the domains told inside one view: they differ by more than amplitudes, which are all "
-                    "that it changes"
+                    "BSS leaves the domains told inside one view: they differ by more than the amplitudes that it "
+                    "changes"
                 )
         if self.matched["none"] < 0.1:
             found.append("without a style, views are hardly matched by colours: there is no such shortcut to close")
@@ -78,6 +80,8 @@ class StyleMeasures:
         if title:
             console.say(title, style="bold")
         console.table(rows, ["" if title else "what a style can do here", "none", "FA", "BSS", "chance"])
+        if self.in_full:
+            console.say("The recipe has no style: FA and BSS are measured in full, at ratio 1.")
         for warning in self.warnings():
             console.say(f"note: {warning}", style="yellow")
 
@@ -85,8 +89,8 @@ class StyleMeasures:
 def measure_style(recipe: Recipe, data: Dataset) -> StyleMeasures:
     """The measures of the data and the views of a recipe, on at most `MOST` images of the sources and the targets.
 
-    A style that the recipe does not have is taken with its defaults. Views are of the recipe's first step, at 64 pixels
-    a side at most, without blur. Raises `DataError` as the data set does.
+    FA and BSS have the options of the recipe's style; without one they replace all amplitudes. Views are of the
+    recipe's first step, at 64 pixels a side at most, without blur. Raises `DataError` as the data set does.
     """
     sources = data.some("train", _few)
     domains = sources.domains
@@ -107,7 +111,8 @@ def measure_style(recipe: Recipe, data: Dataset) -> StyleMeasures:
     held_out = tuple(getattr(recipe.data, "held_out", ()))
     unseen = _unseen(recipe, sources, data.some("test", _few)) if held_out else None
     chance = 1 / len(torch.unique(sources.domains)) if several and sources.domains is not None else 1.0
-    return StyleMeasures(matched, 1 / batch, told if several else None, chance, unseen, held_out)
+    in_full = recipe.views.style.kind == "none"
+    return StyleMeasures(matched, 1 / batch, told if several else None, chance, unseen, held_out, in_full)
 
 
 def colours(x_NCSS: Tensor) -> Tensor:
@@ -172,8 +177,10 @@ def _bss(recipe: Recipe) -> BatchStyle:
 
 
 def _options(style: Style) -> dict[str, Any]:
-    """What FA and BSS share of the recipe's style, always applied."""
-    return {} if style.kind == "none" else {"ratio": style.ratio, "window": style.window, "clamp": style.clamp}
+    """What FA and BSS share of the recipe's style, always applied; without one all that a style can do."""
+    if style.kind == "none":
+        return {"ratio": (1.0, 1.0)}
+    return {"ratio": style.ratio, "window": style.window, "clamp": style.clamp}
 
 
 def _parts(values: dict[str, float]) -> Sequence[str]:

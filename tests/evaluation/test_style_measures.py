@@ -1,5 +1,6 @@
 """What a style can do, told before training: where the answer is known, and against measures written anew."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,18 @@ def test_drawn_styles_cannot_show_it_and_that_is_said(
     said = capsys.readouterr().out
     assert "domain told inside one view" in said and "unseen neon" in said
     assert "note: BSS leaves the domains told" in said
+
+
+def test_without_a_style_it_is_measured_what_one_could_do_in_full(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the recipe's own styles do it, which have ratio 1; and that is said, of such a recipe alone."""
+    bare = measured(read_recipe("bss/digits_casts", ["views.style.kind=none"]), tmp_path)
+    whole = measured(read_recipe("bss/digits_casts"), tmp_path)
+    assert bare == replace(whole, in_full=True) and bare.warnings() == []
+    for found in (bare, whole):
+        found.show()
+        assert ("in full, at ratio 1" in capsys.readouterr().out) == found.in_full
 
 
 def test_images_of_one_domain_are_only_matched(tmp_path: Path) -> None:
