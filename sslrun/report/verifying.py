@@ -16,7 +16,7 @@ from sslrun.errors import InputError
 
 _FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
-_VERSION = re.compile(r"\b(torch|torchvision|Python) (\d+(?:\.\d+)+)")
+_VERSION = re.compile(r"\b(torch|torchvision|Python)\s(\d+\.\d+\.\d+)")
 _TIMES = re.compile(r"second|time|img/s")
 RUNS, REPORTS, LOOKS = ("pretrain", "sweep"), ("report",), ("preview", "theory")
 """The commands that can be given again: those that make runs, those that print tables, those that print lines."""
@@ -28,6 +28,11 @@ class Asked:
 
     words: tuple[str, ...]
     lines: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """As one types it."""
+        return shlex.join(("sslrun", *self.words))
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def _against(kept: KeptTable, printed: KeptTable) -> Compared:
 
 def compare_lines(asked: Asked, printed: str) -> Compared:
     """The lines that a page keeps of a command against those printed today, whatever the spaces between words."""
-    result = Compared(f"sslrun {shlex.join(asked.words)}")
+    result = Compared(asked.said)
     now = [" ".join(line.split()) for line in printed.splitlines()]
     for line in (" ".join(line.split()) for line in asked.lines):
         if line in now:

@@ -44,11 +44,13 @@ def test_commands_are_those_that_run_and_report() -> None:
         Asked(("report", "results/", "--grid", "casts", "--mean", "unseen")),
     ]
     assert versions(HEAD) == {"torch": "0.0.1", "Python": "3.11.7"}
+    assert versions("Python 3.11 or newer, torch\n2.14.1") == {"torch": "2.14.1"}
     for nothing in ("# no commands\n\n| a |\n", "```\nsslrun preview casts\nsslrun theory --eta 0.1\n```\n"):
         with pytest.raises(InputError, match="names no `sslrun report`"):
             commands(nothing)
 
 
+LOST = "```\n$ sslrun theory --run lost\nmode p s\n```\n"
 LOOK = """```
 $ sslrun theory --p0 0.5 \\
     --eta 0.04
@@ -99,6 +101,9 @@ def test_the_command_looks_again(
     monkeypatch.setenv("COLUMNS", "60")
     code, said, _ = sslrun("verify", "page.md")
     assert code == 0 and said.count("numbers the same") == 2 and "differ" not in said, said
+    assert " ".join(said.split()).endswith(
+        "2 tables compared; sentences and tables that no command prints are not compared with anything"
+    )
     assert not list(tmp_path.glob("*.png"))
     changed = (tmp_path / "page.md").read_text().replace("chance", "choice", 1)
     (tmp_path / "page.md").write_text(changed)
@@ -151,3 +156,13 @@ def test_the_command_runs_a_small_sweep_and_then_finds_it_done(
     (tmp_path / "other.md").write_text(text.replace("tiny", "other"))
     code, _, said = sslrun("verify", "other.md", "--results", "r", "--no-runs")
     assert code == 2 and "without it these would run:\n  sslrun sweep --grid other.yaml" in said, said
+    (tmp_path / "both.md").write_text(f"{LOST}{text.replace('tiny', 'other')}{text}{printed}")
+    code, said, _ = sslrun("verify", "both.md", "--results", "r", "--no-runs")
+    missing = [line for line in said.splitlines() if line.startswith("not checked: ")]
+    assert code == 2 and "numbers the same" in said and "2 tables compared" in said, said
+    assert missing == ["not checked: sslrun theory --run lost", "not checked: sslrun report results/ --grid other"]
+    (tmp_path / "both.md").write_text(f"{LOST}{text}{printed.replace('| on |', '| up |')}")
+    code, said, _ = sslrun("verify", "both.md", "--results", "r", "--no-runs")
+    assert code == 1 and "not checked: sslrun theory --run lost" in said, said
+    (tmp_path / "p.png").write_bytes(b"\x89PNG")
+    assert "p.png: is no text" in sslrun("verify", "p.png")[2]
