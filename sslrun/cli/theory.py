@@ -24,7 +24,9 @@ def theory(
     ] = None,
     p0: Annotated[float | None, typer.Option("--p0", help="The predictor's eigenvalue at the start [0.2].")] = None,
     s0: Annotated[float | None, typer.Option("--s0", help="That of the features [on the invariant parabola].")] = None,
-    tau0: Annotated[float, typer.Option("--tau0", help="Target network over online network at the start.")] = 1.0,
+    tau0: Annotated[
+        float, typer.Option("--tau0", help="Target network over online network at the start; without EMA always.")
+    ] = 1.0,
     alpha_p: Annotated[
         float | None, typer.Option("--alpha-p", help="Predictor's over network's learning rate [1].")
     ] = None,
@@ -37,6 +39,8 @@ def theory(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether a mode grows or collapses in DirectPred's theory, redraw the paper's figures, or compare a run.
+
+    A mode is useful if its features end at a size above zero.
 
     Example: sslrun theory --p0 0.03 --eta 0.04
     """

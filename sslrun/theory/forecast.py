@@ -158,11 +158,12 @@ def _why_useful(mode: _Mode, useful_s: float | None, t90: float | None, points: 
 def _alignment(lowest: float, when: float, outcome: Outcome) -> str:
     if lowest > 0:
         return (
-            f"Alignment is stable throughout: kappa never falls below {lowest:.4g}, "
-            "so the eigenvectors of predictor and features stay together."
+            "Alignment is stable throughout: kappa, the rate at which the eigenvectors of predictor and features are "
+            f"pulled together, never falls below {lowest:.4g}."
         )
     growing = "the mode dies" if outcome == Outcome.COLLAPSE else "the mode grows"
     return (
-        f"Alignment is unstable while {growing}: kappa falls to {lowest:.4g} at t = {when:.4g}, and the "
-        "eigenvectors of predictor and features can come apart. More weight decay or a slower EMA raises kappa."
+        f"Alignment is unstable while {growing}: kappa, the rate at which the eigenvectors of predictor and features "
+        f"are pulled together, falls to {lowest:.4g} at t = {when:.4g}, and they can come apart. More weight decay or "
+        "a slower EMA raises kappa."
     )

@@ -201,8 +201,15 @@ def forecast(
     noise = SIGMA2 if known is None else known
     lines = heading(setting.differences)
     rate = "the target is the online network" if flow.beta is None else f"EMA rate beta = {flow.beta:.4g}"
+    if flow.beta is None and tau0 != 1.0 and setting.stop_gradient and setting.predictor and setting.alpha is None:
+        rate = f"the target is held at tau = {tau0:g} of the online network"
     decays = f"decay eta = {flow.eta:.4g}" + ("" if flow.eta_p == flow.eta else f", of the predictor {flow.eta_p:.4g}")
-    about = [f"alpha_p = {flow.alpha_p:g}", decays, rate, f"sigma2 = {noise:g}{', assumed' if known is None else ''}"]
+    about = [
+        f"alpha_p = {flow.alpha_p:g} (predictor's over network's learning rate)",
+        decays,
+        rate,
+        f"sigma2 = {noise:g}{', assumed' if known is None else ''}",
+    ]
     step = [f"a step is {flow.time_per_step:.4g} of flow time"] if setting.trained else []
     lines.append("; ".join([*step, *about]))
     numbers: dict[str, Any] = {"sigma2": noise, **asdict(flow), "differences": list(setting.differences)}

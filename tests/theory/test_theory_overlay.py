@@ -134,6 +134,15 @@ def test_a_recipe_is_converted_as_the_flow_needs_it() -> None:
 def test_forecasts_from_flags() -> None:
     below, above = (forecast(flags_setting(None, 0.04, None), p0=p0, sigma2=0.09) for p0 in (0.041, 0.043))
     assert below.numbers["outcome"] == "collapse" and above.numbers["useful_p"] == pytest.approx(0.875516, abs=1e-6)
+    held, free = (forecast(flags_setting(None, 0.04, None), tau0=tau0) for tau0 in (0.5, 1.0))
+    assert (
+        "the target is held at tau = 0.5 of the online network" in held.lines[0] and "kappa, the rate" in held.lines[2]
+    )
+    assert "alpha_p = 1 (predictor's over network's learning rate)" in free.lines[0]
+    assert "the target is the online network" in free.lines[0] and "kappa, the rate" in free.lines[2]
+    assert held.numbers["useful_p"] == pytest.approx(0.39952, abs=1e-5)
+    bare = forecast(setting_of(read_recipe("linear_theory", ["method.stop_gradient=false"])), tau0=0.5)
+    assert "the target is the online network" in bare.lines[0]
     dead = forecast(flags_setting(None, 0.3, None))
     assert "beyond the critical" in " ".join(dead.lines)
     still = forecast(setting_of(read_recipe("linear_theory", ["method.predictor={kind: none}"])))
