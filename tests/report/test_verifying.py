@@ -160,7 +160,10 @@ def test_the_command_runs_a_small_sweep_and_then_finds_it_done(
     code, said, _ = sslrun("verify", "both.md", "--results", "r", "--no-runs")
     missing = [line for line in said.splitlines() if line.startswith("not checked: ")]
     assert code == 2 and "numbers the same" in said and "2 tables compared" in said, said
-    assert missing == ["not checked: sslrun theory --run lost", "not checked: sslrun report results/ --grid other"]
+    assert missing == [
+        "not checked: sslrun theory --run lost: no run 'lost' in r",
+        "not checked: sslrun report results/ --grid other: no grid 'other' here",
+    ]
     (tmp_path / "both.md").write_text(f"{LOST}{text}{printed.replace('| on |', '| up |')}")
     code, said, _ = sslrun("verify", "both.md", "--results", "r", "--no-runs")
     assert code == 1 and "not checked: sslrun theory --run lost" in said, said
