@@ -100,7 +100,7 @@ class Overview:
             count = sum(cells.values())
             yield f"{name}   {count} cell{'s' * (count != 1)}: {_in_words(cells)}"
         alone = [now for name, now in self.runs.items() if name not in self.labels]
-        ends = _in_words(_counts((now.state, now.verdict) for now in alone))
+        ends = _in_words(by_end((now.state, now.verdict) for now in alone))
         said = f", {len(alone)} of no grid: {ends}" if alone else ", all of these grids"
         number = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
         yield f"{self.results}   {number}{said if self.grids else f': {ends}'}"
@@ -160,7 +160,7 @@ def overview(
             if run is not None:
                 found.labels.setdefault(run.path.name, str(cell))
                 asked.setdefault(cell.identity, []).extend(cell.asked)
-        found.grids[name] = _counts(ends)
+        found.grids[name] = by_end(ends)
     for identity, evaluations in asked.items():  # a run is no further than the cells that stand on it
         run = folders[identity]
         found.runs[run.path.name] = replace(found.runs[run.path.name], state=state_of(run, evaluations))
@@ -169,7 +169,7 @@ def overview(
     return found
 
 
-def _counts(ends: Iterable[tuple[State, str | None]]) -> dict[str, int]:
+def by_end(ends: Iterable[tuple[State, str | None]]) -> dict[str, int]:
     """How often there is which state, in their order, and each kind of collapse apart; a cell without a run waits for
     one."""
     names = {State.MISSING: "waiting"}

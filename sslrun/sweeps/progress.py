@@ -1,14 +1,19 @@
 """What one sees of a sweep: a live table on a terminal, plain lines elsewhere. Read from the runs' folders."""
 
 import time
+from contextlib import suppress
+from functools import cache
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sslrun import console
 from sslrun.console import clock
 from sslrun.errors import SslrunError
-from sslrun.runs.status import Snapshot, snapshot
+from sslrun.runs.folder import find
+from sslrun.runs.records import State
+from sslrun.runs.status import Snapshot, by_end, snapshot
 from sslrun.sweeps.engine import Running
 from sslrun.sweeps.scheduler import Sweep
 
@@ -62,19 +67,30 @@ class Board:
 
 
 def counts(sweep: Sweep) -> str:
-    """The cells by state, and the time until the last is done."""
+    """The cells by state, as `sslrun status` counts them, and the time until the last is done."""
     running = sweep.engine.running
+    finished = [*sweep.done, *sweep.cached]
+    ends = by_end(_end(sweep.results, job.identity, job.recipes[0].name) for job in finished for _ in job.cells)
     jobs = {
-        "done": [*sweep.done, *sweep.cached],
         "running": [one.job for one in running if one.begun],
         "queued": [one.job for one in running if not one.begun],
         "elsewhere": sweep.watched,
         "waiting": list(sweep.queue),
         "failed": [failure.job for failure in sweep.failures],
     }
-    parts = [f"{sum(len(job.cells) for job in each)} {state}" for state, each in jobs.items() if each]
+    parts = [f"{count} {end}" for end, count in ends.items()]
+    parts += [f"{sum(len(job.cells) for job in each)} {state}" for state, each in jobs.items() if each]
     left = seconds_left(sweep)
     return " · ".join([*parts, *([str(sweep.feed)] if sweep.feed else []), *([f"{clock(left)} left"] if left else [])])
+
+
+@cache
+def _end(results: Path, identity: str, name: str) -> tuple[State, str | None]:
+    """How a finished run ended, with its verdict: read once."""
+    with suppress(SslrunError, OSError):
+        if (folder := find(results, identity, name)) is not None:
+            return folder.status.state, folder.status.verdict
+    return State.DONE, None
 
 
 def seconds_left(sweep: Sweep) -> float:

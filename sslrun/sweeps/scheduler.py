@@ -228,10 +228,11 @@ class Sweep:
         if outcome.kind == "done":
             self._finish(one)
         elif outcome.kind == "pruned":
-            _mark_pruned(one.folder)
+            _mark(one.folder, state=State.PRUNED)
         elif outcome.kind == "held":
             self.watched.append(job)
         elif self.stops and outcome.kind in ("interrupted", "killed"):
+            _mark(one.folder, reason="stopped by the sweep")
             self.queue.append(job)
         elif outcome.kind == "failed":
             self._give_up(job, one.folder, outcome.reason)
@@ -240,7 +241,7 @@ class Sweep:
             self._tries[job.identity, orphaned] += 1
             tries, most = self._tries[job.identity, orphaned], _ORPHANED_TRIES if orphaned else _TRIES
             if tries >= most:
-                self._give_up(job, one.folder, f"{reason} (try {tries} of {most})")
+                self._give_up(job, one.folder, f"{reason} (try {tries} of {most})", one.folder.last_lines(5))
             else:
                 if alone := outcome.kind in ("memory", "killed"):
                     self._alone.add(job.identity)
@@ -258,9 +259,8 @@ class Sweep:
             self._estimated += planned
         self.watcher.event(f"{one.job}   {WORDS.get(status.verdict or '', status.state)}")
 
-    def _give_up(self, job: Job, folder: RunFolder, reason: str) -> None:
+    def _give_up(self, job: Job, folder: RunFolder, reason: str, lines: Sequence[str] = ()) -> None:
         """Record a failure in the run's status, for every later sweep and report, unless another has taken the run."""
-        lines = folder.last_lines(5)
         if not folder.path.is_dir():
             self._fail(job, f"its folder is gone: {folder.path}")
             return
@@ -274,7 +274,7 @@ class Sweep:
         self._fail(job, reason, lines)
 
     def _fail(self, job: Job, reason: str, lines: Sequence[str] = ()) -> None:
-        """Say that a job is given up, with its last words."""
+        """Say that a job is given up, with its last words where the reason does not say all."""
         self.failures.append(Failure(job, reason))
         self.watcher.event("\n".join([f"{job}   given up: {reason}", *(f"    {line}" for line in lines)]))
         if self.stop_on_failure and not self.stops:
@@ -293,8 +293,8 @@ class Sweep:
         self.stop()
 
 
-def _mark_pruned(folder: RunFolder) -> None:
+def _mark(folder: RunFolder, **changes: str) -> None:
     """Say of a run that nobody waits for why it is not finished, unless another sweep has taken it up."""
     with suppress(RunHeld), hold(folder):
         if folder.status.state == State.RUNNING:
-            folder.update_status(state=State.PRUNED)
+            folder.update_status(**changes)

@@ -22,15 +22,16 @@ from sslrun.jobs.measuring import Cost, measure
 from sslrun.runs.folder import find
 from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord
+from sslrun.runs.status import overview
 from sslrun.sweeps.costs import earlier, recipe_key
 from sslrun.sweeps.engine import Outcome, Running
 from sslrun.sweeps.local import LocalEngine
-from sslrun.sweeps.progress import seconds_left
+from sslrun.sweeps.progress import counts, seconds_left
 from sslrun.sweeps.scheduler import Sweep
 from sslrun.sweeps.session import Options, opened, planned
 from sslrun.sweeps.slots import Device, Slots, cores, slots
 from sslrun.sweeps.started import Started
-from sslrun.sweeps.work import Job, jobs_of
+from sslrun.sweeps.work import Job, grid_record, jobs_of
 
 CPU = Device("cpu")
 
@@ -248,7 +249,13 @@ def test_out_of_memory_is_tried_again_alone_and_after_the_others(jobs: list[Job]
     assert [alone for _, alone, _ in engine.started] == [False] * 4 + [True]
 
 
-def test_a_designed_error_is_not_tried_again_and_a_crash_once(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+def test_a_designed_error_is_not_tried_again_and_a_crash_once(
+    jobs: list[Job], grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(Silent, "event", lambda _, text: events.append(text))
+    for job in jobs[:2]:
+        folder_of(job, tmp_path, state="queued").log.write_text("raise\nNaN at step 3\n")
     ends = {jobs[0].identity: Outcome("failed", "NaN at step 3"), jobs[1].identity: Outcome("crashed", "exit code 7")}
     sweep, engine = swept(jobs, grid, tmp_path, lambda job, _: ends.get(job.identity, Outcome("done")))
     assert [sum(job is one for job, _, _ in engine.started) for one in jobs] == [1, 2, 1, 1]
@@ -256,6 +263,8 @@ def test_a_designed_error_is_not_tried_again_and_a_crash_once(jobs: list[Job], g
         jobs[0].identity: "NaN at step 3",
         jobs[1].identity: "crashed: exit code 7 (try 2 of 2)",
     }
+    assert f"{jobs[0]}   given up: NaN at step 3" in events  # which its log says too
+    assert f"{jobs[1]}   given up: crashed: exit code 7 (try 2 of 2)\n    raise\n    NaN at step 3" in events
     for failure in sweep.failures:
         folder = find(tmp_path, failure.job.identity)
         assert folder is not None
@@ -322,6 +331,28 @@ def test_stop_on_failure_starts_nothing_more(jobs: list[Job], grid: Path, tmp_pa
     sweep, engine = swept(jobs, grid, tmp_path, lambda *_: Outcome("failed", "NaN"), {"stop_on_failure": True})
     assert len(engine.started) == 2 and len(sweep.queue) == 2
     assert {failure.reason for failure in sweep.failures} == {"NaN"}
+
+
+def test_a_run_that_is_ended_beside_one_that_fails_says_so(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    folder = folder_of(jobs[0], tmp_path, state="queued")
+
+    def script(job: Job, _: int) -> Outcome | None:
+        if job is jobs[0]:
+            folder.update_status(state="running")
+        return Outcome("failed", "NaN") if job is jobs[1] else None
+
+    swept(jobs, grid, tmp_path, script, {"stop_on_failure": True})
+    assert (jobs[0].state(folder), folder.status.reason) == ("interrupted", "stopped by the sweep")
+
+
+def test_cells_are_counted_as_status_counts_them(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
+    evaluate(jobs[0], folder_of(jobs[0], tmp_path, state="collapsed", verdict="complete"))
+    ends = {jobs[1].identity: Outcome("failed", "NaN")}
+    sweep, _ = swept(jobs, grid, tmp_path, lambda job, _: ends.get(job.identity, Outcome("done")))
+    cells = [len(job.cells) for job in jobs]
+    assert counts(sweep) == f"{sum(cells[2:])} done · {cells[0]} complete collapse · {cells[1]} failed"
+    grid_record(read_grid(grid), jobs).write(tmp_path)
+    assert any(line.endswith(f": {counts(sweep)}") for line in overview(tmp_path).lines())
 
 
 def test_jobs_run_side_by_side_and_one_that_shows_no_life_is_ended(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
