@@ -24,7 +24,7 @@ from sslrun.recipe.schema.base import defined
 from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.history import series
+from sslrun.runs.history import DAMAGED, series
 from sslrun.runs.status import state_of
 from sslrun.runs.verdict import WORDS
 
@@ -113,9 +113,11 @@ def mean_course(histories: Sequence[Rows], name: str) -> tuple[list[int], list[f
 
 
 def history(folder: RunFolder) -> Rows:
-    """The rows of a run's history. Raises `InputError` if there is none yet."""
+    """The rows of a run's history. Raises `InputError` if there is none yet, or its first line is damaged."""
     rows = folder.history.read()
     if not rows:
+        if damage := folder.history.damage():
+            raise InputError(f"{damage[1]}: nothing to draw", where=damage[0], remedy=DAMAGED)
         raise InputError("this run has no history yet: nothing to draw", where=str(folder.path))
     return rows
 

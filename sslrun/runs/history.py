@@ -16,6 +16,8 @@ from sslrun.errors import InputError, RunFailed
 from sslrun.files import whole_lines, write_text
 
 Row = dict[str, Any]
+DAMAGED = "Put a copy of it back, or start the run anew with --fresh."
+"""What to do where rows would be missing."""
 _TAIL = 1 << 14
 _MOST = 1e300
 _NUMBERS = {"step", "loss", "lr", "images_per_second", "std", "rank", "rank_correlation", "cosine", "seconds"} | {
@@ -52,13 +54,14 @@ class History:
         """The rows up to the first bad line (`damage` names it), oldest first; none without a file."""
         return self._read()[0]
 
-    def damage(self) -> tuple[str, str] | None:
-        """(file and line, why) of the first line that is no row, or whose epoch does not follow; None if all are."""
-        return self._read()[1]
+    def damage(self, most: int = -1) -> tuple[str, str] | None:
+        """(file and line, why) of the first line that is no row, or whose epoch does not follow; None if all are, or
+        the `most` first ones that were to be looked at."""
+        return self._read(most)[1]
 
-    def _read(self) -> tuple[list[Row], tuple[str, str] | None]:
+    def _read(self, most: int = -1) -> tuple[list[Row], tuple[str, str] | None]:
         try:
-            lines = self.path.read_bytes().split(b"\n")[:-1]
+            lines = self.path.read_bytes().split(b"\n", most)[:-1]
         except FileNotFoundError:
             return [], None
         except OSError as error:
@@ -104,7 +107,7 @@ class History:
         rows, damage = self._read()
         if damage is not None:
             where, why = damage
-            raise RunFailed(why, where=where, remedy="Put a copy of it back, or start the run anew with --fresh.")
+            raise RunFailed(why, where=where, remedy=DAMAGED)
         kept = [row for row in rows if row["epoch"] <= epoch]
         if self.path.exists() and (len(kept) < len(rows) or whole_lines(self.path) < self.path.stat().st_size):
             write_text(self.path, "".join(map(_line, kept)))

@@ -98,6 +98,8 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
             signals["plateau"] = _plateau(said, folder)
     except InputError as error:
         left_out.append((str(folder.history.path), error.what))
+    if signals and (damage := folder.history.damage(1)):  # all its lines are too many to look at in every run
+        left_out.append(damage)
     found = evaluation_numbers(folder.evaluations(left_out), recipe.get("evaluation") or {})
     numbers.update((str(number), number) for number in found)
     return state, _flat(recipe), signals, {str(number): value for number, value in found.items()}

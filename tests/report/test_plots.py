@@ -15,6 +15,7 @@ from sslrun.report.collecting import collect
 from sslrun.report.compare import compare, differences
 from sslrun.report.plots import differing, plot_run, plot_two
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.table import load_runs
 
 
 def titles(figure: Figure) -> Iterator[str]:
@@ -44,6 +45,17 @@ def test_half_finished_and_poorer_histories_are_drawn_too(tmp_path: Path) -> Non
     folder.history.path.unlink()
     with pytest.raises(InputError, match="no history yet"):
         plot_run(folder)
+
+
+def test_a_history_that_is_damaged_from_its_first_line_on_is_told(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 0)
+    assert load_runs(tmp_path).attrs["left_out"] == []
+    lines = folder.history.path.read_text().splitlines(keepends=True)
+    folder.history.path.write_text("".join(["{\n", *lines[1:]]))
+    with pytest.raises(InputError, match=r"history.jsonl:1: damaged: .*nothing to draw\nPut a copy of it back"):
+        plot_run(folder)
+    runs = load_runs(tmp_path)
+    assert runs["std"].notna().all() and [path for path, _ in runs.attrs["left_out"]] == [f"{folder.history.path}:1"]
 
 
 def test_equal_figures_are_equal_files(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_each_fault_costs_its_own_cell_and_is_named(
     process = start(path, results, "--hang-after", "6s", prepare=make_faulty)
     said, _ = process.communicate(timeout=250)
     assert process.returncode == 1, said
-    assert "2 done · 5 failed" in said or "3 done · 5 failed" in said, said
+    assert "2 done · 1 complete collapse · 5 failed" in said, said
     assert "5 of 8 runs failed" in said
 
     sweep = json.loads((results / "sweeps" / "faulty.json").read_text())
