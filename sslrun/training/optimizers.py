@@ -202,12 +202,12 @@ class Lars(TorchOptimizer):
     def __init__(
         self,
         params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        *,
         lr: float,
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-        trust: float = 1e-3,
+        momentum: float,
+        trust: float,
     ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "scale": True}
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "trust": trust, "scale": True}
         super().__init__(params, defaults)
 
     @torch.no_grad()

@@ -43,7 +43,7 @@ def test_lars_against_numpy() -> None:
 def test_lars_leaves_a_zero_weight_unscaled() -> None:
     weight = nn.Parameter(torch.zeros(3, 2))
     weight.grad = torch.ones(3, 2)
-    Lars([weight], lr=0.5, momentum=0.0).step()
+    Lars([weight], lr=0.5, momentum=0.0, trust=1e-3).step()
     assert torch.equal(weight.detach(), torch.full((3, 2), -0.5))
 
 
