@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import Template
 
-from sslrun.errors import InputError
 from sslrun.files import replacing, write_json, write_text
 from sslrun.networks.from_timm import one_size
 from sslrun.report.summary import scores, verdict_line
 from sslrun.runs.history import Row
 from sslrun.runs.records import Status
-from sslrun.trackers.told import Telling, Told, public_recipe, tracker
+from sslrun.trackers.told import NotYet, Telling, Told, public_recipe, tracker
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,7 +94,7 @@ def _card(told: Told, status: Status, about: dict[str, Any], recipe: str, for_ti
 
 @tracker("hub")
 def begin(told: Told, out: Path) -> Telling:
-    """A folder for a model hub. Raises `InputError` for a run that has no encoder yet."""
+    """A folder for a model hub. Raises `NotYet` for a run that has no encoder yet."""
     if not told.folder.encoder.exists():
-        raise InputError("has no encoder yet", where=told.name, remedy="A hub takes finished runs.")
+        raise NotYet("has no encoder yet", where=told.name, remedy="A hub takes finished runs.")
     return Hub(told, out)

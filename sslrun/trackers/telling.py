@@ -10,7 +10,7 @@ from sslrun.runs.folder import RunFolder, by_identity, run_folders
 from sslrun.runs.records import State, grid_records
 from sslrun.runs.resolving import grid_named
 from sslrun.runs.status import state_of
-from sslrun.trackers.told import Begin, Telling, Told, settings
+from sslrun.trackers.told import Begin, NotYet, Telling, Told, settings
 
 _GOING_ON = (State.RUNNING, State.QUEUED, State.MISSING)
 POLL_SECONDS = 2.0
@@ -51,25 +51,35 @@ def tell(
 ) -> int:
     """Tell of the runs that `runs` gives; how many there were. With `follow` it looks again until none goes on.
 
-    Whatever ends it, what was begun is ended. Raises `InputError` where there is no run.
+    Of several runs those that have nothing for it are left out. Whatever ends it, what was begun is ended. Raises
+    `InputError` where there is no run.
     """
     open_: dict[str, _One] = {}
     ended: set[str] = set()
+    left_out: set[str] = set()
     try:
         while True:
             found, more = runs()
             for told in found:
-                if told.name in ended:
+                if told.name in ended | left_out:
                     continue
-                if told.name not in open_:
-                    open_[told.name] = _One(told, begin(told, out))
+                try:
+                    open_[told.name] = open_.get(told.name) or _One(told, begin(told, out))
+                except NotYet as error:
+                    if len(found) == 1:
+                        raise
+                    if not follow or state_of(told.folder) not in _GOING_ON:
+                        say(f"{told.name}   left out: {error.what}")
+                        left_out.add(told.name)
+                    continue
                 one = open_[told.name]
                 one.look()
                 if not follow or state_of(told.folder) not in _GOING_ON:
                     one.end()
                     del open_[told.name]
                     ended.add(told.name)
-                    say(f"{told.name}   {one.epoch} epoch{'s' * (one.epoch != 1)}")
+                    epochs = f"{one.epoch} epoch{'s' * (one.epoch != 1)}" if one.epoch >= 0 else "no epoch yet"
+                    say(f"{told.name}   {epochs}")
             if not follow or not more:
                 break
             wait()

@@ -27,6 +27,10 @@ _NOT_SCIENCE = ("name", "run", "evaluation", "imports")
 _LAST = ("loss", "std", "rank", "alignment")
 
 
+class NotYet(InputError):
+    """Of this run there is nothing yet that a tracker takes."""
+
+
 @dataclass(frozen=True)
 class Told:
     """One run. `project` is the grid that it is told as a part of, or `sslrun`; `labels` are its own on the axes."""

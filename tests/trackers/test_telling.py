@@ -164,6 +164,13 @@ def test_a_hub_gets_weights_a_configuration_and_a_card(results: Path, sslrun: Ru
     torch.testing.assert_close(load_encoder(folder / "model.safetensors")(x_NCHW), encoder(x_NCHW))
     code, _, err = sslrun("export-logs", second.path.name, "--to", "hub")
     assert code == 2 and "has no encoder yet" in err
+    code, out, _ = sslrun("export-logs", "--to", "hub", "--out", "all")
+    assert code == 0 and f"{second.path.name}   left out: has no encoder yet" in out and "1 run written" in out
+    first.encoder.unlink()
+    code, _, err = sslrun("export-logs", "--to", "hub", "--out", "all")
+    assert code == 2 and "there are no runs to tell of" in err
+    first.history.path.unlink()
+    assert f"{first.path.name}   no epoch yet" in sslrun("export-logs", "--to", "csv")[1]
 
 
 def test_a_hub_gets_a_folder_of_timms_where_it_has_the_network(tmp_path: Path) -> None:
