@@ -16,7 +16,7 @@ class Screen:
     """Shows one pretraining job: pass `begin`, `watch` and `say` to it, inside `with Screen(...) as screen`.
 
     `first_line` is of the run's folder, its images and the epochs done before. `quiet` shows nothing; unless `logged`
-    is False, what is shown is kept in the run's log too.
+    is False, what is or would be shown is kept in the run's log too.
     """
 
     def __init__(
@@ -44,31 +44,31 @@ class Screen:
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        if not self.quiet:
-            console.say(text)
+        (console.note if self.quiet else console.say)(text)
 
     def begin(self, folder: RunFolder, images: ImageSet | None) -> None:
         """The run is held; with images, training starts now."""
-        if self.quiet:
-            return
         if images is None:
-            console.say(f"{folder.path.name}   already done")
+            self.say(f"{folder.path.name}   already done")
             return
         if self.logged:
             self._stack.enter_context(console.logging_to(folder.log))
         last = folder.history.last()
         start = last["epoch"] if last else 0
-        console.say(self.first_line(folder, images, start))
+        self.say(self.first_line(folder, images, start))
+        if self.quiet:
+            return
         self._live = self._stack.enter_context(console.progress("epoch", self.recipe.training.epochs, start))
 
     def watch(self, row: dict[str, Any]) -> None:
         """Where training stands: a finished epoch's row, or `epoch`, `step` and `steps` within one."""
-        if self._live is None:
-            return
         if "std" in row:
             loss = f"loss {row['loss']:.3f}  " if row["loss"] is not None else ""
             speed = f"  {row['images_per_second']:,.0f} img/s" if row["images_per_second"] else ""
             self._text = f"{loss}std {row['std']:.2f}  rank {row['rank']:.1f} of {len(row['spectrum'])}{speed}"
-            self._live.update(row["epoch"], self._text)
-        else:
+            if self._live is not None:
+                self._live.update(row["epoch"], self._text)
+            elif self.quiet:
+                console.note(f"epoch {row['epoch']}/{self.recipe.training.epochs}  {self._text}")
+        elif self._live is not None:
             self._live.update(row["epoch"] + row["step"] / row["steps"], self._text)

@@ -67,7 +67,7 @@ def test_a_line_a_finished_epoch_and_within_one_how_far_it_is(
     assert not logged or "by the way" in folder.log.read_text()
 
 
-def test_a_run_that_is_done_is_said_to_be_and_quiet_says_nothing(
+def test_a_run_that_is_done_is_said_to_be_and_quiet_keeps_a_log_alone(
     tmp_path: Path, shown: list[tuple[float, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = RunFolder(tmp_path / "run")
@@ -77,6 +77,9 @@ def test_a_run_that_is_done_is_said_to_be_and_quiet_says_nothing(
     with screen(quiet=True) as seen:
         seen.begin(folder, None)
         seen.begin(folder, IMAGES)
-        seen.say("nothing")
+        seen.watch(ROW | {"loss": 0.1})
+        seen.say("by the way")
     assert capsys.readouterr().out == "run   already done\n"
-    assert not shown and not folder.log.exists()
+    assert not shown
+    kept = [line.split(maxsplit=1)[1].strip() for line in folder.log.read_text().splitlines()]
+    assert kept == ["first run 2 0", "epoch 3/60  loss 0.100  std 0.50  rank 2.2 of 2  1,234 img/s", "by the way"]
