@@ -49,7 +49,10 @@ def runs(
     if as_json:
         echo_json({**table.as_json(), "left_out": [list(pair) for pair in found.left_out]})
         return
-    show_table(table)
+    if table.rows:
+        show_table(table)
+    else:
+        console.say(table.notes[0])
     for path, why in found.left_out:
         console.say(f"left out   {path}: {why}")
 
@@ -136,17 +139,20 @@ def remove(
 
     folder = results_folder(results)
     found = {one.path: one for one in (resolve(folder, run, only=True) for run in runs)}
-    carry_out([removal(one) for one in found.values()], yes)
+    carry_out([removal(one) for one in found.values()], yes, "run")
 
 
-def carry_out(listed: "list[Removal]", yes: bool) -> None:
-    """List what would go, ask unless `yes`, and remove just that."""
+def carry_out(listed: "list[Removal]", yes: bool, what: str = "file or folder") -> None:
+    """List what would go, each one a `what`, ask unless `yes`, and remove just that."""
     from sslrun.runs.cleaning import remove as remove_all
 
     for one in listed:
         console.say(f"{one.size / 1e6:10,.1f} MB   {one.path}   {one.why}")
     if not listed:
         console.say("nothing to remove")
-    elif yes or typer.confirm(f"Remove these {len(listed)}?"):
-        for path in remove_all(listed):
+    elif yes or typer.confirm(f"Remove these {len(listed)}?" if len(listed) > 1 else f"Remove this {what}?"):
+        left = remove_all(listed)
+        for path in left:
             console.say(f"left: {path} is in use again")
+        gone = len(listed) - len(left)
+        console.say(f"removed {gone} {what if gone == 1 else {'run': 'runs'}.get(what, 'files or folders')}")

@@ -148,7 +148,10 @@ def logs(
     """
 
     folder = run_folder(run, results)
-    for line in folder.last_lines(lines):
+    last = folder.last_lines(lines)
+    for line in last or [
+        f"{folder.path.name} has no log: nothing was said of it yet, or it was run where none is kept"
+    ]:
         console.say(line)
     if follow:
         for text in folder.follow_log():
@@ -170,4 +173,9 @@ def clean(
     """
     from sslrun.runs.cleaning import removals
 
-    carry_out(removals(results_folder(results), failed=failed, checkpoints=checkpoints), yes)
+    folder = results_folder(results)
+    listed = removals(folder, failed=failed, checkpoints=checkpoints)
+    count = 0 if failed else len(removals(folder, failed=True, checkpoints=checkpoints)) - len(listed)
+    if count:
+        console.say(f"{count} failed run{'s' * (count > 1)} not listed: add --failed")
+    carry_out(listed, yes)

@@ -33,7 +33,7 @@ from sslrun.runs.cells import Number
 from sslrun.runs.environment import environment
 from sslrun.runs.folder import RunFolder, create, find
 from sslrun.runs.lease import hold
-from sslrun.runs.notes import annotate
+from sslrun.runs.notes import take_along
 from sslrun.runs.records import EvaluationRecord, State, utc_now
 from sslrun.runs.verdict import COLLAPSES, evidence, verdict
 from sslrun.training.memory import check_memory
@@ -76,7 +76,8 @@ def pretrain_job(
         with hold(there):
             say(f"the old run is kept as {there.set_aside().name}")
     folder = create(where.results, recipe.name, name, to_yaml(recipe), recipe.model_dump(mode="json"))
-    annotate(folder, recipe.run.note or None, recipe.run.tags)
+    if take_along(folder, recipe.run.note, recipe.run.tags):
+        say(f'it was done before and keeps its note: sslrun note {folder.path.name} --note "..." replaces it')
     if where.results in unlocked:
         say(f"{where.results} is on a file system without locks: start one process at a time there, or use a local one")
     if recipe.training.precision == "bf16" and has_bf16(device) is False:

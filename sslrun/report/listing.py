@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sslrun.console import clock
 from sslrun.report.collecting import Results, every_run
+from sslrun.report.differing import differing, short_names
 from sslrun.report.table import NONE, Cell, Table, count, number
 from sslrun.report.tables import check_metrics, default_metrics
 from sslrun.runs.records import State
 from sslrun.runs.verdict import WORDS
+
+_DIFFERS, _MOST_TOLD = "unlike the first", 4
 
 
 def runs_table(
@@ -22,15 +27,35 @@ def runs_table(
     results = every_run(folder, tags, grid)
     runs = results.runs
     if not len(runs):
-        which = f" tagged {' and '.join(tags)}" if tags else ""
-        return Table(f"Runs in {folder}", ("run",), (), (f"None{which}.",)), results
+        which = f" is tagged {' and '.join(tags)}" if tags else ""
+        return Table(f"Runs in {folder}", ("run",), (), (f"No run in {folder}{which}.",)), results
     usual = dict.fromkeys([*default_metrics(results), *_signals(runs)])  # std once: it stands in for evaluations
     chosen = check_metrics(results, metrics) if metrics else list(usual)
     header = ("run", "how it ended", "epoch", *chosen, "took", "started")
     noted = [name for name in ("tags", "note") if any(map(bool, runs[name]))]
+    runs = runs.assign(**{_DIFFERS: _otherwise(runs)})
+    noted += [_DIFFERS] * any(runs[_DIFFERS])
     ordered = runs.sort_values(["created", "folder"], ascending=[False, True]).to_dict("records")
     rows = tuple((*_row(row, chosen), *(_said(row[name]) for name in noted)) for row in ordered)
     return Table(f"Runs in {folder}", (*header, *noted), rows), results
+
+
+def _otherwise(runs: pd.DataFrame) -> list[str]:
+    """By row, what its recipe has otherwise than the first run of its name; the seed and the data too."""
+    found = dict.fromkeys(runs.index, "")
+    for _, alike in runs.sort_values(["created", "folder"]).groupby("name"):
+        columns = differing(alike) | {
+            name: [str(one) for one in alike[name]] for name in ("seed", "data") if name in alike
+        }
+        for index, *own in zip(alike.index, *columns.values(), strict=True):
+            other = [
+                f"{name} {label}"
+                for name, label, labels in zip(short_names(list(columns)), own, columns.values(), strict=True)
+                if label != labels[0] and label not in (NONE, "nan", "None")
+            ]
+            more = len(other) - _MOST_TOLD
+            found[index] = ", ".join(other[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
+    return list(found.values())
 
 
 def _signals(runs: Any) -> list[str]:

@@ -38,6 +38,14 @@ def notes_of(folder: RunFolder) -> Notes:
         return Notes()
 
 
+def take_along(folder: RunFolder, note: str, tags: Iterable[str]) -> bool:
+    """Give a run the note and tags that its recipe has; whether it keeps another note, as a finished run does."""
+    there = notes_of(folder).note
+    kept = bool(note) and there not in ("", note) and folder.status.finished_well
+    annotate(folder, None if kept else note or None, tags)
+    return kept
+
+
 def annotate(folder: RunFolder, note: str | None = None, tags: Iterable[str] = (), untag: Iterable[str] = ()) -> Notes:
     """Set the note (`None` leaves it as it is), add and take off tags; what is noted now. Raises `InputError` for a tag
     that is no word."""

@@ -45,7 +45,7 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
 
     results = user_path(folder, "the results folder")
     if not results.is_dir():
-        raise InputError("no such results folder", where=str(results), remedy="Name one: sslrun report DIR")
+        raise InputError("no such results folder", where=str(results), remedy="Name one with --results DIR.")
     left_out: LeftOut = []
     numbers: dict[str, Number] = {}
     rows = [row for path in _folders(results) if (row := _row(path, left_out, numbers))]
@@ -94,6 +94,7 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
     signals: Columns = {}
     try:
         signals = _flat(folder.history.last() or {})
+        state["epoch"] = max(state["epoch"], signals.get("epoch", 0))  # a killed run's status may be behind
         if (said := _flat(recipe)).get("method.kind") == "simclr":
             signals["plateau"] = _plateau(said, folder)
     except InputError as error:

@@ -20,7 +20,7 @@ from sslrun.grids.grid import select
 from sslrun.jobs.places import folders
 from sslrun.recipe.schema.judging import Counts
 from sslrun.runs.folder import by_identity
-from sslrun.runs.notes import annotate
+from sslrun.runs.notes import take_along
 from sslrun.sweeps import local as local  # engines register when they are imported
 from sslrun.sweeps.costs import Costs
 from sslrun.sweeps.engine import HANG_SECONDS, Engine, open_engine
@@ -167,9 +167,15 @@ def _note_finished(grid: Grid, jobs: Sequence[Job], results: Path) -> None:
     run = grid.cells[0].recipe.run
     if run.note or run.tags:
         folders = by_identity(results)
-        for job in jobs:
-            if job.identity in folders:
-                annotate(folders[job.identity], run.note or None, run.tags)
+        there = [folders[job.identity] for job in jobs if job.identity in folders]
+        kept = [folder for folder in there if take_along(folder, run.note, run.tags)]
+        if kept:
+            which = (
+                "1 run that was done before keeps its note"
+                if len(kept) == 1
+                else (f"{len(kept)} runs that were done before keep their notes")
+            )
+            console.say(f"{which}: `sslrun note` replaces one")
 
 
 def _only(jobs: list[Job], wanted: list[Cell]) -> list[Job]:

@@ -74,3 +74,7 @@ def test_it_asks_first(
     _, said, _ = sslrun("clean", "--results", results)
     assert "set aside by --fresh" in said and "Remove these 2?" in said
     assert bool(list(results.glob("*-old-2*"))) is stays
+    assert ("removed 2 files or folders" in said) is not stays
+    assert "1 failed run not listed: add --failed" in said
+    _, said, _ = sslrun("clean", "--results", results, "--failed", "--yes")
+    assert "add --failed" not in said

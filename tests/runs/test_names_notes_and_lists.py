@@ -14,8 +14,8 @@ from sslrun.report import citing
 from sslrun.report.citing import bibtex
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.notes import annotate, notes_of
-from sslrun.runs.records import CellRecord, GridRecord
+from sslrun.runs.notes import Notes, annotate, notes_of, take_along
+from sslrun.runs.records import CellRecord, GridRecord, State
 from sslrun.runs.resolving import resolve
 
 Run = Callable[..., tuple[int, str, str]]
@@ -71,7 +71,7 @@ def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, ssl
     assert load_runs(tmp_path)["tags"].tolist() == [(), ("paper", "odd")]
     assert first.path.name not in sslrun("status", tmp_path, "--tag", "paper", "--json")[1]
     assert "only runs tagged odd: 1 others are left out" in sslrun("report", tmp_path, "--tag", "odd")[1]
-    assert "None tagged misspelt." in sslrun("runs", tmp_path, "--tag", "misspelt")[1]
+    assert sslrun("runs", tmp_path, "--tag", "misspelt")[1] == f"No run in {tmp_path} is tagged misspelt.\n"
     code, _, said = sslrun("runs", tmp_path, "--grid", "none")
     assert code == 2 and "no grid 'none' here" in said
     cell = CellRecord(labels={}, seed=1, identity=first.identity)
@@ -87,6 +87,34 @@ def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, ssl
     assert notes_of(second).tags == ()
 
 
+def test_runs_of_one_name_say_what_is_other_than_in_the_first(tmp_path: Path, sslrun: Run) -> None:
+    made(tmp_path, 1)
+    made(tmp_path, 2, "training.epochs=3", "method.stop_gradient=false", "method.ema={kind: none}")
+    made(tmp_path, 3, "training.epochs=3", name="alone")
+    found = json.loads(sslrun("runs", tmp_path, "--json")[1])
+    assert found["header"][-1] == "unlike the first"
+    assert [row[-1] for row in found["rows"]] == ["", "ema none, stop_gradient false, epochs 3", ""]
+
+
+def test_a_killed_runs_epoch_is_that_of_its_history(tmp_path: Path) -> None:
+    """Its status may not know of the last ones."""
+    made(tmp_path, 1).update_status(epoch=0, state=State.RUNNING)
+    assert load_runs(tmp_path)["epoch"].tolist() == [10]
+
+
+def test_a_finished_run_keeps_its_note_where_a_recipe_brings_another(tmp_path: Path) -> None:
+    run = made(tmp_path, 1)
+    assert not take_along(run, "first", ["a"]) and not take_along(run, "", [])
+    assert take_along(run, "second", ["b"]) and notes_of(run) == Notes("first", ("a", "b"))
+    run.update_status(state=State.RUNNING)
+    assert not take_along(run, "second", []) and notes_of(run).note == "second"
+
+
+def test_a_run_without_a_log_says_so(tmp_path: Path, sslrun: Run) -> None:
+    run = made(tmp_path, 1)
+    assert f"{run.path.name} has no log" in sslrun("logs", run.path.name, "--results", tmp_path)[1]
+
+
 def test_without_evaluations_std_is_listed_once(tmp_path: Path, sslrun: Run) -> None:
     make_run(tmp_path, 0, knn=None)
     header = json.loads(sslrun("runs", tmp_path, "--json")[1])["header"]
@@ -99,7 +127,7 @@ def test_one_run_that_never_started_is_one_run_and_has_no_time(tmp_path: Path, s
     make_run(tmp_path, 1, knn=None).update_status(started="2026-01-02T03:04:05Z")
     failed.update_status(created="")
     rows = json.loads(sslrun("runs", tmp_path, "--json")[1])["rows"]
-    assert sorted(row[-1] for row in rows) == ["2026-01-02 03:04", "–"]
+    assert sorted(row[-2] for row in rows) == ["2026-01-02 03:04", "–"]
 
 
 def test_a_note_and_tags_make_no_other_run() -> None:
@@ -115,9 +143,11 @@ def test_what_is_removed_is_one_run_and_asked_for(tmp_path: Path, sslrun: Run, m
     annotate(gone, "soon gone")
     code, _, said = sslrun("remove", "quickstart", "--yes", "--results", tmp_path)
     assert code == 2 and kept.path.name in said
-    monkeypatch.setattr("typer.confirm", lambda _: False)
+    asked: list[str] = []
+    monkeypatch.setattr("typer.confirm", asked.append)
     assert sslrun("remove", gone.path.name, "--results", tmp_path)[0] == 0 and gone.path.exists()
-    assert sslrun("remove", gone.path.name, "--yes", "--results", tmp_path)[0] == 0
+    assert asked == ["Remove this run?"]
+    assert "removed 1 run\n" in sslrun("remove", gone.path.name, "--yes", "--results", tmp_path)[1]
     assert not gone.path.exists() and kept.path.exists()
 
 

@@ -169,7 +169,7 @@ def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
 
 def test_an_empty_and_an_absent_folder(tmp_path: Path) -> None:
     assert len(load_runs(tmp_path)) == 0
-    with pytest.raises(InputError, match="no such results folder\nName one: sslrun report DIR"):
+    with pytest.raises(InputError, match="no such results folder\nName one with --results DIR"):
         load_runs(tmp_path / "absent")
 
 
