@@ -2,6 +2,7 @@
 
 import sys
 from inspect import Parameter, Signature
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,6 +102,14 @@ def pretrain(
 
 class _Evaluate(Command):
     """Takes a flag for each evaluation that there is; the names of those that are set lie in the context's `meta`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Load plug-ins first: theirs have flags too."""
+        from sslrun.recipe.plugins import load_all
+
+        words = [word for arg in args for word in (arg.split("=", 1) if arg.startswith("--import=") else [arg])]
+        load_all(name for flag, name in pairwise(words) if flag == "--import")
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         from sslrun.recipe.schema import Evaluation

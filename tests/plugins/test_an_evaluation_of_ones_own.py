@@ -65,6 +65,22 @@ def test_it_is_a_cell_of_a_run_like_any_other(sslrun: Run) -> None:
     assert code == 0, err
 
 
+def test_what_it_returns_is_shown_where_it_has_no_accuracy(sslrun: Run, written: Callable[[str, str], Path]) -> None:
+    own = PROTOTYPES.read_text().replace("prototypes", "margin").replace("Prototypes", "Margin")
+    written("margin", own.replace('"accuracy"', '"margin"'))
+    code, _, err = sslrun("pretrain", "quickstart", *small("training.epochs=1", "evaluation.linear=null"))
+    assert code == 0, err
+    code, out, err = sslrun("evaluate", "quickstart", "--import", "margin.py", "--margin")
+    assert code == 0, err
+    (cell,) = Path("results").glob("quickstart-*/evaluations/margin-*.json")
+    value = json.loads(cell.read_text())["metrics"]["margin"]
+    table = [line.split() for line in out.splitlines()]
+    assert ["margin"] in table and ["this", "run", f"{value:.3f}"] in table
+    assert load_runs(Path("results"))["margin.margin"].tolist() == [value]
+    code, out, err = sslrun("metrics", "margin", "--import", "margin")
+    assert code == 0 and "if it does" in out and "margin.*" in out, err
+
+
 def test_a_search_may_choose_by_it() -> None:
     fields = "fields: {optimizer.network.lr: {low: 0.01, high: 0.1}}"
     search = f"search: {{trials: 2, {fields}, objectives: {{prototypes: maximise}}}}"

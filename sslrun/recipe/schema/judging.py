@@ -54,8 +54,12 @@ class EvaluationSection(Section):
     BUILDER: ClassVar[str] = "sslrun.evaluation.judge:evaluate"
 
     COLUMNS: ClassVar[Mapping[str, str]]
-    """What stands in a run's closing table: metrics, and their titles there; `accuracy` if a kind does not say."""
-    MEANS: ClassVar[Mapping[str, str]] = {"accuracy": "Accuracy on the test images, a part of 1."}
+    """What stands in a run's closing table: metrics, and their titles there; `accuracy` if a kind does not say, and
+    the first metric of a kind that returns none of them."""
+    MEANS: ClassVar[Mapping[str, str]] = {
+        "accuracy": "What it returns as `accuracy`, if it does.",
+        ".+": "What else it returns, by its name.",
+    }
     """What each of its metrics is, in a sentence, by a pattern of its name."""
     METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)
     """What a search may choose by, unless it is of domains that are held out; parts of 1."""
