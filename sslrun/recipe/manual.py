@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from sslrun.errors import InputError
 from sslrun.recipe.explain import set_options, value_text
 from sslrun.recipe.introspect import expected, operational, sections
-from sslrun.recipe.messages import nearest
+from sslrun.recipe.messages import elsewhere, nearest
 from sslrun.recipe.schema.base import Section, kinds
 
 HEADER = ("option", "default", "allowed", "meaning", "source")
@@ -36,14 +36,15 @@ def manual(root: type[Section], path: str = "") -> list[Entry]:
     found: list[tuple[type[Section], FieldInfo | None]] = [(root, None)]
     walked: list[str] = []
     for name in filter(None, path.split(".")):
-        if len(found) > 1 and (of_kind := [one for one in found if name in kinds(one[0])]):
+        if of_kind := [one for one in found if name in kinds(one[0])]:
             found = of_kind
             continue
         inner = [(section, section.model_fields[name]) for section, _ in found if name in section.model_fields]
         if not inner:
             names = dict.fromkeys(option for section, _ in found for option in (*kinds(section), *section.model_fields))
             where = ".".join(walked) or "the top"
-            remedy = f"{nearest(name, names)}  (at {where}: {', '.join(names) or 'nothing'})".strip()
+            tip = elsewhere(name, root) or nearest(name, names)
+            remedy = f"{tip}  (at {where}: {', '.join(names) or 'nothing'})".strip()
             raise InputError("no such section or option", where=path, remedy=remedy)
         walked.append(name)
         below = [(deeper, field) for _, field in inner for deeper in _inside(field.annotation)]

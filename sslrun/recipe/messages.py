@@ -60,6 +60,12 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else ""
 
 
+def elsewhere(name: str, model: type[Section]) -> str:
+    """ "did you mean 'a.x' or 'b.x'?" for the options deeper in `model` that are called `name`; empty if none is."""
+    found = [one for one in dict.fromkeys(dotted(model)) if one.rpartition(".")[2] == name and "." in one]
+    return "did you mean " + " or ".join(f"'{one}'" for one in found[:3]) + "?" if found else ""
+
+
 def shown(value: Any) -> str:
     """A value as it stands in YAML, on one line and cut short."""
     if isinstance(value, dict):
@@ -107,9 +113,15 @@ def _mistake(error: dict[str, Any], model: type[Section], document: Document) ->
                 path, field = follow(model, error["loc"][:-1])
             what = f"{shown(error['input'])} is not allowed"
             hint = f"must be {expected(field.annotation, field.metadata)}"
-            if tip := _tip(error["input"], field.annotation):
-                hint = f"{tip}  ({hint})"
             spot = document.spot(path)
+            allowed = _kinds(field.annotation) if len(sections(field.annotation)) > 1 else []
+            kind = "none" if error["input"] in (None, False, "off", "no") else error["input"]
+            if kind in allowed:
+                typed = spot.value.where.startswith("--set")
+                tip = f"write --set {key_path(path)}.kind={kind}" if typed else f"write {{kind: {kind}}}"
+            else:
+                tip = _tip(error["input"], field.annotation)
+            hint = f"{tip}  ({hint})" if tip else hint
             place = spot.key if isinstance(error["input"], dict) else spot.value
     return Mistake(place, key_path(path), what, hint)
 
@@ -135,23 +147,18 @@ def _unknown(path: KeyPath, model: type[Section], loc: tuple[str | int, ...], do
     around = sections(follow(model, loc[:-2])[1].annotation)  # the kinds, if the location ends in (kind, option)
     siblings = around if len(around) > 1 else ()
     others = [kind for other in siblings if name in other.model_fields for kind in kinds(other)]
-    elsewhere = [one for one in dict.fromkeys(dotted(model)) if one.rpartition(".")[2] == name and "." in one]
     if "." in name:
         hint = "indent sections below each other; dotted keys are for --set and grids"
     elif others:
         hint = f"it belongs to {' and '.join(others)}"
-    elif elsewhere:
-        hint = "did you mean " + " or ".join(f"'{one}'" for one in elsewhere[:3]) + "?"
     else:
-        hint = nearest(name, allowed)
+        hint = elsewhere(name, model) or nearest(name, allowed)
     return what, f"{hint}  {listed}".strip()
 
 
 def _tip(value: Any, annotation: Any) -> str:
     """The likely cure of a value of the wrong type or spelling."""
     if isinstance(value, str):
-        if len(sections(annotation)) > 1 and value in _kinds(annotation):
-            return f"write {{kind: {value}}}"
         words = expected(annotation)
         if words.startswith("one of "):
             return nearest(value, words.removeprefix("one of ").removesuffix(", or null").split(", "))

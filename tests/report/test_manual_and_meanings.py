@@ -46,6 +46,8 @@ def test_a_section_is_explained_kind_by_kind_with_its_source(sslrun: Run, monkey
     assert sslrun("schema", "method.predictor.directpred")[1].count("arXiv 2102.06810\n") == 1  # said of all at once
     code, _, said = sslrun("schema", "training.epoch")
     assert code == 2 and "did you mean 'epochs'" in said
+    assert "did you mean 'method.ema'?" in sslrun("schema", "ema")[2]
+    assert sslrun("schema", "network.backbone.resnet18") == sslrun("schema", "network.backbone")
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, sslrun("schema", "views.style")[1].splitlines())) <= 60
 
