@@ -27,9 +27,11 @@ def starting(weights: str | None) -> str:
 def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: str, threads: str = "") -> str:
     """The first line of a run: its folder's name, its science in the field's words, and what it is computed on."""
     data, style = recipe.data, recipe.views.style.words()
+    seen = recipe.views.size or size
     batch_norm = f" (views {recipe.method.views})"  # with one style a view, whether batch norm sees one or all
     parts = [
         f"{data.words()} in {size} dimensions" if data.HOLDS == "vectors" else f"{data.words()} {size} px",
+        *([f"views of {seen} px"] if data.HOLDS != "vectors" and seen != size else []),
         f"{images:,} {data.HOLDS}",
         recipe.network.backbone.words(),
         recipe.method.words() + (f" with {style}{batch_norm}" if style else ""),
@@ -54,8 +56,7 @@ def scores(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[
         (Number(cell.kind, metric=metric), title)
         for cell in cells
         if cell.at == at
-        for metric, title in titles.get(cell.kind, {}).items()
-        if metric in cell.metrics
+        for metric, title in _columns(cell, titles.get(cell.kind, {})).items()
     ]
     found = {Number.of_key(cell.name, key): value for cell in cells for key, value in cell.metrics.items()}
     kept = sorted({cell.at for cell in cells if cell.at is not None} - {at})
@@ -68,6 +69,13 @@ def scores(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[
         if any(value is not None for value in values):
             rows.append([label, *(_entry([value]) for value in values)])
     return rows if columns else []
+
+
+def _columns(cell: EvaluationRecord, titles: Mapping[str, str]) -> Mapping[str, str]:
+    """The `titles` of what it measured; of an evaluation that measured none of these, its first metric."""
+    known = {metric: title for metric, title in titles.items() if metric in cell.metrics}
+    first = next(iter(cell.metrics)) if titles and cell.metrics and not known else None
+    return known if first is None else {first: first if first == cell.kind else f"{cell.kind} {first}"}
 
 
 def unseen(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[str]]:
@@ -86,8 +94,8 @@ def unseen(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[
     domains = [name for name in domains if name not in ("avg", "overall")]
     shown = ("avg", "overall") if len(domains) > 1 else ("avg",)
     title = "unseen: " + ", ".join(domains) + (" (avg / overall)" if len(domains) > 1 else "")
-    rows = [[title, "nearest", *(_labelled(part, metrics.get(f"{part}.part")) for part in parts)]]
-    tuned = f"ERM ({starting(None)})" if weights is None else f"fine-tuned from {starting(weights)}"
+    rows = [[title, "nearest neighbour", *(_labelled(part, metrics) for part in parts)]]
+    tuned = f"ERM (fine-tuned {starting(None)})" if weights is None else f"fine-tuned from {starting(weights)}"
     for prefix, label in (("", "this run"), ("untrained.", tuned), ("pixels.", "raw pixels")):
         columns = [[metrics.get(f"{prefix}{part}.{what}") for what in shown] for part in ("nn", *parts)]
         if columns[0][0] is not None:
@@ -95,11 +103,12 @@ def unseen(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[
     return rows
 
 
-def _labelled(part: str, true: Metric) -> str:
-    """A labelled fraction in per cent, and in brackets what it comes to where it is another when rounded up."""
+def _labelled(part: str, metrics: Mapping[str, Metric]) -> str:
+    """A labelled fraction in per cent, what it comes to where it is another when rounded up, and what it trains."""
+    true, trained = metrics.get(f"{part}.part"), "fine-tuned" if f"{part}.epoch" in metrics else "linear"
     if isinstance(true, float) and float(f"{100 * true:.2g}") != float(f"{float(part):.2g}"):
-        return f"{part} % ({100 * true:.2g} %)"
-    return f"{part} %"
+        return f"{part} % rounded up to {100 * true:.2g} %, {trained}"
+    return f"{part} %, {trained}"
 
 
 def _entry(values: Sequence[Metric]) -> str:

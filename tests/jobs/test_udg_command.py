@@ -40,10 +40,11 @@ def test_pretrain_shows_the_table_and_keeps_erm_for_other_runs(sslrun: Run, reci
     assert (code, err) == (0, "")
     lines = out.splitlines()
     head = next(number for number, line in enumerate(lines) if line.startswith("unseen: ink"))
-    assert " ".join(lines[head].split()) == "unseen: ink nearest 1 % (25 %) 100 %"  # one of the four of each class
-    assert [line[:23].rstrip() for line in lines[head + 1 : head + 4]] == [
+    columns = "unseen: ink nearest neighbour 1 % rounded up to 25 %, linear 100 %, fine-tuned"
+    assert " ".join(lines[head].split()) == columns  # 1 % is one of the four of each class
+    assert [line[:34].rstrip() for line in lines[head + 1 : head + 4]] == [
         "this run",
-        "ERM (untrained encoder)",
+        "ERM (fine-tuned untrained encoder)",
         "raw pixels",
     ]
     (cell,) = only(results).evaluations()

@@ -59,6 +59,7 @@ OTHERS = (
     ("network.backbone={kind: densenet121}",),
     VIT,
     ("network.backbone={kind: small_resnet}",),
+    ("views.size=12",),
 )
 
 

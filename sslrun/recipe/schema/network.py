@@ -75,8 +75,10 @@ class Backbone(Section):
         return of_kind.get(self.kind, (resnet,))
 
     def words(self) -> str:
-        """Its name in the field, a transformer's shape, and a norm that isn't batch norm."""
+        """Its name in the field, a transformer's shape, and a width and a norm that the name doesn't mean."""
         shape = f"/{self.patch}, {self.depth} layers of {self.width}" if self.kind == "vit" else ""
+        if self.kind in ("resnet18", "resnet50") and self.width != 64:
+            shape = f" of width {self.width}"
         return (
             _NAMES.get(self.kind, self.name or self.kind) + shape + (" with group norm" if self.norm == "group" else "")
         )
