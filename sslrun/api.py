@@ -67,7 +67,8 @@ def evaluate(
     data: str | Path | None = None,
     imports: Sequence[str | Path] = (),
 ) -> Run:
-    """Judge a finished run by `kinds` of evaluation (those of its recipe if none is named); it with these numbers.
+    """Judge a finished run by `kinds` of evaluation (those of its recipe if none is named); gives the run with these
+    numbers.
 
     `at` judges the encoder that was kept after that epoch. `changes` may set `evaluation.*` and `run.*`.
     """

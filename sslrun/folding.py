@@ -147,7 +147,7 @@ def listed(rows: Sequence[Sequence[str]], header: Sequence[str], keys: int, widt
             (line, False) for text in texts for line in wrapped(text, width)
         ]
 
-    lines = entry(f"all {len(rows)}", rows[0], shared) if shared else []
+    lines = entry("common to all", rows[0], shared) if shared else []
     for row in rows:
         head = " · ".join(f"{title} {cell}".strip() for title, cell in zip(titles[:keys], row[:keys], strict=True))
         lines += entry(head, row, own)

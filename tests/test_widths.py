@@ -87,7 +87,7 @@ def test_a_table_folds_between_columns_and_keeps_those_that_tell_rows_apart() ->
     ]
     alike = [[name, "the same long words", name * 9] for name in "abcd"]
     assert [line for line, _ in listed(alike, ["run", "reason", "word"], 1, 25)][:4] == [
-        *("all 4", "  reason   the same long", "           words", "run a"),
+        *("common to all", "  reason   the same long", "           words", "run a"),
     ]
 
 

@@ -59,8 +59,12 @@ def show(
     """
     from sslrun.errors import DataError
     from sslrun.recipe import to_yaml
+    from sslrun.runs.notes import notes_of
 
     plan, run = _recipe_or_run(recipe, results, changes, imports)
+    if run is not None:  # what it keeps has none of what may be said of it at any time
+        noted = notes_of(run)
+        plan = plan.model_copy(update={"run": plan.run.model_copy(update={"note": noted.note, "tags": noted.tags})})
     console.write(to_yaml(plan))
     if run is not None and not changes:
         console.say(f"# identity: {run.identity}")

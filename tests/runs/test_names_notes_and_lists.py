@@ -50,6 +50,9 @@ def test_the_recipe_of_a_run_is_shown_as_it_was_run(
     for named in ("mine", run.path):
         code, out, _ = sslrun("show", named, "--results", tmp_path)
         assert code == 0 and "  epochs: 3\n" in out and out.endswith(f"# identity: {run.identity}\n")
+    assert sslrun("note", run.path, "--note", "first try", "--tag", "paper")[0] == 0
+    shown = sslrun("show", "mine", "--results", tmp_path)[1]
+    assert "note: first try\n" in shown and "tags: [paper]\n" in shown and shown.endswith(out.splitlines()[-1] + "\n")
     assert "  epochs: 4\n" in sslrun("show", changed.path.name[:12], "--results", tmp_path)[1]
     assert "  epochs: 40\n" in sslrun("show", "quickstart", "--results", tmp_path)[1]
     assert "  epochs: 7\n" in sslrun("show", "mine", "--set", "training.epochs=7", "--results", tmp_path)[1]
