@@ -78,7 +78,7 @@ def test_an_error_about_no_file_shows_its_trace(
 
 def test_report_says_how_a_folder_is_named(sslrun: Run, tmp_path: Path) -> None:
     code, _, err = sslrun("report", tmp_path / "nope")
-    assert (code, err) == (2, f"{tmp_path / 'nope'}: no such results folder\nName one: sslrun report DIR\n")
+    assert (code, err) == (2, f"{tmp_path / 'nope'}: no such results folder\nName one with --results DIR.\n")
 
 
 @pytest.mark.parametrize("module", ["fcntl", "pwd"])

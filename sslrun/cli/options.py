@@ -73,9 +73,25 @@ RunArgument = Annotated[
     str,
     typer.Argument(metavar="RUN", help="A run's folder, name, or the beginning of either.", autocompletion=run_names),
 ]
+
+
+def _from_here(changes: list[str]) -> list[str]:
+    """A data.path that begins with ./ or ../ is one below the current folder: recipes count from the data folder."""
+
+    def whole(found: re.Match[str]) -> str:
+        return f"data.path={json.dumps(str(Path(found[1]).resolve()), ensure_ascii=False)}"
+
+    return [re.sub(r"^data\.path=(\.\.?/.*)$", whole, each) for each in changes]
+
+
 SetOption = Annotated[
     list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one option, e.g. training.epochs=3; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one option, e.g. training.epochs=3; may be repeated.",
+        callback=_from_here,
+    ),
 ]
 DevicesOption = Annotated[
     str | None, typer.Option("--devices", metavar="N|all", help="Use so many devices, one process on each [1].")

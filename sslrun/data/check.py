@@ -101,8 +101,8 @@ def check(dataset: Dataset, recipe: Recipe | None = None, watch: Progress = lamb
     missing = [path.name for path in dataset.files if not path.is_file()]
     if len(missing) > 1:
         report.problems.append(f"missing in all: {', '.join(missing)}")
-    if bad := _unreadable(list(unseen.values()), watch):
-        problems.append(_told(bad, dataset))
+    if bad := unreadable(list(unseen.values()), watch):
+        problems.append(in_one(bad, None if dataset.files else dataset.place))
     if recipe is not None and not problems:
         problems += suiting.problems(recipe, dataset)
     told = {str(error): error for error in problems}
@@ -112,7 +112,7 @@ def check(dataset: Dataset, recipe: Recipe | None = None, watch: Progress = lamb
     return report
 
 
-def _unreadable(chosen: Sequence[tuple[Listing, Labels]], watch: Progress) -> list[DataError]:
+def unreadable(chosen: Sequence[tuple[Listing, Labels]], watch: Progress = lambda *_: None) -> list[DataError]:
     """What is wrong with each picture that can't be decoded."""
     bad: list[DataError] = []
     done, total = 0, sum(len(index) for _, index in chosen)
@@ -126,12 +126,12 @@ def _unreadable(chosen: Sequence[tuple[Listing, Labels]], watch: Progress) -> li
     return bad
 
 
-def _told(bad: Sequence[DataError], dataset: Dataset) -> DataError:
-    """All of them in one error; where no list names the pictures, with a command that moves these out of the set."""
+def in_one(bad: Sequence[DataError], folder: str | None) -> DataError:
+    """All of them in one error; with a command that moves them out of their `folder`, unless a list names pictures."""
     remedy = "Put good copies in their places: all that are listed are needed."
-    if not dataset.files:
-        place = Path(dataset.place).resolve()
-        names = " ".join(shlex.quote(os.path.relpath(error.where or "", dataset.place)) for error in bad)
+    if folder is not None:
+        place = Path(folder).resolve()
+        names = " ".join(shlex.quote(os.path.relpath(error.where or "", folder)) for error in bad)
         there, aside = (shlex.quote(str(path)) for path in (place, place.with_name(f"{place.name}-unreadable")))
         move = 'mkdir -p "$to/$(dirname "$f")" && mv "$f" "$to/$f"'
         remedy = "Put good copies in their places, or move them away, which makes another set of those that are left:\n"

@@ -36,7 +36,10 @@ class PictureSet(Dataset):
     def whereabouts(self) -> str:
         """For the remedy where `folder` is not there: what a relative path is relative to."""
         path = user_path(self.section.path, "data.path")
-        return "" if path.is_absolute() else f"\ndata.path ({path}) is relative to --data, which is {self.root}."
+        told = (
+            f"\ndata.path ({path}) is relative to --data, which is {self.root}; --set data.path=./{path} begins here."
+        )
+        return "" if path.is_absolute() else told
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sslrun.data.check import in_one, unreadable
 from sslrun.data.dataset import open_dataset
+from sslrun.data.decoding import Unreadable
 from sslrun.data.images import ImageSet
 from sslrun.data.listing import Labels, Listing, naming_files
 from sslrun.data.pictures import every_picture, listed
@@ -88,17 +90,23 @@ def embed(
         return torch.cat([_as_stored(block, channels) for block in listing.blocks(index)])
 
     encoders = [encoder]
-    if before and recipe.network.weights is None:
-        some_NCHW = pixels(index[spread(len(index), _CALIBRATED).unique().numpy()])
-        untrained = starting_encoder(recipe, channels).to(place)
-        encoders.append(calibrated(untrained, some_NCHW, views.plain, device=place))
     parts, done = list[list[Tensor]](), 0
-    for block in listing.blocks(index):
-        x_NCHW = _as_stored(block, channels)
-        images = ImageSet(x_NCHW, torch.full((len(x_NCHW),), -1))
-        parts.append([extract(each, images, views.plain, device=place).cpu() for each in encoders])
-        done += len(block)
-        watch(done, len(index))
+    try:
+        if before and recipe.network.weights is None:
+            some_NCHW = pixels(index[spread(len(index), _CALIBRATED).unique().numpy()])
+            untrained = starting_encoder(recipe, channels).to(place)
+            encoders.append(calibrated(untrained, some_NCHW, views.plain, device=place))
+        for block in listing.blocks(index):
+            x_NCHW = _as_stored(block, channels)
+            images = ImageSet(x_NCHW, torch.full((len(x_NCHW),), -1))
+            parts.append([extract(each, images, views.plain, device=place).cpu() for each in encoders])
+            done += len(block)
+            watch(done, len(index))
+    except Unreadable as error:
+        if pictures is None:
+            raise
+        bad = error.bad if parts else unreadable([(listing, index)])  # before there are parts it may be of some alone
+        raise in_one(bad, str(pictures)) from error
     features, *untrained_features = (torch.cat(each) for each in zip(*parts, strict=True))
     names = [one.name for one in listing.pictures] or [str(number) for number in range(len(listing.labels))]
     return Embedded(

@@ -129,7 +129,7 @@ def overview(
     there is no such folder or grid.
     """
     if not results.is_dir():
-        raise InputError("no such results folder", where=str(results), remedy="Name one: sslrun status DIR")
+        raise InputError("no such results folder", where=str(results), remedy="Name one with --results DIR.")
     found = Overview(results, {}, {}, {}, [])
     folders: dict[str, RunFolder] = {}
     for folder in run_folders(results):

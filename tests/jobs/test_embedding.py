@@ -80,10 +80,22 @@ def test_a_folder_of_pictures_to_embeddings(photos: Path, sslrun: Run) -> None:
         code, _, err = sslrun("embed", "pictures", photos, *arguments)
         assert code == 2 and told in err
     (photos / "broken.jpg").write_bytes(b"no picture")
-    code, _, err = sslrun("embed", "pictures", photos, "--out", "g.csv")
-    assert code == 2 and "broken.jpg" in err and not Path("g.csv").exists()
+    (photos / "trip" / "empty.jpg").touch()
+    for wanted in ("--out", "g.csv"), ("--sheet", "g.png"):
+        code, _, err = sslrun("embed", "pictures", photos, *wanted)
+        assert code == 2 and "2 pictures can't be read" in err and not Path(wanted[1]).exists()
+        (move,) = [line for line in err.splitlines() if line.startswith("  (cd ")]
+        assert "broken.jpg trip/empty.jpg; do mkdir" in move
     code, _, err = sslrun("embed", "pictures", photos / "none", "--out", "g.csv")
     assert code == 2 and "no such folder" in err
+
+
+def test_a_path_with_a_dot_in_front_is_one_from_here(photos: Path, sslrun: Run) -> None:
+    """And one without is below the data folder, as in a recipe; it is no part of the run's identity."""
+    code, out, _ = sslrun("show", "pictures", "--set", "data.path=./photos")
+    assert code == 0 and f"path: {photos}\n" in out
+    code, out, _ = sslrun("data", "check", "pictures", "--set", "data.path=photos")
+    assert code == 2 and "--set data.path=./photos begins here" in out
 
 
 def test_parquet_without_its_package_is_refused_and_the_other_formats_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
