@@ -57,16 +57,9 @@ def plot_run(folder: RunFolder) -> Figure:
         panel(figure, ax, rows)
         if ax.get_xlabel().startswith("epoch"):
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    spare = axes.flat[len(drawn) :]
-    for ax in spare:
+    for ax in axes.flat[len(drawn) :]:
         ax.set_axis_off()
-    if _structure in drawn:  # its lines' names stand where they hide nothing
-        lines = axes.flat[len(drawn) - 1].get_legend_handles_labels()
-        if len(spare):
-            spare[0].legend(*lines, loc="center left", title="Predictor and target", alignment="left")
-        else:
-            below: Any = {"bbox_to_anchor": (0, -0.22), "fontsize": 7, "ncols": 2, "columnspacing": 1}
-            axes.flat[len(drawn) - 1].legend(*lines, loc="upper left", **below)
+    figure.draw_without_rendering()  # once is not enough: ticks change with the sizes that the layout gives
     return figure
 
 
@@ -195,7 +188,7 @@ def _probe(figure: Figure, ax: Axes, rows: Rows) -> None:
     for number, colour in zip(shown, COLOURS, strict=False):
         label = str(number).replace("_", " ").replace(".", ", ")
         ax.plot(*series(rows, number.signal), color=colour, marker=".", markersize=4, label=label)
-    ax.legend(loc="lower right")
+    ax.legend()
     ax.set(title="Probes on the way", xlabel="epoch", ylabel="accuracy, part of 1")
 
 
@@ -220,8 +213,8 @@ def _spectrum(figure: Figure, ax: Axes, rows: Rows) -> None:
     if len(positive):
         # Rounding's tail would stretch the axis far below what means anything.
         ax.set(yscale="log", ylim=(max(positive.min(), positive.max() * 1e-9) / 1.5, positive.max() * 1.5))
-    ax.set(title="Eigenvalues of F", xlabel="epoch", ylabel="$s_j$")
-    bar = figure.colorbar(colours, ax=ax, label="mode j", pad=0.02, aspect=25, ticks=MaxNLocator(5, integer=True))
+    ax.set(title="Eigenvalues of F", xlabel="epoch\ncolour: mode j", ylabel="$s_j$")
+    bar = figure.colorbar(colours, ax=ax, pad=0.02, aspect=25, ticks=MaxNLocator(5, integer=True))
     bar.outline.set_visible(False)
 
 
@@ -234,8 +227,8 @@ def _alignment(figure: Figure, ax: Axes, rows: Rows) -> None:
     ax.invert_yaxis()
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.spines[["left", "bottom"]].set_visible(False)
-    ax.set(title="Alignment of $W_p$ with F", xlabel="epoch", ylabel="mode j of F")
-    figure.colorbar(image, ax=ax, pad=0.02, aspect=25, label="$a_j$, 1 where aligned").outline.set_visible(False)
+    ax.set(title="Alignment of $W_p$ with F", xlabel="epoch\ncolour: $a_j$, 1 where aligned", ylabel="mode j of F")
+    figure.colorbar(image, ax=ax, pad=0.02, aspect=25).outline.set_visible(False)
 
 
 def _eigenvalues(figure: Figure, ax: Axes, rows: Rows) -> None:
@@ -264,3 +257,5 @@ def _structure(figure: Figure, ax: Axes, rows: Rows) -> None:
             course(ax, epochs, values, color=colour, label=label)
     ax.axhline(0, color=GREY, linewidth=0.6, zorder=1)
     ax.set(title="Predictor and target", xlabel="epoch")
+    # Below the axis, where it hides nothing.
+    ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.22), fontsize=7, ncols=2, columnspacing=1, handlelength=1)

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,15 @@ def test_a_run_is_drawn_with_all_that_its_history_holds(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in next(tmp_path.glob("*/history.jsonl")).read_text().splitlines()]
     assert list(std.lines[0].get_ydata()) == [row["std"] for row in rows]
     assert set(np.ravel(std.lines[1].get_ydata())) == {0.05}
+
+
+def test_no_panel_reaches_into_another(tmp_path: Path) -> None:
+    figure = plot_run(make_run(tmp_path, 0))
+    figure.draw_without_rendering()
+    boxes = [ax.get_tightbbox() for ax in figure.axes if ax.axison]
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+    shown = [ax.get_title("left") for ax in figure.axes if ax.get_legend() and not ax.get_legend_handles_labels()[0]]
+    assert not shown  # a legend stands with its own curves
 
 
 def test_half_finished_and_poorer_histories_are_drawn_too(tmp_path: Path) -> None:
