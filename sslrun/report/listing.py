@@ -47,10 +47,11 @@ def _otherwise(runs: pd.DataFrame) -> list[str]:
         columns = differing(alike) | {
             name: [str(one) for one in alike[name]] for name in ("seed", "data") if name in alike
         }
+        names = short_names(list(columns))
         for index, *own in zip(alike.index, *columns.values(), strict=True):
             other = [
                 f"{name} {label}"
-                for name, label, labels in zip(short_names(list(columns)), own, columns.values(), strict=True)
+                for name, label, labels in zip(names, own, columns.values(), strict=True)
                 if label != labels[0] and label not in (NONE, "nan", "None")
             ]
             more = len(other) - _MOST_TOLD

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from report.synthetic_runs import make_run
@@ -17,6 +19,7 @@ from sslrun.runs.folder import RunFolder
 from sslrun.runs.notes import Notes, annotate, notes_of, take_along
 from sslrun.runs.records import CellRecord, GridRecord, State
 from sslrun.runs.resolving import resolve
+from sslrun.sweeps.session import _note_finished
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -111,6 +114,19 @@ def test_a_finished_run_keeps_its_note_where_a_recipe_brings_another(tmp_path: P
     assert take_along(run, "second", ["b"]) and notes_of(run) == Notes("first", ("a", "b"))
     run.update_status(state=State.RUNNING)
     assert not take_along(run, "second", []) and notes_of(run).note == "second"
+
+
+def test_a_sweep_says_how_many_runs_keep_their_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [made(tmp_path, 1), made(tmp_path, 2, "training.epochs=3"), made(tmp_path, 3, "training.epochs=4")]
+    for run in runs[:2]:
+        annotate(run, "mine")
+    cell = SimpleNamespace(recipe=read_recipe("quickstart", ["run.note=sweep", "run.tags=[s]"]))
+    grid, jobs = SimpleNamespace(cells=[cell]), [SimpleNamespace(identity=run.identity) for run in runs]
+    _note_finished(cast(Any, grid), cast(Any, jobs), tmp_path)
+    assert capsys.readouterr().out.startswith("2 runs that were done before keep their notes: ")
+    assert [(notes_of(run).note, notes_of(run).tags) for run in runs] == [
+        (n, ("s",)) for n in ("mine", "mine", "sweep")
+    ]
 
 
 def test_a_run_without_a_log_says_so(tmp_path: Path, sslrun: Run) -> None:
