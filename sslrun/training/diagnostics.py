@@ -46,7 +46,7 @@ def outputs(method: Method, images_NCHW: Tensor, view: Callable[[Tensor], Tensor
 
 @torch.no_grad()
 def signals(
-    method: Method, images_NCHW: Tensor, plain: Callable[[Tensor], Tensor], *, alpha_p: float = 1.0
+    method: Method, images_NCHW: Tensor, plain: Callable[[Tensor], Tensor], *, alpha_p: float
 ) -> dict[str, Any]:
     """The signals of `method` on uint8 `images_NCHW`, whose unaugmented view is `plain(images)`.
 

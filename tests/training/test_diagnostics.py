@@ -21,7 +21,7 @@ def test_signals_of_projector_outputs_in_evaluation_mode_against_numpy() -> None
     method.train()
     encoder(torch.randn(64, 3, 4, 4))  # moves the running statistics away from their start
     images = torch.randint(0, 256, (300, 3, 4, 4), dtype=torch.uint8)
-    found = signals(method, images, lambda x: x.float() / 255)
+    found = signals(method, images, lambda x: x.float() / 255, alpha_p=1.0)
     assert method.training
 
     method.eval()
