@@ -120,7 +120,7 @@ def _differences(ours: Recipe, theirs: Recipe | None, claim: Claim, metric: str,
     texts = [text for _, text in sorted(found, key=lambda pair: pair[0])]
     if theirs is None:
         backbone, size = ours.network.backbone, f"{ours.views.size} px, " if ours.views.size else ""
-        width = f" of width {backbone.width}" if "resnet" in backbone.kind else ""
+        width = f" of width {backbone.width}" if backbone.kind == "small_resnet" else ""  # others' names say theirs
         here = f"{size}{ours.training.epochs} epochs, {backbone.words()}{width}"
         texts.append(f"how it was done there is not known to us (here {here})")
     elif metric != claim.probe:

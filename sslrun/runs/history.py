@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -54,14 +55,15 @@ class History:
         """The rows up to the first bad line (`damage` names it), oldest first; none without a file."""
         return self._read()[0]
 
-    def damage(self, most: int = -1) -> tuple[str, str] | None:
+    def damage(self, most: int | None = None) -> tuple[str, str] | None:
         """(file and line, why) of the first line that is no row, or whose epoch does not follow; None if all are, or
-        the `most` first ones that were to be looked at."""
+        the `most` first ones, which alone are read then."""
         return self._read(most)[1]
 
-    def _read(self, most: int = -1) -> tuple[list[Row], tuple[str, str] | None]:
+    def _read(self, most: int | None = None) -> tuple[list[Row], tuple[str, str] | None]:
         try:
-            lines = self.path.read_bytes().split(b"\n", most)[:-1]
+            with self.path.open("rb") as file:
+                lines = [line[:-1] for line in islice(file, most) if line.endswith(b"\n")]
         except FileNotFoundError:
             return [], None
         except OSError as error:

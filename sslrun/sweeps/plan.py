@@ -88,8 +88,10 @@ class Plan:
             counts[_WORDS[state]] += count
         states = " · ".join(f"{counts[word]} {word}" for word in dict.fromkeys(_WORDS.values()) if counts[word])
         failed = any(entry.state == State.FAILED and not entry.chosen for entry in self.entries)
-        power = [foreseen(self.grid.comparisons, len(self.grid.file.seeds))] if self.grid.comparisons else []
-        if self.grid.axes and not self.grid.file.baseline:
+        power = []
+        if self.grid.comparisons:
+            power = [foreseen(self.grid.comparisons, len(self.grid.file.seeds))]
+        elif self.grid.axes and not self.grid.file.baseline:
             power = ["the grid names no `baseline`: no differences will be tested"]
         return "\n".join(
             [

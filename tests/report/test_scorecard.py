@@ -171,6 +171,15 @@ def test_an_absent_or_partial_file_has_fewer_rows(tmp_path: Path) -> None:
     assert read_claims(partial) == []
 
 
+def test_at_second_hand_our_network_is_named_with_its_width_once(tmp_path: Path) -> None:
+    changes = ("method={kind: simclr}", "views.style={kind: bss}", "data={kind: pacs, held_out: [sketch]}")
+    run = make_run(tmp_path, 0, *changes, "network.backbone={kind: resnet18, width: 16}", "evaluation.udg={}", knn=0.3)
+    metrics = {"1.avg": 0.3, "nn.avg": 0.2}
+    run.write_evaluation(EvaluationRecord(kind="udg", identity="ab" * 32, settings={}, metrics=metrics, seconds=1.0))
+    (said,) = {text for score in beside(tmp_path, other_data=False) for text in score.differences}
+    assert said.endswith("epochs, ResNet-18 of width 16)")
+
+
 def test_bss_at_second_hand_stands_beside_what_is_measured_there_and_is_contrasted(tmp_path: Path) -> None:
     for number, style in enumerate(("none", "bss")):
         for seed in (0, 1):

@@ -92,6 +92,7 @@ def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
         assert [row["epoch"] for row in history.read()] == [1], bad
         where, why = history.damage() or ("", "")
         assert where == f"{history.path}:2" and why.startswith("damaged: ")
+        assert history.damage(1) is None and history.damage(2) == (where, why)
         with pytest.raises(RunFailed, match=r"history\.jsonl:2: damaged: .*\n.*--fresh"):
             history.truncate_after(3)
     history.path.write_text('{"epoch": 1}\n{"epoch": 3}\n')
