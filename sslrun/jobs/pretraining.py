@@ -169,7 +169,7 @@ def _train(
         reason=None,
     )
     own: dict[str, Any] = {"data": where.data.fingerprint}
-    own |= {"plugins": dict(plugins.digests(recipe.imports))} if recipe.imports else {}
+    own |= {"plugins": of} if (of := dict(plugins.digests(recipe.imports))) else {}
     write_json(folder.environment, environment(threads) | own)
     trainer = assemble(recipe, encoder, images, device, group, say=say)
     begun = time.perf_counter()

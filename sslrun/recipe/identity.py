@@ -24,14 +24,16 @@ NUMERICS = 1
 def science(section: Section) -> dict[str, Any]:
     """The options that decide the numbers: not operational, not at their default; a `kind` always.
 
-    A section of a plug-in has the digest of its code with it. Of a recipe, `evaluation` is left out;
-    `science(recipe.evaluation.knn)` gives that part of an evaluation.
+    A section of a plug-in has the digest of its code with it. Of a recipe, `evaluation` is left out, and so are plug-ins
+    that only judge; `science(recipe.evaluation.knn)` gives that part of an evaluation.
     """
     result = {}
     for name, field in type(section).model_fields.items():
         if operational(field) or (isinstance(section, Recipe) and name == "evaluation"):
             continue
         value, unsaid = getattr(section, name), before(field)
+        if name == "imports" and isinstance(section, Recipe):
+            value = tuple(digests(value))
         default = field.default if unsaid is None else unsaid
         said = name == "kind" or field.is_required()
         if said or value != default:  # most are at their default, which is told faster than what they mean
@@ -45,7 +47,7 @@ def science(section: Section) -> dict[str, Any]:
 
 def identity(recipe: Recipe, data_fingerprint: str, weights: str | None = None) -> str:
     """The identity of a pretraining, 64 hex digits: of the recipe's science, the data, the starting weights, the code
-    of the plug-ins that it names, and `NUMERICS`.
+    of the plug-ins that it names (but of those that only judge), and `NUMERICS`.
 
     Raises `ValueError` if the recipe starts from a file of weights and `weights`, its digest, is not given, or the
     reverse.
@@ -53,7 +55,8 @@ def identity(recipe: Recipe, data_fingerprint: str, weights: str | None = None) 
     if (recipe.network.weights is None) != (weights is None):
         raise ValueError("weights_digest belongs to recipes that start from network.weights, and to those alone")
     whole = {"numerics": NUMERICS, "science": science(recipe), "data": data_fingerprint, "weights": weights}
-    return _digest(whole | ({"plugins": digests(recipe.imports)} if recipe.imports else {}))
+    plugins = digests(recipe.imports)
+    return _digest(whole | ({"plugins": plugins} if plugins else {}))
 
 
 def weights_digest(recipe: Recipe) -> str | None:

@@ -1,7 +1,8 @@
 """Plug-ins: modules from outside the package that bring kinds of their own (`sslrun.extend` has what they need).
 
 A recipe names those that it needs under `imports`; nothing else is loaded. A name is an entry point of the group
-`sslrun`, or a module: beside the recipe, in the current folder, or installed. Its source is part of the run's identity.
+`sslrun`, or a module: beside the recipe, in the current folder, or installed. Its source is part of the run's identity,
+unless all that it brings are evaluations: theirs have it then.
 """
 
 import importlib
@@ -23,6 +24,7 @@ from pydantic import Field
 from sslrun.errors import InputError, SslrunError
 from sslrun.paths import user_path
 from sslrun.recipe.schema.base import Kind, Section, defined, definitions, kinds
+from sslrun.recipe.schema.judging import EvaluationSection
 
 GROUP = "sslrun"
 NAME = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
@@ -111,8 +113,15 @@ def at_work(things: Iterable[Any]) -> list[str]:
 
 
 def digests(names: Iterable[str]) -> Mapping[str, str]:
-    """The digest of each plug-in of these names."""
-    return {name: load(name).digest for name in names}
+    """The digest of each plug-in of these names that may have a part in a pretraining: of all but those that bring
+    evaluations and nothing else."""
+    plugins = [load(name) for name in names]
+    return {plugin.name: plugin.digest for plugin in plugins if not _only_judges(plugin)}
+
+
+def _only_judges(plugin: Plugin) -> bool:
+    sections = [section for section in defined(Section) if plugin.owns(section)]
+    return bool(sections) and all(issubclass(section, EvaluationSection) for section in sections)
 
 
 def plugin_of(section: type[Section]) -> Plugin | None:

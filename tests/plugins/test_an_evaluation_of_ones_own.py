@@ -1,6 +1,8 @@
 """An evaluation from outside the package: computed, kept, shown, told in tables, searched by."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,3 +130,24 @@ def test_a_recipe_without_evaluations_of_its_own_is_read_with_it_too() -> None:
     recipe = read_recipe("r.yaml")
     assert list(recipe.evaluation.asked()) == ["knn", "linear"]
     assert recipe.evaluation.model_copy().asked() == recipe.evaluation.asked()
+
+
+def test_a_mended_one_judges_again_and_trains_nothing_again(
+    sslrun: Run, written: Callable[[str, str], Path]
+) -> None:
+    """A plug-in that only judges has no part in what a run is, even where its recipe names it."""
+    named = ("imports=[prototypes]", "evaluation={prototypes: {}}")
+    asked = ("pretrain", "quickstart", *small("training.epochs=1", *named), "--results", "r")
+    plain = small("training.epochs=1", "evaluation.linear=null")
+    code, _, err = sslrun("pretrain", "quickstart", *plain, "--results", "r")
+    assert code == 0, err
+    (run,) = Path("r").glob("quickstart-*")
+    before = (run / "encoder.safetensors").stat().st_mtime_ns
+    anew = [sys.executable, "-m", "sslrun", *asked]
+    subprocess.run(anew, check=True, capture_output=True)
+    assert list(Path("r").glob("quickstart-*")) == [run]
+    written("prototypes", PROTOTYPES.read_text() + "# mended\n")
+    subprocess.run(anew, check=True, capture_output=True)
+    assert list(Path("r").glob("quickstart-*")) == [run]
+    assert (run / "encoder.safetensors").stat().st_mtime_ns == before
+    assert len(list(run.glob("evaluations/prototypes-*.json"))) == 2
