@@ -108,15 +108,17 @@ def entries(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
         say(line, style="bold" if is_name else "")
 
 
-def clock(seconds: float) -> str:
-    """A length of time as `0:19`, `59:59`, `2:03:07`, or `4d 4h`; `?` for no number, as a damaged file may hold."""
+def span(seconds: float) -> str:
+    """A length of time as `19s`, `59m 59s`, `2h 03m` or `4d 4h`; `?` for no number, as a damaged file may hold."""
     if not math.isfinite(seconds):
         return "?"
     whole = round(seconds)
     if whole >= 100 * 3600:
         return f"{whole // 86400}d {whole % 86400 // 3600}h"
     hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {whole % 60:02}s" if minutes else f"{whole}s"
 
 
 @contextmanager
@@ -175,7 +177,7 @@ class Live:
         gone = self._done - self._start
         if gone <= 0 or self._done >= self._total:
             return ""
-        return clock((time.monotonic() - self._began) / gone * (self._total - self._done))
+        return span((time.monotonic() - self._began) / gone * (self._total - self._done))
 
     def _head(self) -> str:
         return f"{self._unit} {max(1, math.ceil(self._done))}/{self._total}"

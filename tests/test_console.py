@@ -64,9 +64,9 @@ def test_progress_without_a_terminal_is_a_line_now_and_then_and_the_last(
     # A quarter of a second a tenth of an epoch: 2.5 s an epoch, a line every 5 s.
     assert capsys.readouterr().out.splitlines() == [
         "epoch 2/10  loss 0",
-        "epoch 4/10  loss 20  0:15 left",
-        "epoch 6/10  loss 40  0:10 left",
-        "epoch 8/10  loss 60  0:05 left",
+        "epoch 4/10  loss 20  15s left",
+        "epoch 6/10  loss 40  10s left",
+        "epoch 8/10  loss 60  5s left",
         "epoch 10/10  loss 80",
     ]
 
@@ -78,7 +78,7 @@ def test_time_left_has_hours_and_starts_when_there_is_a_pace(monkeypatch: pytest
         assert live.left() == ""
         clock[0] = 3723 / 99
         live.update(1)
-        assert live.left() == "1:02:03"
+        assert live.left() == "1h 02m"
 
 
 def test_what_is_said_is_kept_with_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,7 @@ def pretrain(
         known = expected(plan, where.results, kind, threads or None, group.size)
         if known is not None:
             train, judge = known.epoch * (plan.training.epochs - start), known.evaluation
-            about = f"{console.clock(train)} to train and {console.clock(judge)} to judge"
+            about = f"{console.span(train)} to train and {console.span(judge)} to judge"
             line += f"\nwill take about {about}, as runs like it did"
         else:
             line += "\nhow long it will take is said as it trains: no run like it is here to tell"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from sslrun.console import clock
+from sslrun.console import span
 from sslrun.report.collecting import Results, every_run
 from sslrun.report.differing import differing, short_names
 from sslrun.report.table import NONE, Cell, Table, count, number
@@ -74,7 +74,7 @@ def _row(row: dict[Any, Any], metrics: Sequence[str]) -> tuple[Cell, ...]:
         Cell(ended),
         count(int(row["epoch"])),
         *(number(value, ".3f") for value in values),
-        Cell(clock(row["seconds"]), row["seconds"]),
+        Cell(span(row["seconds"]), row["seconds"]),
         Cell(started),
     )
 

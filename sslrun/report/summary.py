@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import PurePath
 from typing import Any
 
-from sslrun.console import clock
+from sslrun.console import span
 from sslrun.recipe.schema import NonContrastive, Recipe
 from sslrun.recipe.schema.base import defined
 from sslrun.recipe.schema.judging import EvaluationSection
@@ -186,7 +186,7 @@ def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str |
     said = [verdict_line(folder, dimension), worth(cells, weights), selected_on_test(history)]
     said.append(edge_note(list(edges(cells))))
     judged = sum(cell.seconds or 0.0 for cell in cells)
-    said.append(f"took   {clock(folder.status.seconds)} to train, {clock(judged)} to judge")
+    said.append(f"took   {span(folder.status.seconds)} to train, {span(judged)} to judge")
     return [*filter(None, said), f"kept in   {folder.path}", "next:", f"  sslrun plot {folder.path}"]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sslrun.console import clock
+from sslrun.console import span
 from sslrun.grids import Grid
 from sslrun.grids.power import foreseen
 from sslrun.runs.folder import by_identity
@@ -178,10 +178,10 @@ def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str
     known = untimed < len(entries)
     parts = [
         f"{len(entries)} runs now: "
-        + (f"about {clock(taken)} of device time" if known else "how long they take is not known here")
+        + (f"about {span(taken)} of device time" if known else "how long they take is not known here")
         + (f" without {untimed} of unknown length" if untimed and known else ""),
         _size(sum(entry.bytes for entry in entries)) + " of disk",
-        *([f"done in {clock(max(free))}, {finish}"] if known else []),
+        *([f"done in {span(max(free))}, {finish}"] if known else []),
     ]
     how, *untimed_kinds = costs.how()
     return [" · ".join(parts), f"{engine}; {how}", *made, *untimed_kinds]

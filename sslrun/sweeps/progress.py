@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sslrun import console
-from sslrun.console import clock
+from sslrun.console import span
 from sslrun.errors import SslrunError
 from sslrun.runs.folder import find
 from sslrun.runs.records import State
@@ -81,7 +81,7 @@ def counts(sweep: Sweep) -> str:
     parts = [f"{count} {end}" for end, count in ends.items()]
     parts += [f"{sum(len(job.cells) for job in each)} {state}" for state, each in jobs.items() if each]
     left = seconds_left(sweep)
-    return " · ".join([*parts, *([str(sweep.feed)] if sweep.feed else []), *([f"{clock(left)} left"] if left else [])])
+    return " · ".join([*parts, *([str(sweep.feed)] if sweep.feed else []), *([f"{span(left)} left"] if left else [])])
 
 
 @cache
@@ -115,7 +115,7 @@ def row(found: Snapshot | None) -> list[str]:
     """epoch, loss, std, images/s and time left, as far as known."""
     if found is None:
         return ["", "", "", "", ""]
-    left = "" if found.seconds_left is None else clock(found.seconds_left)
+    left = "" if found.seconds_left is None else span(found.seconds_left)
     return [*found.words(), "evaluating" if left and found.epoch == found.epochs else left]
 
 

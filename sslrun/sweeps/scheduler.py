@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sslrun.console import clock
+from sslrun.console import span
 from sslrun.errors import RunHeld, SslrunError
 from sslrun.jobs.stopping import WARNINGS, answered
 from sslrun.recipe import to_yaml
@@ -163,7 +163,7 @@ class Sweep:
         for one in self.engine.running:
             silent = now - max(one.heartbeat(), self._awake_since)
             if silent > self.hang_after and self._cancelled.get(one, Outcome("pruned")).kind != "hung":
-                self._cancelled[one] = Outcome("hung", f"no heartbeat for {clock(silent)}")
+                self._cancelled[one] = Outcome("hung", f"no heartbeat for {span(silent)}")
                 self.engine.cancel(one, now=True)
 
     def _more(self) -> bool:

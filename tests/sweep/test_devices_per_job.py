@@ -136,8 +136,8 @@ def test_the_plan_counts_devices(grid: Path, tmp_path: Path, monkeypatch: pytest
         with planned(read_grid(grid, SMALL), options, start=False) as (plan, _):
             return plan.text()
 
-    assert "4 runs now: about 2:40 of device time" in text(None) and "done in 0:40" in text(None)
-    assert "4 runs now: about 5:20 of device time" in text(2) and "done in 1:20" in text(2)
+    assert "4 runs now: about 2m 40s of device time" in text(None) and "done in 40s" in text(None)
+    assert "4 runs now: about 5m 20s of device time" in text(2) and "done in 1m 20s" in text(2)
     assert "2 at once, 1 thread a process, 2 processes a job, cpu" in text(2)
     assert "2 runs now" in text(2, budget=170.0)
     with pytest.raises(InputError, match="a job would take 5 devices, and there are 4 processor cores"):
@@ -152,7 +152,7 @@ def test_a_slurm_job_has_the_gpus_of_a_run(jobs: list[Job], tmp_path: Path) -> N
     engine = SlurmEngine(section, Run(), tmp_path)
     assert str(engine) == "Slurm: 16 jobs at once of 4 GPUs, a run on 4" and engine.threads == 2
     assert (
-        "2 Slurm jobs of 1 run · up to 1:00:00 each · 8 GPU hours" in engine.foresee([(job, 3600.0) for job in jobs])[0]
+        "2 Slurm jobs of 1 run · up to 1h 00m each · 8 GPU hours" in engine.foresee([(job, 3600.0) for job in jobs])[0]
     )
     work = Allocation.of(jobs, tmp_path, tmp_path / "told", engine.device, engine.threads, engine.section)
     assert (work.processes, work.side_by_side, work.hang_after) == (4, 1, 120.0)

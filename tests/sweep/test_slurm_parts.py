@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from scripted_sweeps import plan_of
 
-from sslrun.console import clock
+from sslrun.console import span
 from sslrun.data import open_dataset
 from sslrun.errors import InputError
 from sslrun.grids import read_grid
@@ -71,7 +71,7 @@ def test_a_thousand_short_runs_share_few_jobs_and_long_ones_none(jobs: list[Job]
 def test_the_bill_says_jobs_and_hours_and_whether_runs_fit(jobs: list[Job]) -> None:
     section = Slurm(kind="slurm", hours=2, gpus=1)
     (line,) = bill([(job, 3600.0) for job in jobs[:4]], section, 1)
-    assert line == "4 Slurm jobs of 1 run · up to 1:00:00 each · 4 GPU hours besides waiting and starting"
+    assert line == "4 Slurm jobs of 1 run · up to 1h 00m each · 4 GPU hours besides waiting and starting"
     _, long = bill([(jobs[0], 20000.0)], section, 1)
     assert "it will queue again 2 times" in long  # three jobs of 2 h hold 5.6 h but for the warnings
 
@@ -84,8 +84,8 @@ def test_the_plan_needs_no_slurm(tmp_path: Path, grid: Path, jobs: list[Job], mo
     text = plan_of(jobs, grid, tmp_path / "results", engine).text()
     assert "Slurm in main: 16 jobs at once of 2 cores, each with 2 runs at once; measured on a few steps" in text
     each = 10.0 * jobs[0].recipes[0].training.epochs + 5.0 * len(jobs[0].recipes)
-    assert f"1 Slurm job of 4 runs · up to {clock(2 * each)} each" in text
-    assert f"done in {clock(2 * each)}, " in text  # two after two, whatever number of jobs there may be
+    assert f"1 Slurm job of 4 runs · up to {span(2 * each)} each" in text
+    assert f"done in {span(2 * each)}, " in text  # two after two, whatever number of jobs there may be
     with pytest.raises(InputError, match="no sbatch"):
         engine.warm_up()
     assert not (tmp_path / "results").exists()

@@ -12,7 +12,7 @@ import pytest
 from scripted_sweeps import Silent, evaluate, folder_of, plan_of, scripted, swept
 
 from sslrun.cli.options import seconds
-from sslrun.console import clock
+from sslrun.console import span
 from sslrun.errors import InputError, RecipeError, RunFailed
 from sslrun.files import read_json
 from sslrun.grids import read_grid
@@ -81,9 +81,9 @@ def test_the_plan_adds_up(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
     text = plan.text()
     assert "8 cells (predictor 2 × k 2 × 2 seeds) that share 4 pretrainings" in text
     assert "2 new · 2 to be finished · 2 cached · 2 failed before" in text
-    assert "2 runs now: about 0:50 of device time · 4 MB of disk · done in 0:30" in text
+    assert "2 runs now: about 50s of device time · 4 MB of disk · done in 30s" in text
     assert "2 at once in memory; measured on a few steps" in text
-    assert re.search(r"done in 0:30, \w{3} \d\d \w{3} \d{4}, \d\d:\d\d", text)
+    assert re.search(r"done in 30s, \w{3} \d\d \w{3} \d{4}, \d\d:\d\d", text)
     assert len(plan_of(jobs, grid, tmp_path, retry=True).ours) == 3
     assert [entry.job for entry in plan_of(jobs, grid, tmp_path, limit=1).ours] == [jobs[1]]
     assert [entry.job for entry in plan_of(jobs, grid, tmp_path, budget=49).ours] == [jobs[1]]
@@ -228,10 +228,10 @@ def test_lengths_of_time(text: str, length: float) -> None:
 
 
 def test_lengths_of_time_shown_and_refused() -> None:
-    assert [clock(length) for length in (19, 3599, 7387, 273600 + 86400)] == [
-        "0:19",
-        "59:59",
-        "2:03:07",
+    assert [span(length) for length in (19, 3599, 7387, 273600 + 86400)] == [
+        "19s",
+        "59m 59s",
+        "2h 03m",
         "4d 4h",
     ]
     for wrong in ("6", "h", "6 hours", "", "0h", "-1h"):
@@ -364,7 +364,7 @@ def test_jobs_run_side_by_side_and_one_that_shows_no_life_is_ended(jobs: list[Jo
     assert all(now for _, now in engine.cancelled)
     assert sorted(map(str, sweep.done)) == sorted(map(str, jobs[1:]))
     (failure,) = sweep.failures
-    assert (failure.job, failure.reason) == (jobs[0], "hung: no heartbeat for 0:00 (try 2 of 2)")
+    assert (failure.job, failure.reason) == (jobs[0], "hung: no heartbeat for 0s (try 2 of 2)")
     assert [sum(job is one for job, _, _ in engine.started) for one in jobs] == [2, 2, 1, 1]
     assert [sum(job is one for job, _ in engine.cancelled) for one in jobs] == [2, 1, 0, 0]
 

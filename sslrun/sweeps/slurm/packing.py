@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from sslrun.console import clock
+from sslrun.console import span
 from sslrun.grids.engines import Slurm
 from sslrun.sweeps.work import Job
 
@@ -52,13 +52,13 @@ def bill(jobs: Sequence[Timed], section: Slurm, side_by_side: int) -> list[str]:
         hours = sum(lengths) / 3600
         units = section.gpus or section.cpus
         parts += [
-            f"up to {clock(max(lengths))} each",
+            f"up to {span(max(lengths))} each",
             f"{hours * units:.2g} {'GPU' if section.gpus else 'core'} hours besides waiting and starting",
         ]
     lines = [" · ".join(parts)]
     if known and max(known) > section.hours * 3600:
         often = math.ceil(max(known) / (section.hours * 3600 - section.warn_seconds)) - 1
-        long = f"the longest run takes {clock(max(known))} and a job {section.hours:g} h"
+        long = f"the longest run takes {span(max(known))} and a job {section.hours:g} h"
         lines.append(f"{long}: it will queue again {often} time{'s' * (often > 1)}")
     return lines
 
