@@ -24,8 +24,8 @@ NUMERICS = 1
 def science(section: Section) -> dict[str, Any]:
     """The options that decide the numbers: not operational, not at their default; a `kind` always.
 
-    A section of a plug-in has the digest of its code with it. Of a recipe, `evaluation` is left out, and so are plug-ins
-    that only judge; `science(recipe.evaluation.knn)` gives that part of an evaluation.
+    A section of a plug-in has the digest of its code with it. Of a recipe, `evaluation` and plug-ins that only judge
+    are left out; `science(recipe.evaluation.knn)` gives that part of an evaluation.
     """
     result = {}
     for name, field in type(section).model_fields.items():

@@ -132,9 +132,7 @@ def test_a_recipe_without_evaluations_of_its_own_is_read_with_it_too() -> None:
     assert recipe.evaluation.model_copy().asked() == recipe.evaluation.asked()
 
 
-def test_a_mended_one_judges_again_and_trains_nothing_again(
-    sslrun: Run, written: Callable[[str, str], Path]
-) -> None:
+def test_a_mended_one_judges_again_and_trains_nothing_again(sslrun: Run, written: Callable[[str, str], Path]) -> None:
     """A plug-in that only judges has no part in what a run is, even where its recipe names it."""
     named = ("imports=[prototypes]", "evaluation={prototypes: {}}")
     asked = ("pretrain", "quickstart", *small("training.epochs=1", *named), "--results", "r")
