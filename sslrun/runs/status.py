@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sslrun.console import span
 from sslrun.errors import InputError
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, run_folders
@@ -110,8 +111,11 @@ class Overview:
                 yield f"running       {name}   {_progress(now)}{labels.get(name, '')}"
         for name, now in self.runs.items():
             if now.reason and now.state != State.RUNNING:
-                yield f"{now.state:13} {name}   {now.reason.splitlines()[0]}{labels.get(name, '')}"
-                yield from (f"    {line}" for line in RunFolder(self.results / name).last_lines(_LOG_LINES))
+                why, *remedy = now.reason.splitlines()
+                yield f"{now.state:13} {name}   {why}{labels.get(name, '')}"
+                last = RunFolder(self.results / name).last_lines(_LOG_LINES)
+                said = [line for line in last if not any(line.endswith(told) for told in (why, *remedy))]
+                yield from (f"    {line}" for line in [*remedy, *said])
         yield from (f"left out      {path}: {why}" for path, why in self.left_out)
 
     def as_json(self) -> dict[str, Any]:
@@ -188,6 +192,6 @@ def _in_words(counts: Mapping[str, int]) -> str:
 
 def _progress(now: Snapshot) -> str:
     epoch, loss, std, speed = now.words()
-    left = "" if now.seconds_left is None else f"{now.seconds_left / 60:.0f} min left"
+    left = "" if now.seconds_left is None else f"{span(now.seconds_left)} left"
     parts = (f"epoch {epoch}" if epoch else "starting", loss and f"loss {loss}", std and f"std {std}")
     return "  ".join(part for part in (*parts, speed and f"{speed} img/s", left) if part)

@@ -6,6 +6,7 @@ methods and optimisers hardly matter beside these. `plan` adds up.
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,7 @@ from sslrun.sweeps.work import Job
 
 Key = str
 _MOST_RUNS = 200  # the newest of each kind tell enough
+_SILENT_SECONDS = 10.0
 
 
 class Costs:
@@ -34,7 +36,8 @@ class Costs:
     ) -> None:
         self.devices = devices
         self._results, self._known, self._anywhere = results, dict[Key, Cost | None](), anywhere
-        self._looked = self._timed = False
+        self._looked = False
+        self._timed, self._said = 0, 0.0
         self._measure = measure
         self._how = "measured on earlier runs"
         self._untimed: list[str] = []
@@ -46,9 +49,8 @@ class Costs:
             self._looked = True
         kind = recipe_key(job.recipes[0], self.devices)
         if kind not in self._known:
-            if not self._timed:
-                console.error("timing a few steps here, as no earlier run tells what such a run takes")
-            self._timed = True
+            self._say_timing(job)
+            self._timed += 1
             try:
                 self._known[kind] = self._measure(job)
                 self._how = "measured on a few steps; linear probes and baselines not counted"
@@ -58,6 +60,16 @@ class Costs:
                     f"without a time: {job} and its like. A few steps failed: {error.what}; {error.where}"
                 )
         return self._known[kind]
+
+    def _say_timing(self, job: Job) -> None:
+        """That a kind of run is timed: of the first, and then now and then, as large grids take minutes."""
+        if not self._timed:
+            console.error("timing a few steps here, as no earlier run tells what such a run takes")
+        elif time.monotonic() - self._said >= _SILENT_SECONDS:
+            console.error(f"{self._timed} kind{'s' * (self._timed > 1)} of run timed, now {job}")
+        else:
+            return
+        self._said = time.monotonic()
 
     def left(self, job: Job, folder: RunFolder | None) -> float | None:
         """Seconds until the job is done whose run has this folder: the epochs and the evaluations that are left."""

@@ -106,6 +106,12 @@ class Setting:
     differences: tuple[str, ...] = ()
     trained: bool = True
 
+    def starts(self) -> tuple[str, ...]:
+        """Which of p0, s0 and tau0 decide what becomes of a mode: a predictor that is set has one number alone."""
+        if not (self.stop_gradient and self.predictor):
+            return ()
+        return ("p0", "s0", "tau0") if self.alpha is None else ("p0",)
+
 
 def setting_of(recipe: Recipe) -> Setting:
     """Convert a recipe; momentum m counts as steps 1 / (1 − m) times as long, and is named as a difference.
@@ -201,7 +207,7 @@ def forecast(
     noise = SIGMA2 if known is None else known
     lines = heading(setting.differences)
     rate = "the target is the online network" if flow.beta is None else f"EMA rate beta = {flow.beta:.4g}"
-    if flow.beta is None and tau0 != 1.0 and setting.stop_gradient and setting.predictor and setting.alpha is None:
+    if flow.beta is None and tau0 != 1.0 and "tau0" in setting.starts():
         rate = f"the target is held at tau = {tau0:g} of the online network"
     decays = f"decay eta = {flow.eta:.4g}" + ("" if flow.eta_p == flow.eta else f", of the predictor {flow.eta_p:.4g}")
     about = [

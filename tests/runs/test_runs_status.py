@@ -33,7 +33,7 @@ def test_a_run_under_way_has_its_last_signals_and_the_time_that_is_left(tmp_path
         assert held.holder is not None
         assert list(overview(tmp_path).lines()) == [
             f"{tmp_path}   1 run: 1 running",
-            f"running       {folder.path.name}   epoch 4/10  loss -3.250  std 0.88  1,234 img/s  2 min left",
+            f"running       {folder.path.name}   epoch 4/10  loss -3.250  std 0.88  1,234 img/s  2m 00s left",
         ]
 
 
@@ -55,7 +55,8 @@ def test_what_is_not_known_yet_is_left_out(tmp_path: Path) -> None:
 
 def test_a_failed_run_gives_its_reason_and_the_end_of_its_log(tmp_path: Path) -> None:
     failed = run(tmp_path, "a", Status(State.FAILED, reason="not finite\nsecond line"))
-    failed.log.write_text("".join(f"line {number}\n" for number in range(9)))
+    told = "2026-01-01T00:00:00+00:00 not finite\n2026-01-01T00:00:00+00:00 second line\n"
+    failed.log.write_text("".join(f"line {number}\n" for number in range(9)) + told)  # as a failing run ends
     retried = run(tmp_path, "b", Status(State.FAILED, reason="crashed", epochs=3), epoch=3, seconds=6.0)
     half_judged = run(tmp_path, "c", Status(State.DONE, reason="the probe ran out of memory"))
     run(tmp_path, "d", Status(State.DONE))
@@ -63,9 +64,10 @@ def test_a_failed_run_gives_its_reason_and_the_end_of_its_log(tmp_path: Path) ->
         lines = list(overview(tmp_path).lines())
     assert lines == [
         f"{tmp_path}   4 runs: 2 done · 1 running · 1 failed",
-        f"running       {retried.path.name}   epoch 3/3  std 0.50  0 min left",
+        f"running       {retried.path.name}   epoch 3/3  std 0.50  0s left",
         f"failed        {failed.path.name}   not finite",
-        *(f"    line {number}" for number in (6, 7, 8)),
+        "    second line",
+        "    line 8",
         f"done          {half_judged.path.name}   the probe ran out of memory",
     ]
 

@@ -418,6 +418,20 @@ def test_a_cell_that_can_not_be_timed_is_planned_without_a_time(jobs: list[Job],
     assert len(sweep.done) == 4 and seconds_left(sweep) == 0
 
 
+@pytest.mark.parametrize(("silent", "lines"), [(0.0, 2), (60.0, 1)])
+def test_a_long_timing_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], silent: float, lines: int
+) -> None:
+    monkeypatch.setattr("sslrun.sweeps.costs._SILENT_SECONDS", silent)
+    text = "base: quickstart\naxes: {batch: {small: {training.batch_size: 32}, large: {training.batch_size: 64}}}\n"
+    (tmp_path / "sizes.yaml").write_text(f"{text}seeds: [0, 1]\n")
+    jobs = jobs_of(read_grid(tmp_path / "sizes.yaml").cells, tmp_path, {"device": "cpu", "threads": 1})
+    plan_of(jobs, tmp_path / "sizes.yaml", tmp_path / "results")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == lines and said[0].startswith("timing a few steps here")
+    assert said[1:] == ["1 kind of run timed, now batch large · seed 0"][: lines - 1]
+
+
 def test_a_plan_of_finished_cells_asks_for_no_costs(
     jobs: list[Job], grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
