@@ -1,5 +1,6 @@
 """The commands that read what runs left behind: report, plot, compare, export."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -270,9 +271,14 @@ def export(
     """
     from sslrun.jobs.exporting import export as export_encoder
     from sslrun.jobs.exporting import feeding, loading_here
+    from sslrun.runs.records import State
+    from sslrun.runs.verdict import NONE, WORDS
 
     folder = run_folder(run, results)
     path, lines = export_encoder(folder, to, out)
+    with suppress(InputError):  # a run without a readable status has an encoder all the same
+        if folder.status.state == State.COLLAPSED:
+            console.error(f"{folder.path.name} ended in {WORDS[folder.status.verdict or NONE]}: `sslrun show {run}`")
     console.say(f"written to {path}\n")
     code = [lines]
     if see := feeding(folder, to):

@@ -44,7 +44,7 @@ class Dataset(ABC):
     fetch = ""
     """The command that fetches it, whatever the recipe; empty where there is none."""
     download_bytes = 0
-    """About what `download` fetches."""
+    """About how large its files are as its publishers give them out; 0 if that is not known."""
 
     def __init__(self, section: Data, root: Path, fingerprint: str | None = None) -> None:
         self.section, self.root, self._handed = section, root, fingerprint

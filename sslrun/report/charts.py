@@ -45,7 +45,7 @@ def dots(results: Results, metric: str, without_collapsed: bool) -> Figure | Non
     found = [(labels, by_seed) for labels, by_seed in values(results, metric, without_collapsed).items() if by_seed]
     if not found:
         return None
-    found = found[:MOST_DOTS]
+    whole, found = len(found), found[:MOST_DOTS]
     names, of_one = names_of(results), proportion(results, metric)
     collapsed = _collapsed(results)
     figure, ((ax,),) = panels(1, 1, 6.6, 0.27 * len(found) + 1.0)
@@ -65,6 +65,8 @@ def dots(results: Results, metric: str, without_collapsed: bool) -> Figure | Non
     ax.invert_yaxis()
     ax.margins(x=0.04, y=0.6 / len(found))
     ax.set(xlabel=f"{metric}, part of 1" if of_one else metric)
+    if whole > len(found):
+        ax.set_title(f"the first {len(found)} of {whole} conditions; --where and --mean choose")
     shown: Any = {"linestyle": "", "color": COLOURS[0]}
     marks = [
         Line2D([], [], marker="o", label="mean", **shown),

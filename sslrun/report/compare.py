@@ -18,7 +18,20 @@ from sslrun.runs.table import evaluation_numbers
 from sslrun.runs.verdict import WORDS
 
 _SIGNALS = ("loss", "std", "rank", "alignment", "asymmetry", "commutator")
-_MADE_WITH = ("sslrun", "python", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "cpu", "gpus", "threads")
+_MADE_WITH = (
+    "sslrun",
+    "commit",
+    "python",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "cpu",
+    "gpus",
+    "threads",
+)
+_COMMIT_DIGITS = 7
 _DATA = "the data's fingerprint"
 _NOT_KEPT = (
     "not kept by these runs: the data's fingerprint, a plug-in's source, a file of weights, or sslrun's numerics"
@@ -100,6 +113,10 @@ def _environment(folder: RunFolder) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         kept = read_json(folder.environment)
         if isinstance(kept, dict) and isinstance(kept.get("plugins") or {}, dict):
+            commit = kept.get("commit")
+            if isinstance(commit, dict):
+                changed = " with changes" if commit.get("changed") else ""
+                kept["commit"] = f"{str(commit.get('hash'))[:_COMMIT_DIGITS]}{changed}"
             return kept
     return {}
 

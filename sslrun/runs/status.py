@@ -114,8 +114,8 @@ class Overview:
                 why, *remedy = now.reason.splitlines()
                 yield f"{now.state:13} {name}   {why}{labels.get(name, '')}"
                 last = RunFolder(self.results / name).last_lines(_LOG_LINES)
-                said = [line for line in last if not any(line.endswith(told) for told in (why, *remedy))]
-                yield from (f"    {line}" for line in [*remedy, *said])
+                others = [line for line in last if not any(line.endswith(text) for text in (why, *remedy))]
+                yield from (f"    {line}" for line in [*remedy, *others])
         yield from (f"left out      {path}: {why}" for path, why in self.left_out)
 
     def as_json(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sslrun.recipe import read_recipe, reading, to_yaml
 from sslrun.recipe.document import Document
 from sslrun.recipe.schema import Backbone
 from sslrun.runs.folder import RunFolder
+from sslrun.runs.records import State, Status
 from sslrun.training.starting import encoder_metadata
 from sslrun.views.pipeline import Views
 
@@ -174,8 +175,21 @@ def test_the_command_reads_the_recipe_once(
 
     monkeypatch.setattr(reading, "load", seen)
     code, out, err = sslrun("export", run.path, "--to", "safetensors", "--out", tmp_path / "x.safetensors")
-    assert code == 0 and "written to" in out, err
+    assert code == 0 and "written to" in out and not err
     assert read == [run.recipe]
+
+
+def test_the_encoder_of_a_collapsed_run_is_written_and_called_so(
+    tmp_path: Path, sslrun: Callable[..., tuple[int, str, str]]
+) -> None:
+    run, _ = run_with(tmp_path, kind="resnet18")
+    recipe = read_recipe("linear_theory")
+    run.recipe.write_text(to_yaml(recipe))
+    write_json(run.path / "identity.json", {"identity": "0" * 64, "recipe": recipe.model_dump(mode="json")})
+    run.write_status(Status(State.COLLAPSED, verdict="complete"))
+    code, out, err = sslrun("export", run.path, "--to", "safetensors", "--out", tmp_path / "x.safetensors")
+    assert code == 0 and "written to" in out, err
+    assert f"{run.path.name} ended in complete collapse" in err
 
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:

@@ -120,13 +120,15 @@ def test_what_makes_two_runs_that_no_option_says(tmp_path: Path) -> None:
     _, settings, _ = compare(a, b)
     assert settings.title.endswith("another run") and len(settings.rows) == 1
     for folder, digit in ((a, "1"), (b, "2")):
-        about = {"data": digit * 64, "torch": f"2.{digit}", "cpu": "one", "gpus": [], "threads": int(digit)}
+        commit = {"hash": digit * 40, "changed": digit == "2"}
+        about = {"data": digit * 64, "commit": commit, "torch": f"2.{digit}", "cpu": "one", "threads": int(digit)}
         folder.environment.write_text(json.dumps(about))
     assert [vars(each) for each in differences(a, b)] == [
         {"path": "the data's fingerprint", "a": "1" * 16, "b": "2" * 16, "part": "science"}
     ]
     (line,) = compare(a, b)[0].notes
-    assert line == "made with other versions or on another machine: torch 2.1 and 2.2; threads 1 and 2"
+    commits = "commit 1111111 and 2222222 with changes"
+    assert line == f"made with other versions or on another machine: {commits}; torch 2.1 and 2.2; threads 1 and 2"
     assert compare(a, a)[0].notes == ()
     other = make_run(tmp_path, 0, "data.limit=100")
     other.environment.write_text(b.environment.read_text())
@@ -184,7 +186,7 @@ def test_means_are_dots_on_an_axis_where_they_are_and_collapse_is_marked(tmp_pat
     ]
     named = [text.get_text() for text in figure.legends[0].texts]
     assert "with collapsed runs" in named and "untrained encoder, 0.800" in named
-    assert ax.get_xlabel() == "knn, part of 1"
+    assert ax.get_xlabel() == "knn, part of 1" and not ax.get_title(loc="left")
     spread = charts.dots(results, "std", False)
     assert spread is not None
     assert "complete collapse below 0.05" in [text.get_text() for text in spread.legends[0].texts]
@@ -193,3 +195,13 @@ def test_means_are_dots_on_an_axis_where_they_are_and_collapse_is_marked(tmp_pat
     shown = plot_run(RunFolder(next(tmp_path.glob("quick-*"))))
     for panel in (1, 2):  # the same bound in every figure
         assert courses.axes[panel].get_xlabel() == shown.axes[panel].get_xlabel() != "epoch"
+
+
+def test_more_conditions_than_fit_are_said_to_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rate in (1, 2, 3):
+        make_run(tmp_path, 0, f"optimizer.network.lr=0.{rate}")
+    monkeypatch.setattr(charts, "MOST_DOTS", 2)
+    figure = charts.dots(collect(tmp_path), "knn", False)
+    assert figure is not None
+    assert figure.axes[0].get_title(loc="left") == "the first 2 of 3 conditions; --where and --mean choose"
+    assert len(figure.axes[0].get_yticklabels()) == 2

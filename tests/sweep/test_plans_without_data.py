@@ -45,10 +45,14 @@ def test_published_numbers_are_of_the_domains_and_classes_asked_for(tmp_path: Pa
         ("bss/r2_domainnet", "planned as if DomainNet"),
         (
             "bss/r3_camelyon17",
-            "as published (302,436 pretrain, 302,436 train, 33,560 validation, 119,958 test): 12.6 GB of cache",
+            "as published (302,436 pretrain, 302,436 train, 33,560 validation, 119,958 test): 10.7 GB to download, "
+            "12.6 GB of cache",
         ),
         ("directpred/table1", "the grid names no `baseline`: no differences will be tested"),
-        ("directpred/table9", "planned for imagenet as published (1,281,167 pretrain, 1,281,167 train, 50,000 test)"),
+        (
+            "directpred/table9",
+            "planned for imagenet as published (1,281,167 pretrain, 1,281,167 train, 50,000 test): 154.6 GB to",
+        ),
     ],
 )
 def test_a_plan_needs_no_data_and_lists_its_cells(

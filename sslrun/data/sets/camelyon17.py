@@ -33,6 +33,7 @@ class Camelyon17Set(DomainSet, PictureSet):
 
     section: Camelyon17
     shape = (3, SIDE, SIDE)
+    download_bytes = 10_658_709_504  # as WILDS' own downloader has it
     title = "Camelyon17-WILDS"
     layout = "{place}/ with metadata.csv and patches/"
 

@@ -16,6 +16,8 @@ from sslrun.recipe.schema import Folder
 
 PUBLISHED = {"imagenet": (1_281_167, 50_000), "imagenette": (9_469, 3_925)}
 """Pictures to train and to test on in the sets that everybody keeps in folders of these names."""
+IMAGENET_BYTES = 147_897_477_120 + 6_744_924_160
+"""ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar."""
 TINY_IMAGENET = "val_annotations.txt"  # beside the pictures of all classes in one folder
 
 
@@ -24,6 +26,10 @@ class FolderSet(PictureSet):
     """Class folders for training and for the test."""
 
     section: Folder
+
+    def __init__(self, section: Folder, root: Path, fingerprint: str | None = None) -> None:
+        super().__init__(section, root, fingerprint)
+        self.download_bytes = IMAGENET_BYTES if Path(section.path).name.lower() == "imagenet" else 0
 
     def published(self) -> dict[Split, int] | None:
         """Those of a set that is known by its folder's name."""
