@@ -75,13 +75,17 @@ RunArgument = Annotated[
 ]
 
 
+_HERE = re.compile(r"^(data\.path=)(\.\.?/.*)$|^(data=\{(?:[^{}]*,)?\s*path:\s*)(\.\.?/[^,{}]*)")
+
+
 def _from_here(changes: list[str]) -> list[str]:
     """A data.path that begins with ./ or ../ is one below the current folder: recipes count from the data folder."""
 
     def whole(found: re.Match[str]) -> str:
-        return f"data.path={json.dumps(str(Path(found[1]).resolve()), ensure_ascii=False)}"
+        before, path = (found[1], found[2]) if found[1] else (found[3], found[4])
+        return before + json.dumps(str(Path(path.strip()).resolve()), ensure_ascii=False)
 
-    return [re.sub(r"^data\.path=(\.\.?/.*)$", whole, each) for each in changes]
+    return [_HERE.sub(whole, each) for each in changes]
 
 
 SetOption = Annotated[

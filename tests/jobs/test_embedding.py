@@ -94,6 +94,8 @@ def test_a_path_with_a_dot_in_front_is_one_from_here(photos: Path, sslrun: Run) 
     """And one without is below the data folder, as in a recipe; it is no part of the run's identity."""
     code, out, _ = sslrun("show", "pictures", "--set", "data.path=./photos")
     assert code == 0 and f"path: {photos}\n" in out
+    code, out, _ = sslrun("show", "pictures", "--set", "data={kind: pictures, path: ./photos, store: 96}")
+    assert code == 0 and f"path: {photos}\n" in out
     code, out, _ = sslrun("data", "check", "pictures", "--set", "data.path=photos")
     assert code == 2 and "--set data.path=./photos begins here" in out
 
