@@ -22,7 +22,7 @@ from sslrun.report.collecting import Results
 from sslrun.report.intervals import estimate
 from sslrun.report.plots import Rows, bounds, courses, matrix, thresholds
 from sslrun.report.table import NONE
-from sslrun.report.tables import Labels, conditions, proportion, summary, values
+from sslrun.report.tables import Labels, conditions, proportion, reach, summary, values
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED, State
 
@@ -51,8 +51,7 @@ def dots(results: Results, metric: str, without_collapsed: bool) -> Figure | Non
     figure, ((ax,),) = panels(1, 1, 6.6, 0.27 * len(found) + 1.0)
     for place, (labels, by_seed) in enumerate(found):
         numbers = list(by_seed.values())
-        mean = estimate(numbers)
-        mean = mean.within(0.0, 1.0) if of_one else mean
+        mean = estimate(numbers).within(*reach(results, metric))
         colour = COLOURS[1] if collapsed[labels] else COLOURS[0]
         ax.plot(numbers, [place] * len(numbers), "|", color=INK, markersize=7, alpha=0.6)
         if mean.n > 1:

@@ -65,9 +65,9 @@ def squares(results: Results, means: pd.DataFrame, along: Sequence[str], across:
 
 
 def _cut(rows: Sequence[Record]) -> str:
-    """What must be said of intervals that would go beyond what a proportion can be."""
-    cut = any(row["n"] > 1 and row["std"] > 0 and (row["low"] == 0 or row["high"] == 1) for row in rows)
-    return " Intervals of proportions are cut at 0 and 1." * cut
+    """What must be said of intervals that would go beyond what a value can be: below 0 or 1, or above 1."""
+    cut = any(row["n"] > 1 and row["std"] > 0 and (row["low"] in (0, 1) or row["high"] == 1) for row in rows)
+    return " Intervals are cut where no value can be." * cut
 
 
 def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) -> list[Table]:

@@ -22,6 +22,8 @@ from sslrun.runs.verdict import COLLAPSES
 
 Labels = tuple[str, ...]
 Values = dict[int, float]
+_LEAST = {"std": 0.0, "rank": 0.0, "plateau": 1.0}
+"""Signals that can't be smaller."""
 
 
 def default_metrics(results: Results) -> list[str]:
@@ -96,15 +98,21 @@ def proportion(results: Results, metric: str) -> bool:
     return len(column) > 0 and all(0 <= value <= 1 for value in column)
 
 
+def reach(results: Results, metric: str) -> tuple[float, float]:
+    """The least and the most that a metric can be: intervals end there."""
+    if proportion(results, metric):
+        return 0.0, 1.0
+    return _LEAST.get(metric, -math.inf), math.inf
+
+
 def summary(results: Results, metrics: Sequence[str], without_collapsed: bool = False) -> pd.DataFrame:
-    """One row a condition and metric: labels, `n`, `mean`, `std`, 95 % interval (`low`, `high`; of proportions cut at 0
-    and 1, where what is beyond can't be), and of how many
-    `runs`, how many are a `dimensional` or a `complete` collapse (counted in the mean unless `without_collapsed`),
-    `failed`, `unfinished` and `missing`."""
+    """One row a condition and metric: labels, `n`, `mean`, `std`, 95 % interval (`low`, `high`; cut at `reach`), and
+    of how many `runs`, how many are a `dimensional` or a `complete` collapse (counted in the mean unless
+    `without_collapsed`), `failed`, `unfinished` and `missing`."""
     states = results.runs["status"].tolist() if len(results.runs) else []
     verdicts = results.runs["verdict"].tolist() if "verdict" in results.runs else [None] * len(states)
     by_metric = {metric: values(results, metric, without_collapsed) for metric in metrics}
-    parts_of_one = {metric for metric in metrics if proportion(results, metric)}
+    ends = {metric: reach(results, metric) for metric in metrics}
     rows = []
     for labels, members in conditions(results).items():
         there = [states[row] for row in members]
@@ -117,8 +125,7 @@ def summary(results: Results, metrics: Sequence[str], without_collapsed: bool = 
             "missing": there.count(State.MISSING),
         }
         for metric in metrics:
-            found = estimate(list(by_metric[metric][labels].values()))
-            found = found.within(0.0, 1.0) if metric in parts_of_one else found
+            found = estimate(list(by_metric[metric][labels].values())).within(*ends[metric])
             rows.append({**dict(zip(results.axes, labels, strict=True)), "metric": metric, **vars(found), **outcome})
     outcomes = ["runs", *COLLAPSES, "failed", "unfinished", "missing"]
     return pd.DataFrame(rows, columns=[*results.axes, "metric", "n", "mean", "std", "low", "high", *outcomes])

@@ -441,7 +441,7 @@ def test_a_difference_that_no_proportions_have_could_not_be_seen(tmp_path: Path)
     assert as_json(document)["comparisons"][0]["could_see"] is None
 
 
-def test_intervals_of_proportions_are_cut_at_0_and_1_and_say_so(tmp_path: Path) -> None:
+def test_intervals_are_cut_where_values_can_not_be_and_say_so(tmp_path: Path) -> None:
     for seed, (one, other) in enumerate(((0.1, 0.95), (0.9, 0.99))):
         make_run(tmp_path, seed, DIRECT, knn=one)
         make_run(tmp_path, seed, LINEAR, knn=other)
@@ -451,5 +451,10 @@ def test_intervals_of_proportions_are_cut_at_0_and_1_and_say_so(tmp_path: Path) 
     assert means.loc[("directpred", "std")]["high"] != 1
     paired = comparisons(results, ["knn"], {"predictor": "linear"})
     assert paired["low"].min() == -1 and paired["p"].notna().all()
-    assert "cut at 0 and 1" in build(results, metrics=["knn"]).tables[0].notes[0]
-    assert "cut at 0 and 1" not in build(results, metrics=["std"]).tables[0].notes[0]
+    assert "cut where no value can be" in build(results, metrics=["knn"]).tables[0].notes[0]
+    assert "are cut" not in build(results, metrics=["std"]).tables[0].notes[0]
+    results.runs["rank"], results.runs["plateau"] = [0.0, 4.0] * 2, [2.0, 80.0] * 2
+    means = summary(results, ["rank", "plateau", "loss"]).set_index("metric")
+    assert (means.loc["rank"]["low"] == 0).all() and (means.loc["rank"]["high"] > 4).all()
+    assert (means.loc["plateau"]["low"] == 1).all() and (means.loc["loss"]["low"] < 0).all()
+    assert "cut where no value can be" in build(results, metrics=["rank"]).tables[0].notes[0]
