@@ -121,7 +121,9 @@ def test_disturbed_in_every_way_its_table_is_the_local_pools() -> None:
     until(lambda: ended() >= 4)
     kill(second)
     third, fourth = begin(*on_slurm, "--watch"), begin(*on_slurm, "--watch")
-    until(lambda: ended() >= 6 or not running())
+    until(lambda: ended() >= 6 and running())
+    so_far = ended()
+    until(lambda: ended() > so_far and running())  # between two jobs, or before one has begun, nobody hears
     for job in running()[:1]:  # as Slurm does some time before the end
         subprocess.run(["scancel", "--signal=USR2", job], check=True)
     kill(third)
