@@ -179,7 +179,7 @@ def plot(run: RunArgument, out: OutOption = None, results: ResultsOption = None)
     folder = run_folder(run, results)
     path = check_suffix(out or Path(f"{folder.path.name}.png"))
     draw(plot_run(folder), path)
-    if damage := folder.history.damage():
+    if damage := folder.history.damage() or folder.last_row()[1]:
         typer.echo(f"drawn up to {': '.join(damage)}", err=True)
 
 

@@ -63,7 +63,7 @@ def compare(a: RunFolder, b: RunFolder, *, whole: bool = False) -> list[Table]:
     rows += [_row(str(each), *(found.get(each) for found in numbers)) for each in shown]
     more = len(every) - len(shown)
     return [
-        Table("Runs", ("", "run"), runs, _made_otherwise(a, b)),
+        Table("Runs", ("", "run"), runs, (*_made_otherwise(a, b), *_gone(a, b))),
         *(settings or [Table("Settings that differ", ("option", *names), (), ("None.",))]),
         Table(
             "What came of it",
@@ -108,6 +108,11 @@ def _made_otherwise(a: RunFolder, b: RunFolder) -> tuple[str, ...]:
     return (f"made with other versions or on another machine: {'; '.join(found)}",) if found else ()
 
 
+def _gone(a: RunFolder, b: RunFolder) -> list[str]:
+    """A line for each whose history ends before it did: its signals below are the verdict's."""
+    return [": ".join(gone) for folder in (a, b) if (gone := folder.last_row()[1])]
+
+
 def _environment(folder: RunFolder) -> dict[str, Any]:
     """What its file says that it ran on; nothing where that is missing or damaged."""
     with suppress(OSError, ValueError):
@@ -123,7 +128,7 @@ def _environment(folder: RunFolder) -> dict[str, Any]:
 
 def _outcome(folder: RunFolder) -> dict[str, Any]:
     status = folder.status
-    last = folder.history.last() or {}
+    last, _ = folder.last_row()
     return {
         "status": state_of(folder).value,
         "verdict": WORDS.get(status.verdict or "", status.verdict or "none yet"),

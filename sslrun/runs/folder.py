@@ -19,7 +19,7 @@ from sslrun.errors import InputError
 from sslrun.files import locked, write_json, write_text
 from sslrun.paths import user_path
 from sslrun.runs.cells import CellName
-from sslrun.runs.history import History
+from sslrun.runs.history import History, Row
 from sslrun.runs.records import EvaluationRecord, LeftOut, RunRecord, Status, read, read_all, utc_now
 
 HEX_DIGITS = 16
@@ -66,6 +66,16 @@ class RunFolder:
     def history(self) -> History:
         """Its epochs, one row each."""
         return History(self.path / "history.jsonl")
+
+    def last_row(self) -> tuple[Row, tuple[str, str] | None]:
+        """The history's last row, empty without one. Of a run that ended after it, as rows have gone, the verdict's
+        signals instead, and the history's path with what is wrong. Raises `InputError` if either file is damaged."""
+        status, row = self.status, self.history.last() or {}
+        last = row.get("epoch", 0)
+        if not status.finished_well or last >= status.epoch:
+            return row, None
+        signals = {name: value for name, value in status.evidence.items() if not name.endswith("_threshold")}
+        return signals, (str(self.history.path), f"ends at epoch {last} of {status.epoch}: rows have gone")
 
     @property
     def checkpoint(self) -> Path:

@@ -53,8 +53,8 @@ def snapshot(folder: RunFolder) -> Snapshot:
     """Read it. Raises `InputError` for a folder without a readable status or history."""
     status, held_by = folder.status, holder(folder)
     held = held_by is not None
-    row = folder.history.last() or {}
-    epoch = row.get("epoch", 0)
+    row, gone = folder.last_row()
+    epoch = status.epoch if gone else row.get("epoch", 0)
     pace = row["seconds"] / epoch if epoch and row.get("seconds") else None
     return Snapshot(
         state=state_now(status, held=held, complete=not held),  # whoever holds a finished run evaluates it
@@ -141,6 +141,8 @@ def overview(
             continue
         try:
             found.runs[folder.path.name] = snapshot(folder)
+            if gone := folder.last_row()[1]:
+                found.left_out.append(gone)
             folders[folder.identity] = folder
         except InputError as error:
             found.left_out.append((error.where or str(folder.path), error.what))

@@ -92,14 +92,17 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
         left_out.append((str(path), error.what))
         return None
     signals: Columns = {}
+    gone = None
     try:
-        signals = _flat(folder.history.last() or {})
+        row, gone = folder.last_row()
+        signals = _flat(row)
+        left_out += [gone] if gone else []
         state["epoch"] = max(state["epoch"], signals.get("epoch", 0))  # a killed run's status may be behind
-        if (said := _flat(recipe)).get("method.kind") == "simclr":
+        if not gone and (said := _flat(recipe)).get("method.kind") == "simclr":
             signals["plateau"] = _plateau(said, folder)
     except InputError as error:
         left_out.append((str(folder.history.path), error.what))
-    if signals and (damage := folder.history.damage(1)):  # all its lines are too many to look at in every run
+    if signals and not gone and (damage := folder.history.damage(1)):  # not all lines: they are too many in every run
         left_out.append(damage)
     found = evaluation_numbers(folder.evaluations(left_out), recipe.get("evaluation") or {})
     numbers.update((str(number), number) for number in found)

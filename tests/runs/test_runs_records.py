@@ -167,6 +167,7 @@ def test_the_overview_names_runs_by_the_first_cell_that_they_are(tmp_path: Path)
         "table1+small   2 cells: 1 waiting · 1 failed",
         f"{tmp_path}   1 run, all of these grids",
         f"failed        {folder.path.name}   out of memory   (ema none · seed 0)",
+        "    and more",
     ]
     (run,) = found.as_json()["runs"]
     assert (run["run"], run["labels"], run["state"]) == (folder.path.name, "ema none · seed 0", "failed")

@@ -12,6 +12,7 @@ from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, create
 from sslrun.runs.lease import hold
 from sslrun.runs.records import EvaluationRecord, Status
+from sslrun.runs.status import overview
 
 RECIPE = """
 seed: {seed}
@@ -128,7 +129,8 @@ def test_foreign_and_half_written_folders_are_left_out_and_named(tmp_path: Path)
     assert math.isnan(table["loss"].iloc[1])
     assert table["knn"].iloc[0] == 0.9
     left_out = {Path(path).name: why for path, why in table.attrs["left_out"]}
-    assert len(left_out) == len(table.attrs["left_out"]) == 7
+    assert len(left_out) == len(table.attrs["left_out"]) == 8
+    assert left_out["history.jsonl"] == "ends at epoch 0 of 2: rows have gone"
     assert left_out["notes"] == "not a run: no identity.json"
     assert left_out[no_status.path.name] == "half-written: no status.json"
     assert left_out[bad_status.path.name].startswith("damaged")
@@ -136,6 +138,25 @@ def test_foreign_and_half_written_folders_are_left_out_and_named(tmp_path: Path)
     assert left_out[broken_cell.name].startswith("damaged")
     assert "not an evaluation" in left_out["foreign.json"]
     assert "set aside by --fresh" in left_out.values()
+
+
+def test_a_history_that_ends_before_its_run_is_named_and_tells_nothing_of_the_end(tmp_path: Path) -> None:
+    """Its earlier rows are not the run's last ones: of those, the verdict has the std and the rank."""
+    kept = run(tmp_path, 0)
+    kept.update_status(
+        verdict="none", evidence={"std": 0.75, "std_threshold": 0.05, "rank": 9.5, "rank_threshold": 2.0}
+    )
+    whole = load_runs(tmp_path)
+    assert whole.attrs["left_out"] == [] and "loss" in whole
+    lines = kept.history.path.read_text().splitlines(keepends=True)
+    kept.history.path.write_text(lines[0] + lines[1][:20])
+    table = load_runs(tmp_path)
+    assert table[["epoch", "std", "rank", "status"]].to_numpy().tolist() == [[2, 0.75, 9.5, "done"]]
+    assert "loss" not in table
+    gone = (str(kept.history.path), "ends at epoch 1 of 2: rows have gone")
+    assert table.attrs["left_out"] == [gone]
+    assert overview(tmp_path).left_out == [gone]
+    assert f"left out      {gone[0]}: {gone[1]}" in list(overview(tmp_path).lines())
 
 
 def test_what_systems_leave_beside_runs_and_in_them_is_passed_over(tmp_path: Path) -> None:
