@@ -1,7 +1,7 @@
 """What a plug-in needs: sections to derive from, the functions that build what they describe, and bases to build on.
 
 A plug-in is a module with a section (pydantic, like ours) and a builder that is registered for it. A recipe names the
-module under `imports`; README has a worked example of each kind.
+module under `imports`; README has a predictor as a worked example, and names one of each other kind.
 """
 
 from sslrun.data.dataset import Dataset, open_dataset

@@ -62,9 +62,8 @@ def foreseen(comparisons: int, seeds: int) -> str:
     what = f"{comparisons} comparison{'s' * (comparisons != 1)}, {seeds} seed{'s' * (seeds != 1)}: "
     if seeds < 2:
         return what + "one seed tells nothing of the spread, no difference can be shown"
-    sees = (
-        f"80 % of studies would see a difference of {detectable(seeds, comparisons):.1f} standard deviations over seeds"
-    )
+    least = f"{detectable(seeds, comparisons):.1f} standard deviations of paired differences"
+    sees = f"80 % of studies would see a difference of {least}"
     more = f"; with {_MORE} seeds, of {detectable(_MORE, comparisons):.1f}" if seeds <= _FEW else ""
     return what + sees + more
 

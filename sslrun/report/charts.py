@@ -65,7 +65,7 @@ def dots(results: Results, metric: str, without_collapsed: bool) -> Figure | Non
     ax.margins(x=0.04, y=0.6 / len(found))
     ax.set(xlabel=f"{metric}, part of 1" if of_one else metric)
     if whole > len(found):
-        ax.set_title(f"the first {len(found)} of {whole} conditions; --where and --mean choose")
+        ax.set_title(f"the first {len(found)} of {whole} conditions; --mean AXIS averages")
     shown: Any = {"linestyle": "", "color": COLOURS[0]}
     marks = [
         Line2D([], [], marker="o", label="mean", **shown),

@@ -17,7 +17,7 @@ from sslrun.report.tables import check_metrics, default_metrics
 from sslrun.runs.records import State
 from sslrun.runs.verdict import WORDS
 
-_DIFFERS, _MOST_TOLD = "unlike the first", 4
+_DIFFERS, _MOST_TOLD = "unlike the oldest", 4
 
 
 def runs_table(
@@ -41,7 +41,7 @@ def runs_table(
 
 
 def _otherwise(runs: pd.DataFrame) -> list[str]:
-    """By row, what its recipe has otherwise than the first run of its name; the seed and the data too."""
+    """By row, what its recipe has otherwise than the oldest run of its name; the seed and the data too."""
     found = dict.fromkeys(runs.index, "")
     for _, alike in runs.sort_values(["created", "folder"]).groupby("name"):
         columns = differing(alike) | {

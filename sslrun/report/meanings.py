@@ -1,4 +1,4 @@
-"""What every column of a report is, in a sentence: of runs, of signals of training, of evaluations, of recipes.
+"""What every column of a report is, in a sentence: of tables, runs, signals of training, evaluations and recipes.
 
 Evaluations say it of their own metrics (`EvaluationSection.MEANS`), options in the schema; all else is here.
 """
@@ -65,6 +65,18 @@ OF_TRAINING = {
     "hardness_*.negative_mass": "Part of the softmax that all negatives take from a positive.",
     "hardness_*.style_gap": "Similarity of negatives of one domain less that of others; 0 where it doesn't matter.",
 }
+OF_TABLES = {
+    "n": "How many seeds the mean is of; from fewest to most where the metrics of a row differ in it.",
+    "outcome": "How many runs ended how.",
+    "difference": "Mean over seeds of a condition's number less the baseline's with the same seed.",
+    "95 % interval": "Student's t interval of the mean, or of the mean difference.",
+    "pairs": "How many seeds have both numbers.",
+    "p (Holm)": "p of the paired t test, adjusted by Holm's method for all comparisons of the table.",
+    "so": "higher or lower where p (Holm) is at most 0.05, else not distinguishable.",
+    "could see": "The smallest difference that so many pairs with this spread would show in 80 % of studies.",
+    "fresh seeds": "How many new pairs, judged alone, would show a difference of the size seen in 80 % of studies.",
+}
+"""What stands in tables of means and comparisons beside the metrics."""
 _NUMBER = re.compile(
     r"(?:(?P<baseline>untrained|pixels)\.)?(?P<kind>\w+)(?:\[(?P<settings>.*)\])?(?:@(?P<epoch>\d+))?(?:\.(?P<metric>.+))?"
 )
@@ -91,7 +103,8 @@ def meaning(column: str) -> str | None:
 
 
 def columns() -> Iterator[tuple[str, str]]:
-    """(name, meaning) of all that reports have of every run, the options of recipes last."""
+    """(name, meaning) of all that reports have, the options of recipes last."""
+    yield from OF_TABLES.items()
     yield from OF_RUNS.items()
     yield from OF_TRAINING.items()
     for kind, section in _evaluations().items():

@@ -88,7 +88,7 @@ class Status(Record):
     """
 
     what, absent = "a run's status", "half-written"
-    remedy = "Start the run again with --fresh, or remove its folder."
+    remedy = "Put a copy of it back, or take the run away (`sslrun remove FOLDER`) to make it anew."
 
     state: State = State.QUEUED
     created: str = ""

@@ -52,10 +52,11 @@ def test_bounds_of_a_spread_are_those_of_chi_square() -> None:
 
 def test_what_a_study_can_see_is_said_before_it_runs() -> None:
     assert foreseen(4, 10) == (
-        "4 comparisons, 10 seeds: 80 % of studies would see a difference of 1.3 standard deviations over seeds"
+        "4 comparisons, 10 seeds: "
+        "80 % of studies would see a difference of 1.3 standard deviations of paired differences"
     )
     assert foreseen(1, 3).endswith(
-        f"a difference of {detectable(3, 1):.1f} standard deviations over seeds; with 10 "
+        f"a difference of {detectable(3, 1):.1f} standard deviations of paired differences; with 10 "
         f"seeds, of {detectable(10, 1):.1f}"
     )
     assert "no difference can be shown" in foreseen(2, 1)

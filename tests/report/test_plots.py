@@ -203,5 +203,5 @@ def test_more_conditions_than_fit_are_said_to_be_left_out(tmp_path: Path, monkey
     monkeypatch.setattr(charts, "MOST_DOTS", 2)
     figure = charts.dots(collect(tmp_path), "knn", False)
     assert figure is not None
-    assert figure.axes[0].get_title(loc="left") == "the first 2 of 3 conditions; --where and --mean choose"
+    assert figure.axes[0].get_title(loc="left") == "the first 2 of 3 conditions; --mean AXIS averages"
     assert len(figure.axes[0].get_yticklabels()) == 2

@@ -98,7 +98,7 @@ def test_runs_of_one_name_say_what_is_other_than_in_the_first(tmp_path: Path, ss
     made(tmp_path, 2, "training.epochs=3", "method.stop_gradient=false", "method.ema={kind: none}")
     made(tmp_path, 3, "training.epochs=3", name="alone")
     found = json.loads(sslrun("runs", tmp_path, "--json")[1])
-    assert found["header"][-1] == "unlike the first"
+    assert found["header"][-1] == "unlike the oldest"
     assert [row[-1] for row in found["rows"]] == ["", "ema none, stop_gradient false, epochs 3", ""]
 
 
