@@ -22,6 +22,8 @@ _JUDGED_ALIKE = {
 _DATA = "data"
 """The column that tells runs on other contents of data apart."""
 _MOST_AXES, _MOST_TOLD = 4, 6
+_NUMBER = 1
+"""Where numbers stand among labels: behind none, before words."""
 
 
 def axes(runs: pd.DataFrame) -> tuple[Labels, Labels]:
@@ -62,6 +64,25 @@ def differing(runs: pd.DataFrame) -> Labels:
     found = {name: [_label(value) for value in runs[name]] for name in candidates}
     ordered = sorted(found, key=lambda name: not name.endswith(".kind"))
     return {name: found[name] for name in ordered if len(set(found[name])) > 1}
+
+
+def set_beside(runs: pd.DataFrame, axis: str) -> list[str]:
+    """What the labels of a grid's axis set beside what they say, as a rate that goes with the predictor: a line for
+    each option that they decide and all runs have. Kinds, numbers as they are, and words of one label each go without.
+    """
+    there = runs[runs["folder"].notna()] if "folder" in runs else runs[:0]
+    labels, lines = there[f"axis.{axis}"].tolist(), []
+    for name, values in differing(there).items():
+        pairs = dict.fromkeys(zip(labels, values, strict=True))
+        if len(pairs) > len(set(labels)) or NONE in values or name.endswith(".kind"):
+            continue
+        read = [(_number_or_text(label)[:2], _number_or_text(value)[:2]) for label, value in pairs]
+        as_written = all(label == value and value[0] == _NUMBER for label, value in read)
+        if as_written or (len(set(values)) == len(pairs) and any(value[0] != _NUMBER for _, value in read)):
+            continue
+        of_value = {value: [label for label, other in pairs if other == value] for value in ascending(values)}
+        lines.append(f"{axis} sets {name}: " + "; ".join(f"{one} {' | '.join(of)}" for one, of in of_value.items()))
+    return lines
 
 
 def told(labels: Mapping[str, Sequence[str]]) -> str:
@@ -138,6 +159,6 @@ def _label(value: Any) -> str:
 
 def _number_or_text(label: str) -> tuple[int, float, str]:
     try:
-        return (1, float(label), label)
+        return (_NUMBER, float(label), label)
     except ValueError:
-        return (0 if label == NONE else 2, 0.0, label)
+        return (0 if label == NONE else _NUMBER + 1, 0.0, label)

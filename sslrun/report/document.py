@@ -16,6 +16,7 @@ from sslrun.recipe.schema import Recipe
 from sslrun.report import layout
 from sslrun.report.claims import read_claims
 from sslrun.report.collecting import Results
+from sslrun.report.differing import set_beside
 from sslrun.report.effects import Effect, effect_tables
 from sslrun.report.effects import effects as found_effects
 from sslrun.report.scorecard import Score, contrasts, scorecard
@@ -112,6 +113,7 @@ def build(
     notes = [
         f"{count} run{'s' * (count != 1)} in {results.folder}",
         *results.notes,
+        *(line for axis in results.axes if results.grid for line in set_beside(results.runs, axis)),
         *mixtures(results),
         *repeats(results),
     ]

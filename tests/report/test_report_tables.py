@@ -458,3 +458,20 @@ def test_intervals_are_cut_where_values_can_not_be_and_say_so(tmp_path: Path) ->
     assert (means.loc["rank"]["low"] == 0).all() and (means.loc["rank"]["high"] > 4).all()
     assert (means.loc["plateau"]["low"] == 1).all() and (means.loc["loss"]["low"] < 0).all()
     assert "cut where no value can be" in build(results, metrics=["rank"]).tables[0].notes[0]
+
+
+def test_what_labels_set_beside_what_they_say_is_said(tmp_path: Path) -> None:
+    """A rate that goes with the predictor; neither the kind nor a number that is its own label."""
+    chosen = {"linear": (LINEAR, "optimizer.network.lr=0.3"), "directpred": (DIRECT, "optimizer.network.lr=0.1")}
+    cells = []
+    for label, changes in chosen.items():
+        for decay in ("0", "4e-4"):
+            decayed = f"optimizer.network.weight_decay={decay}"
+            run = make_run(tmp_path, 0, *changes, decayed)
+            labels = {"predictor": label, "decay": decay}
+            cells.append(CellRecord(labels=labels, seed=0, identity=run.identity, evaluations={}))
+    axes = {"predictor": tuple(chosen), "decay": ("0", "4e-4")}
+    GridRecord(grid="rates", axes=axes, cells=tuple(cells)).write(tmp_path)
+    notes = build(collect(tmp_path, "rates")).notes
+    assert "predictor sets optimizer.network.lr: 0.1 directpred; 0.3 linear" in notes
+    assert not any(" sets " in note and ("weight_decay" in note or "kind" in note) for note in notes)
