@@ -94,6 +94,9 @@ def report(
     chosen = TERMINAL if picture else choose(given, out)
     if drawn is not None:
         check_suffix(drawn)
+    if effects and (picture or chosen == "csv"):
+        others = ", ".join(name for name in FORMATS if name not in ("csv", TERMINAL))
+        raise InputError("a figure or csv has no effects in it", where="--effects", remedy=f"--format: {others}.")
 
     folder = results_folder(results, named)
 

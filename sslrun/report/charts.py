@@ -5,7 +5,6 @@ Reads histories of the conditions drawn only. `page` puts these into the report'
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -22,7 +21,7 @@ from sslrun.report.collecting import Results
 from sslrun.report.intervals import estimate
 from sslrun.report.plots import Rows, bounds, courses, matrix, thresholds
 from sslrun.report.table import NONE
-from sslrun.report.tables import Labels, conditions, proportion, reach, summary, values
+from sslrun.report.tables import Labels, conditions, level, proportion, reach, summary, values
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED, State
 
@@ -80,11 +79,8 @@ def dots(results: Results, metric: str, without_collapsed: bool) -> Figure | Non
 
 def _levels(ax: Axes, results: Results, metric: str) -> None:
     """What an evaluation gives the untrained encoder, and the bounds of the verdict, as lines with their names."""
-    judged = results.numbers.get(metric)
-    untrained = str(replace(judged, baseline="untrained")) if judged else ""
-    found = values(results, untrained) if untrained in results.runs else {}
-    if level := [number for by_seed in found.values() for number in by_seed.values()]:
-        ax.axvline(float(np.mean(level)), label=f"untrained encoder, {np.mean(level):.3f}", **LEVEL)
+    if (untrained := level(results, metric, "untrained")) is not None:
+        ax.axvline(untrained, label=f"untrained encoder, {untrained:.3f}", **LEVEL)
     collapse = bounds_of(results)
     verdicts = {"std": ("complete", collapse.std), "rank": ("dimensional", collapse.rank)}
     if metric in verdicts:

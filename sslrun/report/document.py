@@ -31,6 +31,7 @@ from sslrun.report.tables import (
     read_baseline,
     summary,
     unpaired,
+    yardsticks,
 )
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED
@@ -113,6 +114,7 @@ def build(
     notes = [
         f"{count} run{'s' * (count != 1)} in {results.folder}",
         *results.notes,
+        *yardsticks(results, chosen),
         *(line for axis in results.axes if results.grid for line in set_beside(results.runs, axis)),
         *mixtures(results),
         *repeats(results),

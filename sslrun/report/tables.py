@@ -7,6 +7,7 @@ Pandas tables in full precision, made from `collecting.Results` with the formula
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import pandas as pd
@@ -96,6 +97,25 @@ def proportion(results: Results, metric: str) -> bool:
     number = results.numbers.get(metric)
     column = results.runs[metric].dropna() if number is not None and number.metric != SECONDS else []
     return len(column) > 0 and all(0 <= value <= 1 for value in column)
+
+
+def level(results: Results, metric: str, baseline: str) -> float | None:
+    """What a metric is of a baseline (`untrained`, `pixels`), over conditions and seeds; None if no run has that."""
+    judged = results.numbers.get(metric)
+    column = str(replace(judged, baseline=baseline)) if judged and not judged.baseline else ""
+    found = values(results, column) if column in results.runs else {}
+    numbers = [number for by_seed in found.values() for number in by_seed.values()]
+    return fmean(numbers) if numbers else None
+
+
+def yardsticks(results: Results, metrics: Sequence[str]) -> list[str]:
+    """Lines on what the encoder that training starts from has in these metrics, and what raw pixels have."""
+    lines = []
+    for baseline, whose in (("untrained", "the untrained encoder"), ("pixels", "raw pixels")):
+        levels = {metric: level(results, metric, baseline) for metric in metrics}
+        if told := [f"{metric} {number:.3f}" for metric, number in levels.items() if number is not None]:
+            lines.append(f"{whose}, mean over conditions and seeds: {', '.join(told)}")
+    return lines
 
 
 def reach(results: Results, metric: str) -> tuple[float, float]:

@@ -88,3 +88,9 @@ def test_plot_and_compare(results: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert last["title"] == "What came of it"
     assert ["knn.standard_error", "0.0111", "–", ""] in last["rows"]
     assert isinstance(sslrun("export", a, "--to", "timm", "--results", results).exception, InputError)
+
+
+@pytest.mark.parametrize("where", [("--out", "x.png"), ("--out", "x.csv"), ("--format", "csv")])
+def test_effects_that_nothing_would_show_are_refused(results: Path, where: tuple[str, str]) -> None:
+    told = sslrun("report", results, "--effects", *where)
+    assert isinstance(told.exception, InputError) and "has no effects in it" in str(told.exception)

@@ -475,3 +475,12 @@ def test_what_labels_set_beside_what_they_say_is_said(tmp_path: Path) -> None:
     notes = build(collect(tmp_path, "rates")).notes
     assert "predictor sets optimizer.network.lr: 0.1 directpred; 0.3 linear" in notes
     assert not any(" sets " in note and ("weight_decay" in note or "kind" in note) for note in notes)
+
+
+def test_what_training_started_from_stands_below_the_means(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path, seed, knn=0.9)
+    results = collect(tmp_path)
+    assert "the untrained encoder, mean over conditions and seeds: knn 0.800" in build(results, metrics=["knn"]).notes
+    alone = build(results, metrics=["std", "untrained.knn"]).notes
+    assert not any("untrained encoder" in note for note in alone)
