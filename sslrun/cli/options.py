@@ -4,6 +4,7 @@ how a result is printed or drawn. Each command registers with `app`.
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -146,6 +147,21 @@ def noted(note: str | None, tags: Sequence[str]) -> list[str]:
     """A note and tags as changes of a recipe."""
     about = [f"run.note={json.dumps(note)}"] if note is not None else []
     return about + ([f"run.tags={json.dumps(list(tags))}"] if tags else [])
+
+
+def as_given(context: typer.Context, but: Sequence[str]) -> str:
+    """The running command as one types it again, without the parameters of the names `but`."""
+    words = ["sslrun", str(context.info_name)]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if name in but or source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[name]
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += [] if parameter.param_type_name == "argument" else [max(parameter.opts, key=len)]
+            words += [] if one is True else [str(one)]
+    return shlex.join(words)
 
 
 def names_in(given: Sequence[str]) -> list[str]:

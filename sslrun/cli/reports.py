@@ -1,6 +1,7 @@
 """The commands that read what runs left behind: report, plot, compare, export."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from sslrun.cli.options import (
     ResultsOption,
     RunArgument,
     TaggedOption,
+    as_given,
     command,
     draw,
     echo_json,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 @command("look")
 def report(
+    context: typer.Context,
     named: ResultsArgument = None,
     grid: Annotated[str | None, typer.Option("--grid", help="Only the cells of this grid (name or file).")] = None,
     tags: TaggedOption = [],  # noqa: B006
@@ -142,7 +145,9 @@ def report(
         if bare := [name for labels, name in names_of(document.results).items() if not found[labels]]:
             console.error(f"not drawn, as no run has {document.metrics[0]}: {'; '.join(bare)}")
     elif out is not None:
-        write_text(out, FORMATS[chosen].write(document))
+        write_text(
+            out, FORMATS[chosen].write(replace(document, command=as_given(context, ("out", "format_", "as_json"))))
+        )
         console.say(f"written to {out}")
     elif chosen == TERMINAL:
         show(document)

@@ -55,6 +55,8 @@ class Document:
     tables: tuple[Table, ...]
     notes: tuple[str, ...]
     without_collapsed: bool
+    command: str = ""
+    """What prints it again, of a report that is written to a file."""
 
     @property
     def matched(self) -> list[Score]:
@@ -156,6 +158,7 @@ def as_json(document: Document) -> dict[str, Any]:
     whole = {
         "grid": results.grid,
         "axes": list(results.axes),
+        **({"command": document.command} if document.command else {}),
         "metrics": list(document.metrics),
         "baseline": document.baseline,
         "conditions": document.summary.to_dict("records"),

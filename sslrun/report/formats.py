@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +93,7 @@ def show_entries(table: Table) -> None:
 def closing(document: "Document") -> list[str]:
     """The lines at the end: where the numbers come from, and what could not be read and why."""
     left_out = document.results.left_out
-    lines = list(document.notes)
+    lines = [*document.notes, *([f"printed by: {document.command}"] if document.command else [])]
     if left_out:
         lines.append(f"left out {len(left_out)}:")
         lines += [f"  {path}   {why}" for path, why in left_out]
@@ -137,9 +137,10 @@ def as_json_text(document: "Document") -> str:
 
 @report_format("markdown", ".md")
 def as_markdown(document: "Document") -> str:
-    """All tables, then the closing lines."""
+    """All tables, then the closing lines; the command, if it is known, in a block as `sslrun verify` reads it."""
     parts = [_markdown(table) for table in document.tables]
-    parts.append("\n".join(f"- {_markdown_text(line.strip())}" for line in closing(document)))
+    parts.append("\n".join(f"- {_markdown_text(line.strip())}" for line in closing(replace(document, command=""))))
+    parts += [f"\n```\n{document.command}\n```"] if document.command else []
     return "\n".join(parts) + "\n"
 
 

@@ -120,7 +120,7 @@ def as_html(document: Document, now: Progress | None = None, refresh: int | None
     page = templates.get_template("page.html.j2")
     return page.render(
         title=title,
-        notes=document.notes,
+        notes=[*document.notes, *([f"printed by: {document.command}"] if document.command else [])],
         sections=parts,
         left=left,
         attributes=_attributes,

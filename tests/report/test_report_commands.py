@@ -1,4 +1,6 @@
+import html
 import json
+import shlex
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
@@ -94,3 +96,17 @@ def test_plot_and_compare(results: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_effects_that_nothing_would_show_are_refused(results: Path, where: tuple[str, str]) -> None:
     told = sslrun("report", results, "--effects", *where)
     assert isinstance(told.exception, InputError) and "has no effects in it" in str(told.exception)
+
+
+def test_a_report_in_a_file_says_what_prints_it_again(results: Path) -> None:
+    """As it was asked for, quoted for a shell; and `verify` reads it there."""
+    asked = ("--metric", "knn,std", "--baseline", "predictor=linear", "--without-collapsed")
+    said = shlex.join(["sslrun", "report", str(results), *asked])
+    for suffix in ("md", "tex", "html", "txt", "json"):
+        out = results / f"r.{suffix}"
+        assert sslrun("report", results, *asked, "--out", out).exit_code == 0
+        text = json.loads(out.read_text())["command"] if suffix == "json" else html.unescape(out.read_text())
+        assert said in text
+    assert said not in sslrun("report", results, *asked).stdout
+    again = sslrun("verify", results / "r.md", "--no-runs", "--results", results)
+    assert again.exit_code == 0 and "numbers the same" in again.stdout
