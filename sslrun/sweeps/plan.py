@@ -14,6 +14,7 @@ from pathlib import Path
 from sslrun.console import span
 from sslrun.grids import Grid
 from sslrun.grids.power import foreseen
+from sslrun.recipe import trial
 from sslrun.runs.folder import by_identity
 from sslrun.runs.records import State
 from sslrun.sweeps.costs import Costs
@@ -96,6 +97,7 @@ class Plan:
         return "\n".join(
             [
                 head,
+                *self._doubles(),
                 *taken,
                 *power,
                 states + "   (--retry does failed ones again)" * failed,
@@ -103,6 +105,13 @@ class Plan:
                 *self.missing,
             ]
         )
+
+    def _doubles(self) -> list[str]:
+        """A line where labels set the same, so that conditions have other names and nothing else."""
+        doubled = [entry.job for entry in self.entries if len(entry.job.recipes) < len(entry.job.cells)]
+        count = sum(len(job.cells) - len(job.recipes) for job in doubled)
+        alike = f"{count} cell{'s are' if count > 1 else ' is'} the same as others by all that decides numbers"
+        return [f"{alike}: {doubled[0]}"] if doubled and not trial.on() else []
 
     def conditions(self) -> tuple[list[str], list[list[str]]]:
         """The cells: a header, and for each condition its labels and how many of its seeds are in which state."""

@@ -432,6 +432,16 @@ def test_a_long_timing_says_how_far_it_is(
     assert said[1:] == ["1 kind of run timed, now batch large · seed 0"][: lines - 1]
 
 
+@pytest.mark.parametrize(("large", "said"), [(32, "2 cells are the same as others"), (64, None)])
+def test_labels_that_set_the_same_are_named(tmp_path: Path, large: int, said: str | None) -> None:
+    sizes = f"{{small: {{training.batch_size: 32}}, large: {{training.batch_size: {large}}}}}"
+    (tmp_path / "sizes.yaml").write_text(f"base: quickstart\naxes: {{batch: {sizes}}}\nseeds: [0, 1]\n")
+    jobs = jobs_of(read_grid(tmp_path / "sizes.yaml").cells, tmp_path, {"device": "cpu", "threads": 1})
+    text = plan_of(jobs, tmp_path / "sizes.yaml", tmp_path / "results").text()
+    assert ("the same as others" in text) == (said is not None)
+    assert said is None or f"{said} by all that decides numbers: batch small|large · seed 0" in text
+
+
 def test_a_plan_of_finished_cells_asks_for_no_costs(
     jobs: list[Job], grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
