@@ -11,6 +11,8 @@ COMMAND = re.compile(r"(?:sslrun|pip|python|%env|\(cd) \S")
 _GAP = "   "
 _MANY = 4
 """From so many rows on, what all of them say is said once."""
+_COMPARED = 3
+"""So many columns are worth a table of their own where others have no room in it."""
 _TRAILING_COMMAND = re.compile(r"(?<=\S)(?:: | {3,})(?=sslrun \S)")
 _FRAME = re.compile(r"(\s*\d* │ )(\s*)")
 _WORDS = re.compile(r"`[^`]+`\S*|\S+")
@@ -72,8 +74,8 @@ def table_lines(rows: Sequence[Sequence[str]], header: Sequence[str], width: int
     """(line, whether it is a header) of a table: the first column to the left, the others to the right.
 
     Where it is wider than `width` it comes in several parts, each with the columns that tell rows apart and as many of
-    the others as there is room for; a column whose title others have too stays beside the one before it. Where not
-    even one has room beside these, each row is a list of titles and values.
+    the others as there is room for; a column whose title others have too stays beside the one before it. Columns that
+    have no room even alone come last, as a list; if few are left to compare, each row is a list of titles and values.
     """
     every = [*([header] if header else []), *rows]
     if not every:
@@ -85,8 +87,10 @@ def table_lines(rows: Sequence[Sequence[str]], header: Sequence[str], width: int
     groups = _groups(header, keys, len(widths))
     if any(_total(widths, [*range(keys), *group]) > width for group in groups):
         groups = [[column] for group in groups for column in group]
-    if not header or any(_total(widths, [*range(keys), *group]) > width for group in groups):
+    wide = [column for group in groups for column in group if _total(widths, [*range(keys), *group]) > width]
+    if wide and (not header or len(widths) - keys - len(wide) < _COMPARED):
         return listed(rows, header, keys, width)
+    groups = [group for group in groups if group[0] not in wide]
     parts: list[list[int]] = []
     for group in groups:
         if not parts or _total(widths, [*parts[-1], *group]) > width:
@@ -95,6 +99,9 @@ def table_lines(rows: Sequence[Sequence[str]], header: Sequence[str], width: int
     lines: list[tuple[str, bool]] = []
     for part in parts:
         lines += [*([("", False)] if lines else []), *_columns(every, widths, part, bool(header))]
+    if wide:
+        named = [[row[column] for column in (*range(keys), *wide)] for row in every]
+        lines += [("", False), *listed(named[1:], named[0], keys, width)]
     return lines
 
 

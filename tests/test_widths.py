@@ -85,6 +85,11 @@ def test_a_table_folds_between_columns_and_keeps_those_that_tell_rows_apart() ->
         *("run a", "  reason   many words", "           about it all"),
         *("run b", "  reason   more words", "  n        1"),
     ]
+    told = [["a", "1", "2", "3", "many words about it all"], ["b", "4", "5", "6", "more words"]]
+    assert [line for line, _ in table_lines(told, ["run", "n", "m", "k", "reason"], 25)] == [
+        *("run   n   m   k", "a     1   2   3", "b     4   5   6", ""),
+        *("run a", "  reason   many words", "           about it all", "run b", "  reason   more words"),
+    ]
     alike = [[name, "the same long words", name * 9] for name in "abcd"]
     assert [line for line, _ in listed(alike, ["run", "reason", "word"], 1, 25)][:4] == [
         *("common to all", "  reason   the same long", "           words", "run a"),
