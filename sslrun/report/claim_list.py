@@ -40,7 +40,8 @@ def claim_table(claims: Sequence[Claim]) -> Table:
         )
         for claim, grids, given in zip(claims, tested, more, strict=True)
     )
-    notes = ["Top-1 in per cent as printed. Second hand: not read in the paper itself."]
+    all_read = all(claim.verified for claim in claims)
+    notes = ["Top-1 in per cent as printed." + " Second hand: not read in the paper itself." * (not all_read)]
     if (first := next((at for at, grids in enumerate(tested) if grids), None)) is not None:
         claim, grid = claims[first], tested[first][0]
         plan = " ".join(filter(None, ["sslrun sweep --grid", grid, more[first], "--plan"]))

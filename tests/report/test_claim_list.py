@@ -42,6 +42,7 @@ def test_the_hint_is_of_a_grid_that_is_listed(monkeypatch: pytest.MonkeyPatch) -
     assert "sslrun sweep --grid directpred/table8 --set training.epochs=300 --plan" in hints("freq 5, 300 epochs")
     assert "sslrun explain cifar10_directpred cifar10_directpred_paper" in hints("CIFAR-10, linear predictor, 100")
     assert "sslrun sweep" not in hints("lowers domain purity")
+    assert "Second hand" in hints("lowers domain purity") and "Second hand" not in hints("offset 0.1")
 
 
 def test_claims_are_found_by_words(sslrun: Run) -> None:
