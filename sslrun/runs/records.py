@@ -88,7 +88,9 @@ class Status(Record):
     """
 
     what, absent = "a run's status", "half-written"
-    remedy = "Put a copy of it back, or take the run away (`sslrun remove FOLDER`) to make it anew."
+    remedy = (
+        "Put a copy of it back, or make the run anew: pretrain --fresh, or `sslrun remove FOLDER` and a sweep again."
+    )
 
     state: State = State.QUEUED
     created: str = ""
