@@ -39,6 +39,7 @@ def report(
     named: ResultsArgument = None,
     grid: Annotated[str | None, typer.Option("--grid", help="Only the cells of this grid (name or file).")] = None,
     tags: TaggedOption = [],  # noqa: B006
+    where: Annotated[list[str], typer.Option("--where", metavar="AXIS=LABEL", help="Only runs with these.")] = [],  # noqa: B006
     rows: Annotated[list[str], typer.Option("--rows", metavar="AXES", help="Axes down the side [all].")] = [],  # noqa: B006
     columns: Annotated[list[str], typer.Option("--columns", metavar="AXES", help="Axes along the top.")] = [],  # noqa: B006
     mean: Annotated[list[str], typer.Option("--mean", metavar="AXES", help="Axes to average over in each seed.")] = [],  # noqa: B006
@@ -106,6 +107,7 @@ def report(
     def look() -> "Document":
         return build(
             collect(folder, grid, tags=tags),
+            where=where,
             rows=names_in(rows),
             columns=names_in(columns),
             mean=names_in(mean),

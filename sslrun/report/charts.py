@@ -64,7 +64,8 @@ def dots(results: Results, metric: str, without_collapsed: bool) -> Figure | Non
     ax.margins(x=0.04, y=0.6 / len(found))
     ax.set(xlabel=f"{metric}, part of 1" if of_one else metric)
     if whole > len(found):
-        ax.set_title(f"the first {len(found)} of {whole} conditions; --mean AXIS averages")
+        left = f"the first {len(found)} of {whole} conditions: --where and --mean choose"
+        figure.suptitle(left, x=0.01, horizontalalignment="left")
     shown: Any = {"linestyle": "", "color": COLOURS[0]}
     marks = [
         Line2D([], [], marker="o", label="mean", **shown),

@@ -68,6 +68,30 @@ class Results:
             averaged=averaged,
         )
 
+    def only(self, wanted: Sequence[tuple[str, str]]) -> "Results":
+        """The runs alone that have one of the wanted labels on each axis that is named; an axis of which one label is
+        left is no axis any more."""
+        labels: dict[str, list[str]] = {}
+        for axis, label in wanted:
+            labels.setdefault(axis, []).append(label)
+        rows = pd.Series(True, self.runs.index)
+        for axis, left in labels.items():
+            rows &= self.runs[f"axis.{axis}"].isin(left)
+        order = {
+            axis: [label for label in every if label in labels.get(axis, every)] for axis, every in self.order.items()
+        }
+        return replace(
+            self,
+            runs=self.runs[rows].reset_index(drop=True),
+            axes=tuple(axis for axis in self.axes if axis not in labels or len(order[axis]) > 1),
+            order=order,
+            baseline={axis: label for axis, label in self.baseline.items() if label in labels.get(axis, [label])},
+            notes=(
+                *self.notes,
+                *(f"only {axis} {' and '.join(order[axis])}: p is adjusted for what is left alone" for axis in labels),
+            ),
+        )
+
     def axis(self, name: str) -> str:
         """The axis that a user means: its name, or a part of it that only it has. Raises `InputError`."""
         paths = {axis: [*axis.split("."), *self.runs.attrs["paths"].get(axis, "").split(".")] for axis in self.axes}

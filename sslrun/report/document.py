@@ -29,6 +29,7 @@ from sslrun.report.tables import (
     conditions,
     default_metrics,
     read_baseline,
+    read_labels,
     summary,
     unpaired,
     yardsticks,
@@ -67,6 +68,7 @@ class Document:
 def build(
     results: Results,
     *,
+    where: Sequence[str] = (),
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
     mean: Sequence[str] = (),
@@ -77,14 +79,18 @@ def build(
     other_data: bool = False,
     effects: bool = False,
 ) -> Document:
-    """The report of `results`. `rows` and `columns` name axes; with `columns` tables are square. Axes that neither
-    names give a table for each of their labels, so that no mean is over anything but seeds; but axes in `mean` are
-    averaged over within each seed first. `slope` names an axis of numbers: the metrics are laid against its logarithm.
-    `other_data` sets papers' numbers on other data beside ours too; `effects` says what each axis does in place of
-    what each condition is against the baseline.
+    """The report of `results`, or with `where` (`axis=label`, several) of those of its runs that have these labels.
+
+    `rows` and `columns` name axes; with `columns` tables are square. Axes that neither names give a table for each of
+    their labels, so that no mean is over anything but seeds; but axes in `mean` are averaged over within each seed
+    first. `slope` names an axis of numbers: the metrics are laid against its logarithm. `other_data` sets papers'
+    numbers on other data beside ours too; `effects` says what each axis does in place of what each condition is against
+    the baseline.
 
     Raises `InputError` for axes, metrics and labels that are not there.
     """
+    if where:
+        results = results.only([pair for text in where for pair in read_labels(results, text, "--where")])
     if mean:
         results = results.over(mean)
     along, across = ([results.axis(name) for name in names] for names in (rows, columns))

@@ -153,18 +153,20 @@ def summary(results: Results, metrics: Sequence[str], without_collapsed: bool = 
 
 def read_baseline(results: Results, text: str | None) -> dict[str, str]:
     """`axis=label,axis=label` as axes and labels; the grid's own baseline for none. Raises `InputError`."""
-    if not text:
-        return results.baseline
-    baseline = {}
+    return dict(read_labels(results, text, "--baseline")) if text else results.baseline
+
+
+def read_labels(results: Results, text: str, option: str) -> list[tuple[str, str]]:
+    """The axis and the label of each `axis=label` in a text that `option` gives. Raises `InputError`."""
+    found = []
     for part in re.split(r",(?=[^,=]*=)", text):  # labels may hold commas: `unseen=clipart, infograph`
         name, equals, label = part.partition("=")
         if not equals:
-            raise InputError(
-                f"--baseline {text!r} names no label", remedy="Give axis=label, for example predictor=linear."
-            )
+            what = f"{option} {text!r} names no label"
+            raise InputError(what, remedy="Give axis=label, for example predictor=linear.")
         axis = results.axis(name.strip())
-        baseline[axis] = results.label(axis, label.strip())
-    return baseline
+        found.append((axis, results.label(axis, label.strip())))
+    return found
 
 
 def comparable(results: Results, metrics: Sequence[str], without_collapsed: bool) -> list[tuple[str, str]]:

@@ -186,7 +186,7 @@ def test_means_are_dots_on_an_axis_where_they_are_and_collapse_is_marked(tmp_pat
     ]
     named = [text.get_text() for text in figure.legends[0].texts]
     assert "with collapsed runs" in named and "untrained encoder, 0.800" in named
-    assert ax.get_xlabel() == "knn, part of 1" and not ax.get_title(loc="left")
+    assert ax.get_xlabel() == "knn, part of 1" and not figure.get_suptitle()
     spread = charts.dots(results, "std", False)
     assert spread is not None
     assert "complete collapse below 0.05" in [text.get_text() for text in spread.legends[0].texts]
@@ -203,5 +203,5 @@ def test_more_conditions_than_fit_are_said_to_be_left_out(tmp_path: Path, monkey
     monkeypatch.setattr(charts, "MOST_DOTS", 2)
     figure = charts.dots(collect(tmp_path), "knn", False)
     assert figure is not None
-    assert figure.axes[0].get_title(loc="left") == "the first 2 of 3 conditions; --mean AXIS averages"
+    assert figure.get_suptitle() == "the first 2 of 3 conditions: --where and --mean choose"
     assert len(figure.axes[0].get_yticklabels()) == 2

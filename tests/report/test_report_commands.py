@@ -110,3 +110,30 @@ def test_a_report_in_a_file_says_what_prints_it_again(results: Path) -> None:
     assert said not in sslrun("report", results, *asked).stdout
     again = sslrun("verify", results / "r.md", "--no-runs", "--results", results)
     assert again.exit_code == 0 and "numbers the same" in again.stdout
+
+
+def test_a_report_of_some_labels_is_as_if_there_were_no_others(
+    results: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """An axis of which one label is left is none any more; with two of them it stays."""
+    for seed in range(2):
+        make_run(results, seed, "method.predictor={kind: linear}", "optimizer.network.lr=0.5", knn=0.8)
+    alone = tmp_path_factory.mktemp("alone")
+    for seed in range(2):
+        make_run(alone, seed, knn=0.95 + seed / 100)
+    asked = ("--metric", "knn", "--where")
+    few = json.loads(sslrun("report", results, *asked, "predictor=directpred", "--json").stdout)
+    theirs = json.loads(sslrun("report", alone, "--metric", "knn", "--json").stdout)
+    assert few["axes"] == ["lr"] and [row["n"] for row in few["conditions"]] == [2]
+    assert few["conditions"][0]["mean"] == theirs["conditions"][0]["mean"] and few["runs"] != []
+    assert {run["method.predictor.kind"] for run in few["runs"]} == {"directpred"}
+    assert "only predictor directpred: p is adjusted for what is left alone" in few["notes"]
+    both = json.loads(
+        sslrun("report", results, *asked, "predictor=directpred", "--where", "predictor=linear", "--json").stdout
+    )
+    assert both["axes"] == ["predictor", "lr"] and len(both["conditions"]) == 3
+    narrow = json.loads(sslrun("report", results, *asked, "predictor=linear,lr=0.5", "--json").stdout)
+    assert narrow["axes"] == [] and [row["mean"] for row in narrow["conditions"]] == [pytest.approx(0.8)]
+    for wrong, what in (("predictor", "names no label"), ("predictor=x", "no label of predictor"), ("ema=x", "axis")):
+        told = sslrun("report", results, "--where", wrong).exception
+        assert isinstance(told, InputError) and what in str(told)
