@@ -147,9 +147,8 @@ def report(
         if bare := [name for labels, name in names_of(document.results).items() if not found[labels]]:
             console.error(f"not drawn, as no run has {document.metrics[0]}: {'; '.join(bare)}")
     elif out is not None:
-        write_text(
-            out, FORMATS[chosen].write(replace(document, command=as_given(context, ("out", "format_", "as_json"))))
-        )
+        again = as_given(context, but=("out", "drawn", "format_", "as_json"))
+        write_text(out, FORMATS[chosen].write(replace(document, command=again)))
         console.say(f"written to {out}")
     elif chosen == TERMINAL:
         show(document)
@@ -189,7 +188,7 @@ def plot(run: RunArgument, out: OutOption = None, results: ResultsOption = None)
     folder = run_folder(run, results)
     path = check_suffix(out or Path(f"{folder.path.name}.png"))
     draw(plot_run(folder), path)
-    if damage := folder.history.damage() or folder.last_row()[1]:
+    if damage := folder.history.damage() or folder.last_row(folder.status)[1]:
         typer.echo(f"drawn up to {': '.join(damage)}", err=True)
 
 

@@ -71,11 +71,9 @@ def theory(
                     "the recipe says it", where=name, remedy="Change the recipe with --set, or leave it out."
                 )
         setting = setting_of(read_recipe(recipe, changes))
-        idle = (
-            {"--p0", "--s0", "--tau0"} - {f"--{name}" for name in setting.starts()} - ({"--tau0"} if phase else set())
-        )
-        for name in sorted(used & idle):
-            raise InputError(f"changes nothing of what {recipe} foretells", where=name, remedy="Leave it out.")
+        needed = {*setting.starts(), *(["tau0"] if phase else [])}
+        if idle := used & {f"--{name}" for name in ("p0", "s0", "tau0") if name not in needed}:
+            raise InputError(f"changes nothing of what {recipe} foretells", where=min(idle), remedy="Leave it out.")
     else:
         setting = flags_setting(alpha_p, eta, beta)
     found = forecast(setting, p0=P0 if p0 is None else p0, s0=s0, tau0=tau0, sigma2=sigma2)

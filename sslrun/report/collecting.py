@@ -80,12 +80,13 @@ class Results:
         order = {
             axis: [label for label in every if label in labels.get(axis, every)] for axis, every in self.order.items()
         }
+        axes = tuple(axis for axis in self.axes if axis not in labels or len(order[axis]) > 1)
         return replace(
             self,
             runs=self.runs[rows].reset_index(drop=True),
-            axes=tuple(axis for axis in self.axes if axis not in labels or len(order[axis]) > 1),
+            axes=axes,
             order=order,
-            baseline={axis: label for axis, label in self.baseline.items() if label in labels.get(axis, [label])},
+            baseline={axis: label for axis, label in self.baseline.items() if axis in axes and label in order[axis]},
             notes=(
                 *self.notes,
                 *(f"only {axis} {' and '.join(order[axis])}: p is adjusted for what is left alone" for axis in labels),

@@ -110,7 +110,7 @@ def _made_otherwise(a: RunFolder, b: RunFolder) -> tuple[str, ...]:
 
 def _gone(a: RunFolder, b: RunFolder) -> list[str]:
     """A line for each whose history ends before it did: its signals below are the verdict's."""
-    return [": ".join(gone) for folder in (a, b) if (gone := folder.last_row()[1])]
+    return [": ".join(gone) for folder in (a, b) if (gone := folder.last_row(folder.status)[1])]
 
 
 def _environment(folder: RunFolder) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _environment(folder: RunFolder) -> dict[str, Any]:
 
 def _outcome(folder: RunFolder) -> dict[str, Any]:
     status = folder.status
-    last, _ = folder.last_row()
+    last, _ = folder.last_row(status)
     return {
         "status": state_of(folder).value,
         "verdict": WORDS.get(status.verdict or "", status.verdict or "none yet"),

@@ -111,7 +111,7 @@ def history(folder: RunFolder) -> Rows:
     if not rows:
         if damage := folder.history.damage():
             raise InputError(f"{damage[1]}: nothing to draw", where=damage[0], remedy=DAMAGED)
-        if gone := folder.last_row()[1]:
+        if gone := folder.last_row(folder.status)[1]:
             raise InputError(f"{gone[1]}: nothing to draw", where=gone[0], remedy=DAMAGED)
         raise InputError("this run has no history yet: nothing to draw", where=str(folder.path))
     return rows

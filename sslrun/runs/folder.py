@@ -67,10 +67,10 @@ class RunFolder:
         """Its epochs, one row each."""
         return History(self.path / "history.jsonl")
 
-    def last_row(self) -> tuple[Row, tuple[str, str] | None]:
+    def last_row(self, status: Status) -> tuple[Row, tuple[str, str] | None]:
         """The history's last row, empty without one. Of a run that ended after it, as rows have gone, the verdict's
-        signals instead, and the history's path with what is wrong. Raises `InputError` if either file is damaged."""
-        status, row = self.status, self.history.last() or {}
+        signals instead, and the history's path with what is wrong. Raises `InputError` if it is damaged."""
+        row = self.history.last() or {}
         last = row.get("epoch", 0)
         if not status.finished_well or last >= status.epoch:
             return row, None

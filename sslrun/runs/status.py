@@ -51,12 +51,17 @@ class Snapshot:
 
 def snapshot(folder: RunFolder) -> Snapshot:
     """Read it. Raises `InputError` for a folder without a readable status or history."""
+    return _read(folder)[0]
+
+
+def _read(folder: RunFolder) -> tuple[Snapshot, tuple[str, str] | None]:
+    """The snapshot, and the history's path with what is wrong where it ends before its run did."""
     status, held_by = folder.status, holder(folder)
     held = held_by is not None
-    row, gone = folder.last_row()
+    row, gone = folder.last_row(status)
     epoch = status.epoch if gone else row.get("epoch", 0)
     pace = row["seconds"] / epoch if epoch and row.get("seconds") else None
-    return Snapshot(
+    found = Snapshot(
         state=state_now(status, held=held, complete=not held),  # whoever holds a finished run evaluates it
         holder=held_by,
         epoch=epoch,
@@ -68,6 +73,7 @@ def snapshot(folder: RunFolder) -> Snapshot:
         reason=status.reason,
         verdict=status.verdict,
     )
+    return found, gone
 
 
 def state_of(folder: RunFolder | None, evaluations: Iterable[tuple[CellName, str]] = ()) -> State:
@@ -140,9 +146,8 @@ def overview(
         if tags and not notes_of(folder).tagged(tags):
             continue
         try:
-            found.runs[folder.path.name] = snapshot(folder)
-            if gone := folder.last_row()[1]:
-                found.left_out.append(gone)
+            found.runs[folder.path.name], gone = _read(folder)
+            found.left_out.extend([gone] if gone else [])
             folders[folder.identity] = folder
         except InputError as error:
             found.left_out.append((error.where or str(folder.path), error.what))

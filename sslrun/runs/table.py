@@ -94,7 +94,7 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
     signals: Columns = {}
     gone = None
     try:
-        row, gone = folder.last_row()
+        row, gone = folder.last_row(status)
         signals = _flat(row)
         left_out += [gone] if gone else []
         state["epoch"] = max(state["epoch"], signals.get("epoch", 0))  # a killed run's status may be behind
