@@ -1,11 +1,12 @@
 """The commands about runs that are there: runs, metrics, note, cite, remove."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sslrun import console
-from sslrun.cli.complete import run_names
+from sslrun.cli.complete import recipe_or_run_names, run_names
 from sslrun.cli.options import (
     ImportOption,
     JsonOption,
@@ -22,6 +23,7 @@ from sslrun.cli.options import (
     run_folder,
 )
 from sslrun.errors import InputError
+from sslrun.paths import user_path
 
 if TYPE_CHECKING:
     from sslrun.runs.cleaning import Removal
@@ -109,15 +111,28 @@ def note(
 
 
 @command("look")
-def cite(run: RunArgument, results: ResultsOption = None) -> None:
-    """Print BibTeX of what a run stands on: the papers of its parts, and this tool.
+def cite(
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN|RECIPE", help="A run; else a recipe's name.", autocompletion=recipe_or_run_names),
+    ],
+    results: ResultsOption = None,
+) -> None:
+    """Print BibTeX of what a run, or else a recipe, stands on: the papers of its parts, and this tool.
 
     Example: sslrun cite quickstart
     """
     from sslrun.recipe import read_recipe
+    from sslrun.recipe.shipped import shipped
     from sslrun.report.citing import bibtex
 
-    console.write(bibtex(read_recipe(run_folder(run, results).recipe)) + "\n")
+    try:
+        recipe = run_folder(run, results).recipe
+    except InputError:
+        if run not in shipped() and not user_path(run, "RUN or RECIPE").is_file():
+            raise
+        recipe = Path(run)
+    console.write(bibtex(read_recipe(str(recipe))) + "\n")
 
 
 @command("run")

@@ -149,7 +149,8 @@ def report(
     elif out is not None:
         again = as_given(context, but=("out", "drawn", "format_", "as_json"))
         write_text(out, FORMATS[chosen].write(replace(document, command=again)))
-        console.say(f"written to {out}")
+        other = "" if FORMATS[chosen].suffix == out.suffix.lower() else f", as {chosen}"
+        console.say(f"written to {out}{other}")
     elif chosen == TERMINAL:
         show(document)
     else:
@@ -168,7 +169,7 @@ def claims(
     from sslrun.report.claim_list import claim_table
     from sslrun.report.claims import read_claims
 
-    texts = ((claim, f"{claim.setting} {claim.paper}, {claim.table}".lower()) for claim in read_claims())
+    texts = ((claim, f"{claim.setting} {claim.paper}, {claim.table} {claim.value}".lower()) for claim in read_claims())
     wanted = [claim for claim, text in texts if all(word.lower() in text for word in words)]
     if not wanted:
         raise InputError(f"no claim has {' and '.join(map(repr, words))} in it", remedy="All of them:\nsslrun claims")

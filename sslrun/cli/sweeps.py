@@ -123,6 +123,8 @@ def status(
 ) -> None:
     """Show how far the runs and sweeps of a results folder are, whichever machine they run on.
 
+    A run that is done ended without collapse; the kinds of collapse are counted apart.
+
     Example: sslrun status results
     """
     from sslrun.runs.status import overview

@@ -1,7 +1,8 @@
 """What the papers claim, and which of the shipped grids would test it: `sslrun claims`.
 
 A grid tests a claim if one of its cells has the options that the claim is about, on the claim's data, as `scorecard`
-matches runs; how the cells' recipes differ from the paper's is for it to say.
+matches runs; those that ask the same on other data the claim names itself. How the cells' recipes differ from the
+paper's is for `scorecard` to say.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,16 +30,23 @@ def claim_table(claims: Sequence[Claim]) -> Table:
     for number, grids in enumerate(_tested(longer, claims, conditions)):
         if tested[number] or not grids:
             more[number] = ""
-        tested[number] += [*grids, *(name for name in claims[number].grids if name in read)]
+        tested[number] += [
+            *grids,
+            *(name for name in claims[number].grids if name in read and not claims[number].value),
+        ]
+    elsewhere = [
+        [f"{name} on {read[name].cells[0].recipe.data.words()}" for name in claim.grids if name in read and claim.value]
+        for claim in claims
+    ]
     rows = tuple(
         (
             Cell(claim.setting),
             Cell(f"{claim.paper}, {claim.table}"),
             Cell(claim.value or "no number"),
             Cell("the paper" if claim.verified else "second hand"),
-            Cell(", ".join(" with ".join(filter(None, [grid, given])) for grid in grids) or "none"),
+            Cell(", ".join([*(" with ".join(filter(None, [grid, given])) for grid in grids), *other]) or "none"),
         )
-        for claim, grids, given in zip(claims, tested, more, strict=True)
+        for claim, grids, given, other in zip(claims, tested, more, elsewhere, strict=True)
     )
     all_read = all(claim.verified for claim in claims)
     notes = ["Top-1 in per cent as printed." + " Second hand: not read in the paper itself." * (not all_read)]

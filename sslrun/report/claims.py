@@ -44,7 +44,7 @@ class Claim:
     metric: str = ""
     """What it is set beside; the linear probe, or what comes next to it, if empty."""
     grids: tuple[str, ...] = ()
-    """Of a statement: the shipped grids that ask it."""
+    """The shipped grids that ask what it says: of a statement, or of a number on other data."""
 
 
 def read_claims(path: Path = CLAIMS) -> list[Claim]:

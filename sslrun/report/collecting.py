@@ -14,7 +14,7 @@ import pandas as pd
 
 from sslrun.errors import InputError
 from sslrun.report.differing import ascending, axes, short_names, told
-from sslrun.runs.cells import BASELINES, SECONDS, Number
+from sslrun.runs.cells import BASELINES, SECONDS, CellName, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED, CellRecord, GridRecord, State, grid_records
 from sslrun.runs.resolving import grid_named, one_of
@@ -131,12 +131,22 @@ def collect(folder: Path, grid: str | None = None, *, tags: Sequence[str] = ()) 
 
 
 def every_run(folder: Path, tags: Sequence[str] = (), grid: str | None = None) -> Results:
-    """All runs, or a grid's, that have all `tags`, by their recipes. Raises `InputError` for no such folder or grid."""
+    """All runs, or a grid's, that have all `tags`, by their recipes; none is further than the cells that stand on it.
+    Raises `InputError` for no such folder or grid."""
     runs, notes = _tagged(load_runs(folder), tags)
-    if grid is not None:
-        grids = grid_records(folder, runs.attrs["left_out"])
-        cells = {cell.identity for cell in grids[grid_named(grid, grids, folder)[0]].cells}
-        runs = runs[runs["identity"].isin(cells)].reset_index(drop=True) if len(runs) else runs
+    grids = grid_records(folder, runs.attrs["left_out"])
+    only = None if grid is None else grid_named(grid, grids, folder)[0]
+    asked: dict[str, list[tuple[CellName, str]]] = {}
+    for name, record in grids.items():
+        for cell in record.cells if only in (None, name) else ():
+            asked.setdefault(cell.identity, []).extend(cell.asked)
+    if len(runs):
+        runs = runs if only is None else runs[runs["identity"].isin(asked)].reset_index(drop=True)
+        ended = zip(runs["folder"], runs["identity"], runs["status"], strict=True)
+        runs["status"] = [
+            state_of(RunFolder(folder / path), asked[run]).value if state in FINISHED and run in asked else state
+            for path, run, state in ended
+        ]
     return _by_recipe(folder, runs, notes)
 
 

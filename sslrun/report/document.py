@@ -131,6 +131,8 @@ def build(
         against = ", ".join(f"{axis} {label}" for axis, label in reference.items())
         these = f"{left} of {len(conditions(results))} conditions {'is' if left == 1 else 'are'}"
         notes.append(f"{these} not compared: no condition with {against} is otherwise alike")
+    if len(paired) and baseline is None:
+        notes.append("compared with the grid's baseline: --baseline AXIS=LABEL takes another")
     if not reference:
         able = comparable(results, chosen, without_collapsed)
         notes += [f"nothing is compared: --baseline {axis}={label} would" for axis, label in able]

@@ -158,21 +158,29 @@ def _markdown_text(text: str) -> str:
 
 @report_format("latex", ".tex")
 def as_latex(document: "Document") -> str:
-    """All tables for a paper (package booktabs), the closing lines as comments."""
+    """All tables for a paper (package booktabs), each with a label, the closing lines as comments. What several tables
+    are explained by stands in the caption of the last; the others point there."""
     said = (line for text in closing(document) for line in console.visible(text).splitlines())
     lines = ["% needs \\usepackage{booktabs}", *(f"% {line}".rstrip() for line in said), ""]
-    return "\n".join([*lines, *map(_latex, document.tables)])
+    explained = {table.header: _label(table) for table in document.tables if table.notes}
+    return "\n".join([*lines, *(_latex(table, explained.get(table.header, "")) for table in document.tables)])
 
 
-def _latex(table: Table) -> str:
+def _label(table: Table) -> str:
+    return "tab:" + re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")
+
+
+def _latex(table: Table, explained: str) -> str:
     columns = "".join("l" if left else "r" for left in table.words)
     lines = [" & ".join(map(_latex_text, row)) + r" \\" for row in table.texts]
     caption = " ".join(f"{_latex_text(text).rstrip('.')}." for text in (table.title, *table.notes))
+    caption += rf" Columns as in Table~\ref{{{explained}}}." if explained and not table.notes else ""
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{caption}}}",
+            rf"\label{{{_label(table)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(map(_latex_text, table.header)) + r" \\",

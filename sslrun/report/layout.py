@@ -77,7 +77,7 @@ def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) 
         *(*results.axes, "difference", "95 % interval", "pairs", "p (Holm)", "so"),
         *("could see", "fresh seeds"),
     )
-    alike = " and is otherwise alike" if len(reference) < len(results.axes) else ""
+    alike = " that are otherwise alike" if len(reference) < len(results.axes) else ""
     several = ", from which rows may differ in several axes at once" if len(reference) > 1 else ""
     tables: list[Table] = []
     for (metric,), rows in _grouped(paired.to_dict("records"), ["metric"]).items():
@@ -100,7 +100,7 @@ def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) 
     out_of_reach = " (none: no two proportions differ by so much)" if "none" in shown else ""
     empty = f" {NONE}: fewer than two pairs, no spread or no difference to reckon with." if NONE in shown else ""
     notes = (
-        f"Differences are taken seed by seed from the condition that has {against}{alike}{several}. Each interval is "
+        f"Differences are taken seed by seed from runs with {against}{alike}{several}. Each interval is "
         "of its comparison alone; p is adjusted by Holm's method for all comparisons of this table. Seeds vary "
         "training: of other test images, or other labels, neither says anything.",
         f"Could see: the smallest difference that as many pairs with this spread would show in 80 % of studies"
@@ -119,7 +119,9 @@ def troubles(results: Results) -> list[Table]:
     for row, state in enumerate(runs["status"].tolist() if len(runs) else []):
         if state in (State.FAILED, State.INTERRUPTED):
             reason = runs["reason"].iloc[row]
-            why = str(reason).splitlines()[0] if isinstance(reason, str) and reason else "its process is gone"
+            trained = isinstance(runs["verdict"].iloc[row], str)
+            gone = "evaluations that its grid asks for are not there" if trained else "its process is gone"
+            why = str(reason).splitlines()[0] if isinstance(reason, str) and reason else gone
             labels = (_label(runs[f"axis.{axis}"].iloc[row]) for axis in results.axes)
             seed = int(runs["seed"].iloc[row])
             run = Cell(str(runs["folder"].iloc[row]))

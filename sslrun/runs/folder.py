@@ -20,7 +20,7 @@ from sslrun.files import locked, write_json, write_text
 from sslrun.paths import user_path
 from sslrun.runs.cells import CellName
 from sslrun.runs.history import History, Row
-from sslrun.runs.records import EvaluationRecord, LeftOut, RunRecord, Status, read, read_all, utc_now
+from sslrun.runs.records import EvaluationRecord, LeftOut, RunRecord, State, Status, read, read_all, utc_now
 
 HEX_DIGITS = 16
 _NAME = re.compile(rf"(?:(?P<name>.+)-)?(?P<hex>[0-9a-f]{{{HEX_DIGITS}}})")
@@ -242,7 +242,7 @@ def create(
         if folder is None:
             folder = RunFolder(results / f"{name}-{identity[:HEX_DIGITS]}")
             write_text(folder.recipe, recipe_yaml)
-            folder.write_status(Status(created=utc_now()))
+            folder.write_status(Status(State.QUEUED, created=utc_now()))
             recipe = values or parse(recipe_yaml, str(folder.recipe)).values
             write_json(folder.path / "identity.json", asdict(RunRecord(identity, recipe)))
     return folder

@@ -48,8 +48,11 @@ def take_along(folder: RunFolder, note: str, tags: Iterable[str]) -> bool:
 
 def annotate(folder: RunFolder, note: str | None = None, tags: Iterable[str] = (), untag: Iterable[str] = ()) -> Notes:
     """Set the note (`None` leaves it as it is), add and take off tags; what is noted now. Raises `InputError` for a tag
-    that is no word."""
+    that is no word, or one to take off that is not there."""
     before, tags, gone = notes_of(folder), list(tags), set(untag)
+    if strange := sorted(gone - set(before.tags)):
+        there = f"Its tags: {', '.join(before.tags)}." if before.tags else "It has no tags."
+        raise InputError(f"{folder.path.name} is not tagged so", where=f"--untag {strange[0]}", remedy=there)
     for tag in tags:
         if not re.match(TAG, tag):
             raise InputError("a tag is a word: letters, digits and . _ / + -", where=f"--tag {tag!r}")

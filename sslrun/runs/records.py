@@ -92,7 +92,7 @@ class Status(Record):
         "Put a copy of it back, or make the run anew: pretrain --fresh, or `sslrun remove FOLDER` and a sweep again."
     )
 
-    state: State = State.QUEUED
+    state: State
     created: str = ""
     started: str | None = None
     finished: str | None = None

@@ -146,9 +146,9 @@ def overview(
         if tags and not notes_of(folder).tagged(tags):
             continue
         try:
-            found.runs[folder.path.name], gone = _read(folder)
+            identity, (now, gone) = folder.identity, _read(folder)
+            found.runs[folder.path.name], folders[identity] = now, folder
             found.left_out.extend([gone] if gone else [])
-            folders[folder.identity] = folder
         except InputError as error:
             found.left_out.append((error.where or str(folder.path), error.what))
         except OSError as error:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sslrun.console import span
+from sslrun.errors import InputError
 from sslrun.grids import Grid
 from sslrun.grids.power import foreseen
 from sslrun.recipe import trial
@@ -44,6 +45,8 @@ class Entry:
     seconds: float | None = 0.0
     """None if that is not known."""
     bytes: int = 0
+    damage: InputError | None = None
+    """Why its run can't be read: it is left as it is."""
 
     @property
     def ours(self) -> bool:
@@ -88,9 +91,9 @@ class Plan:
         for state, count in self.cells.items():
             counts[_WORDS[state]] += count
         states = " · ".join(f"{counts[word]} {word}" for word in dict.fromkeys(_WORDS.values()) if counts[word])
-        failed = any(entry.state == State.FAILED and not entry.chosen for entry in self.entries)
+        failed = any(entry.state == State.FAILED and not (entry.chosen or entry.damage) for entry in self.entries)
         power = []
-        if self.grid.comparisons:
+        if self.grid.comparisons and not trial.on():
             power = [foreseen(self.grid.comparisons, len(self.grid.file.seeds))]
         elif self.grid.axes and not self.grid.file.baseline:
             power = ["the grid names no `baseline`: no differences will be tested"]
@@ -101,6 +104,7 @@ class Plan:
                 *taken,
                 *power,
                 states + "   (--retry does failed ones again)" * failed,
+                *(f"left as it is: {entry.damage}" for entry in self.entries if entry.damage),
                 *self.estimate,
                 *self.missing,
             ]
@@ -125,6 +129,8 @@ class Plan:
 
 def _product(grid: Grid, cells: int) -> str:
     """How a grid comes to so many cells: `predictor 3 × ema 2 × 3 seeds, 2 excluded; 4 of them asked for`."""
+    if trial.on():
+        return "the grid's first: SSLRUN_TRIAL is set"
     seeds = len(grid.file.seeds)
     factors = [*(f"{axis} {len(labels)}" for axis, labels in grid.axes.items()), f"{seeds} seed{'s' * (seeds > 1)}"]
     excluded = math.prod(map(len, grid.axes.values())) * seeds - len(grid.cells)
@@ -150,15 +156,19 @@ def make_plan(
 ) -> Plan:
     """Look at every job's state and cost; choose what is to be done now.
 
-    Failed jobs are chosen if `retry`; at most `limit` runs, and as many of the first as take at most `budget` seconds
-    of device time.
+    A run that can't be read counts as failed and is named: the others need not wait for it. Failed jobs are chosen if
+    `retry`; at most `limit` runs, and as many of the first as take at most `budget` seconds of device time.
     """
     folders = by_identity(results)
     entries: list[Entry] = []
     spent, count = 0.0, 0
     for job in jobs:
         folder = folders.get(job.identity)
-        state = job.state(folder)
+        try:
+            state = job.state(folder)
+        except InputError as error:
+            entries.append(Entry(job, State.FAILED, chosen=False, damage=error))
+            continue
         entry = Entry(job, state, state == State.RUNNING)
         if (state in _TO_DO or (state == State.FAILED and retry)) and (limit is None or count < limit):
             seconds, cost = costs.left(job, folder), costs.of(job)

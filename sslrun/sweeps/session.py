@@ -185,12 +185,14 @@ def _only(jobs: list[Job], wanted: list[Cell]) -> list[Job]:
 
 
 def carry_out(plan: Plan, session: Session, *, quiet: bool = False) -> None:
-    """Do what the plan chose. Raises `Interrupted` if stopped on the way, `RunFailed` if a job was given up."""
+    """Do what the plan chose. Raises `Interrupted` if stopped on the way, `RunFailed` if a job was given up, or could
+    not be begun as its run can't be read."""
     sweep = session.work(plan.entries, quiet=quiet)
-    if sweep.failures:
-        names = "\n".join(f"  {failure.job}: {failure.reason.splitlines()[0]}" for failure in sweep.failures)
+    damaged = [(entry.job, entry.damage.what) for entry in plan.entries if entry.damage]
+    if lost := [*((one.job, one.reason) for one in sweep.failures), *damaged]:
+        names = "\n".join(f"  {job}: {reason.splitlines()[0]}" for job, reason in lost)
         raise RunFailed(
-            f"{len(sweep.failures)} of {len(plan.chosen)} runs failed",
+            f"{len(lost)} of {len(plan.chosen) + len(damaged)} runs failed",
             remedy=f"{names}\n`sslrun logs RUN` shows what was said, `sslrun sweep --retry` does them again.",
         )
     if sweep.stops and (sweep.queue or sweep.watched):

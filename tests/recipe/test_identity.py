@@ -116,6 +116,15 @@ def test_science_holds_kinds_and_what_is_not_default() -> None:
     assert science(recipe.evaluation.authors_probe) == {}
 
 
+def test_simsiam_alone_has_its_own_predictor_and_runs_of_before_keep_their_names() -> None:
+    """Left out, the predictor was DirectPred once: what is left out of an identity still means that."""
+    alone, before = (
+        build(BASES[0] | {"method": {"kind": "simsiam"} | more}) for more in ({}, {"predictor": {"kind": "directpred"}})
+    )
+    assert science(alone)["method"] == {"kind": "simsiam", "predictor": {"kind": "mlp"}}
+    assert science(before)["method"] == {"kind": "simsiam"}
+
+
 def test_the_hash_is_of_canonical_json() -> None:
     """Spelled out once, so that an accidental change of the form can't pass: old results would be lost."""
     text = '{"data":"f","numerics":1,"science":{"data":{"kind":"digits"},"method":{"kind":"byol"}},"weights":null}'

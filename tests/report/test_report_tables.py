@@ -93,12 +93,12 @@ def test_what_is_said_of_comparisons_is_what_was_done(results: Path) -> None:
         return build(collect(results), metrics=[metric], baseline=baseline).tables[1].notes
 
     first, second = notes("predictor=linear")
-    assert "seed by seed from the condition that has predictor linear and is otherwise alike. Each" in first
+    assert "seed by seed from runs with predictor linear that are otherwise alike. Each" in first
     assert "(none: no two proportions" in second and "–" not in second
     assert "(none:" not in notes("predictor=linear", "std")[1]
     make_run(results, 0, "method.predictor={kind: mlp}", knn=0.5)
     first, second = notes("predictor=linear,ema=constant")
-    assert "that has predictor linear, ema constant, from which rows may differ in several axes at once. Each" in first
+    assert "runs with predictor linear, ema constant, from which rows may differ in several axes at once. Each" in first
     assert "–: fewer than two pairs" in second
 
 
@@ -176,7 +176,10 @@ def test_a_cell_without_its_evaluation_is_not_done_whatever_its_run_is(tmp_path:
     assert found.runs["status"].tolist() == ["failed", "interrupted", "done"]
     assert overview(tmp_path).grids == {"small": {"done": 1, "interrupted": 1, "failed": 1}}
     troubles = next(table for table in build(found).tables if table.title == "Runs that did not finish")
-    assert [row[-1].text for row in troubles.rows] == ["the probe ran out of memory", "its process is gone"]
+    assert [row[-1].text for row in troubles.rows] == [
+        "the probe ran out of memory",
+        "evaluations that its grid asks for are not there",
+    ]
 
 
 def test_a_run_that_ends_while_its_table_is_read_counts_as_unfinished(

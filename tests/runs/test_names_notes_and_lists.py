@@ -88,6 +88,8 @@ def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, ssl
         sslrun("note", "b", "--note", "", "--untag", "odd", "--results", tmp_path)[1].splitlines()[1] == "tags   paper"
     )
     assert notes_of(second).note == ""
+    code, _, said = sslrun("note", "b", "--untag", "papre", "--results", tmp_path)
+    assert code == 2 and "--untag papre: " in said and "Its tags: paper." in said
     assert sslrun("note", "b", "--tag", "two words", "--results", tmp_path)[0] == 2
     (second.path / "notes.json").write_text("[]")
     assert notes_of(second).tags == ()
@@ -100,6 +102,21 @@ def test_runs_of_one_name_say_what_is_other_than_in_the_first(tmp_path: Path, ss
     found = json.loads(sslrun("runs", tmp_path, "--json")[1])
     assert found["header"][-1] == "unlike the oldest"
     assert [row[-1] for row in found["rows"]] == ["", "ema none, stop_gradient false, epochs 3", ""]
+
+
+def test_a_run_is_no_further_in_the_list_than_the_cells_that_stand_on_it(tmp_path: Path, sslrun: Run) -> None:
+    first, second = made(tmp_path, 1), made(tmp_path, 2, "training.epochs=3")
+    cells = [
+        CellRecord(labels={}, seed=seed, identity=run.identity, evaluations=asked)
+        for seed, (run, asked) in enumerate([(first, {"linear": "e" * 64}), (second, {})])
+    ]
+    GridRecord(grid="two", axes={}, cells=tuple(cells)).write(tmp_path)
+    for asked in ([], ["--grid", "two"]):
+        rows = json.loads(sslrun("runs", tmp_path, "--json", *asked)[1])["rows"]
+        assert {row[0]: row[1] for row in rows} == {
+            first.path.name: "interrupted",
+            second.path.name: "no collapse",
+        }
 
 
 def test_a_killed_runs_epoch_is_that_of_its_history(tmp_path: Path) -> None:
@@ -182,3 +199,12 @@ def test_a_run_is_cited_by_what_it_uses(monkeypatch: pytest.MonkeyPatch) -> None
     assert first.count("{") == first.count("}")
     assert "{2011.10566}" not in first
     assert "Chen, Xinlei and He, Kaiming" in bibtex(read_recipe("quickstart", ["method.kind=simsiam"]))
+
+
+def test_a_recipe_is_cited_where_there_is_no_such_run(tmp_path: Path, sslrun: Run) -> None:
+    shipped = sslrun("cite", "quickstart", "--results", tmp_path)[1]
+    assert shipped == bibtex(read_recipe("quickstart")) + "\n" and "{1201.0490}" in shipped
+    made(tmp_path, 1, "method.kind=simsiam")
+    assert "{2011.10566}" in sslrun("cite", "quickstart", "--results", tmp_path)[1]
+    code, _, said = sslrun("cite", "nosuch", "--results", tmp_path)
+    assert code == 2 and "no run 'nosuch'" in said

@@ -38,7 +38,10 @@ def test_a_run_under_way_has_its_last_signals_and_the_time_that_is_left(tmp_path
 
 
 def test_what_is_not_known_yet_is_left_out(tmp_path: Path) -> None:
-    new, first = run(tmp_path, "a", Status()), run(tmp_path, "b", Status(State.RUNNING), epoch=0, seconds=3.0)
+    new, first = (
+        run(tmp_path, "a", Status(State.QUEUED)),
+        run(tmp_path, "b", Status(State.RUNNING), epoch=0, seconds=3.0),
+    )
     last = run(tmp_path, "c", Status(State.RUNNING, epochs=10), epoch=0, seconds=0.0)
     assert snapshot(new) == Snapshot(State.QUEUED, None, 0, None, None, None, None, None, None)
     assert snapshot(new).words() == ("", "", "", "")
@@ -76,17 +79,19 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_shown(tmp_path: Path) -> N
     with pytest.raises(InputError, match="no such results folder"):
         overview(tmp_path / "none")
     assert list(overview(tmp_path).lines()) == [f"no runs in {tmp_path}"]
-    good, bad, worse = (run(tmp_path, digit, Status(), seconds=1.0) for digit in "abc")
+    good, bad, worse = (run(tmp_path, digit, Status(State.QUEUED), seconds=1.0) for digit in "abc")
     (bad.path / "status.json").write_text("")
     worse.history.path.write_text("[1]\n")
     (tmp_path / "sweeps").mkdir()
     (tmp_path / "sweeps" / "table1.json").write_text("{}")
+    (run(tmp_path, "d", Status(State.DONE)).path / "identity.json").unlink()
     found = overview(tmp_path)
     assert list(found.runs) == [good.path.name]
-    assert [Path(path).name for path, _ in found.left_out] == ["status.json", "history.jsonl", "table1.json"]
+    names = ["status.json", "history.jsonl", "identity.json", "table1.json"]
+    assert [Path(path).name for path, _ in found.left_out] == names
     lines = list(found.lines())
     assert lines[0].endswith("1 run: 1 queued")
-    assert all(line.startswith("left out      ") for line in lines[1:]) and len(lines) == 4
+    assert all(line.startswith("left out      ") for line in lines[1:]) and len(lines) == 5
     assert found.as_json() == {
         "grids": {},
         "runs": [{"run": good.path.name, "labels": "", **asdict(snapshot(good))}],

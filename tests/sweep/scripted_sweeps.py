@@ -10,7 +10,7 @@ from memory_engine import MemoryEngine
 from sslrun.grids import read_grid
 from sslrun.recipe import to_yaml
 from sslrun.runs.folder import RunFolder, create
-from sslrun.runs.records import EvaluationRecord, Status
+from sslrun.runs.records import EvaluationRecord, State, Status
 from sslrun.sweeps.costs import Costs
 from sslrun.sweeps.engine import Outcome, Running
 from sslrun.sweeps.plan import Plan, make_plan
@@ -21,9 +21,9 @@ Script = Callable[[Job, int], Outcome | None]
 """How a job ends on its first, second, ... try; None while it goes on."""
 
 
-def folder_of(job: Job, results: Path, **status: Any) -> RunFolder:
+def folder_of(job: Job, results: Path, state: str = State.QUEUED, **status: Any) -> RunFolder:
     folder = create(results, "run", job.identity, to_yaml(job.recipes[0]))
-    folder.write_status(Status(**status))
+    folder.write_status(Status(State(state), **status))
     return folder
 
 

@@ -6,7 +6,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from scripted_sweeps import Silent, evaluate, folder_of, plan_of, scripted, swept
@@ -28,7 +28,7 @@ from sslrun.sweeps.engine import Outcome, Running
 from sslrun.sweeps.local import LocalEngine
 from sslrun.sweeps.progress import counts, seconds_left
 from sslrun.sweeps.scheduler import Sweep
-from sslrun.sweeps.session import Options, opened, planned
+from sslrun.sweeps.session import Options, carry_out, opened, planned
 from sslrun.sweeps.slots import Device, Slots, cores, slots
 from sslrun.sweeps.started import Started
 from sslrun.sweeps.work import Job, grid_record, jobs_of
@@ -87,6 +87,20 @@ def test_the_plan_adds_up(jobs: list[Job], grid: Path, tmp_path: Path) -> None:
     assert len(plan_of(jobs, grid, tmp_path, retry=True).ours) == 3
     assert [entry.job for entry in plan_of(jobs, grid, tmp_path, limit=1).ours] == [jobs[1]]
     assert [entry.job for entry in plan_of(jobs, grid, tmp_path, budget=49).ours] == [jobs[1]]
+
+
+def test_a_run_that_can_not_be_read_is_named_and_costs_its_own_cells_alone(
+    jobs: list[Job], grid: Path, tmp_path: Path
+) -> None:
+    (folder_of(jobs[0], tmp_path).path / "status.json").write_text("{")
+    plan = plan_of(jobs, grid, tmp_path, retry=True)
+    assert [entry.job for entry in plan.ours] == jobs[1:]
+    text = plan.text()
+    assert "6 new · 2 failed before\n" in text and text.count("left as it is: ") == 1
+    assert f"{jobs[0].identity[:16]}/status.json: damaged: " in text and "pretrain --fresh" in text
+    done = SimpleNamespace(work=lambda entries, quiet: SimpleNamespace(failures=[], stops=0))
+    with pytest.raises(RunFailed, match=r"^1 of 4 runs failed\n  predictor linear .*: damaged: "):
+        carry_out(plan, cast(Any, done))
 
 
 def test_the_cells_of_a_plan_are_counted_with_seeds_and_exclusions(grid: Path, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ DigitLight = Literal["dusk", "ember", "moss", "plum"]
 PacsDomain = Literal["art_painting", "cartoon", "photo", "sketch"]
 DomainNetDomain = Literal["clipart", "infograph", "painting", "quickdraw", "real", "sketch"]
 Hospital = Literal["hospital_0", "hospital_1", "hospital_2", "hospital_3", "hospital_4"]
+_DIGITS = ("1201.0490",)
+"""What scikit-learn asks users of its digits to cite."""
 
 
 def _store() -> Any:
@@ -81,6 +83,8 @@ class Tunable(Data):
 
 class Digits(Tunable):
     """scikit-learn's real 8×8 handwritten digits; the last 397 (other writers) are the test set. Needs no files."""
+
+    PAPERS = _DIGITS
 
     kind: Literal["digits"] = option(description="Built in: 1,797 grey images, 10 classes.")
     size: int = option(16, "Side in pixels to which the 8×8 images are enlarged (bilinear).", ge=8, le=64)
@@ -199,6 +203,7 @@ class DigitsStyles(DomainSection):
     that a Fourier style changes. Sets whose styles are amplitude alone: `digits_casts`, `digits_lenses`.
     """
 
+    PAPERS = _DIGITS
     WORDS = "digits in styles"
     DOMAINS = get_args(DigitStyle)
 
@@ -210,6 +215,7 @@ class DigitsCasts(DomainSection):
     """scikit-learn's real digits under coloured light, 16×16: a ground, a gain and a blur for each channel of each
     image. The style is amplitude and nothing else, and tells every image from all others: a total shortcut."""
 
+    PAPERS = _DIGITS
     WORDS = "digits under casts"
     DOMAINS = get_args(DigitLight)
 

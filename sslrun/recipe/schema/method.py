@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from sslrun.recipe.schema.base import Kind, Misfit, Section, concrete, kinds, option
-from sslrun.recipe.schema.predictor import DirectPredictor, Predictor
+from sslrun.recipe.schema.predictor import DirectPredictor, MlpPredictor, Predictor
 
 if TYPE_CHECKING:
     from sslrun.recipe.schema import Recipe
@@ -126,6 +126,11 @@ class SimSiam(NonContrastive):
     PAPERS = ("2011.10566",)
 
     kind: Literal["simsiam"] = option(description="Without a moving average.")
+    predictor: Predictor = option(
+        MlpPredictor(kind="mlp"),
+        "The predictor on the online branch; the paper's: mlp.",
+        before={"kind": "directpred"},
+    )
 
     def _name(self) -> str:
         return "SimSiam"
