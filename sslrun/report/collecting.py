@@ -142,11 +142,9 @@ def every_run(folder: Path, tags: Sequence[str] = (), grid: str | None = None) -
             asked.setdefault(cell.identity, []).extend(cell.asked)
     if len(runs):
         runs = runs if only is None else runs[runs["identity"].isin(asked)].reset_index(drop=True)
-        ended = zip(runs["folder"], runs["identity"], runs["status"], strict=True)
-        runs["status"] = [
-            state_of(RunFolder(folder / path), asked[run]).value if state in FINISHED and run in asked else state
-            for path, run, state in ended
-        ]
+        for row, (path, run, state) in enumerate(zip(runs["folder"], runs["identity"], runs["status"], strict=True)):
+            if state in FINISHED and (there := RunFolder(folder / path)).lacking(asked.get(run, ())):
+                runs.loc[row, "status"] = state_of(there, asked[run]).value
     return _by_recipe(folder, runs, notes)
 
 
