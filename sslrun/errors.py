@@ -29,6 +29,10 @@ class RecipeError(InputError):
     """A recipe or grid is wrong; `where` is file:line:column."""
 
 
+class Unreadable(InputError):
+    """A file of a run is damaged, or not the record that its name stands for."""
+
+
 class DataError(InputError):
     """A data set is missing, cut off, or not what it should be; `where` names the file."""
 

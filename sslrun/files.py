@@ -5,6 +5,7 @@ renamed. A process killed at any moment leaves the old file or the new one, neve
 """
 
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -45,6 +46,13 @@ _LITTER_ENDS = (":zone.identifier", "@synoeastream", "@synoresource")
 def litter(name: str) -> bool:
     """Whether a file or folder of that name is what systems and network drives leave behind, or hidden: never ours."""
     return name.startswith(".") or name.lower() in _LITTER or name.lower().endswith(_LITTER_ENDS)
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file in hex; empty where it can't be read."""
+    with suppress(OSError):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    return ""
 
 
 @contextmanager

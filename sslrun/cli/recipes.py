@@ -1,6 +1,7 @@
 """The commands about recipes and their data: show, schema, explain, recipes, preview, data check."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,12 +141,14 @@ def explain(
     from sslrun.recipe.explain import explain as compare
 
     (ours, run_a), (theirs, run_b) = (_recipe_or_run(name, results) for name in (a, b))
-    if run_a is not None and run_b is not None:
-        from sslrun.report.compare import differences  # of runs more is known
+    from sslrun.report.compare import differences, plugins_since  # of runs more is known
 
+    if run_a is not None and run_b is not None:
         comparison = Comparison(tuple(differences(run_a, run_b)))
     else:
-        comparison = compare(ours, theirs)
+        of_b = plugins_since(ours, run_b) if run_b is not None else []
+        of_a = [replace(one, a=one.b, b=one.a) for one in plugins_since(theirs, run_a)] if run_a is not None else []
+        comparison = Comparison((*compare(ours, theirs).differences, *of_a, *of_b))
     if as_json:
         rows = [vars(difference) for difference in comparison.differences]
         echo_json({"same_science": comparison.same_science, "differences": rows})

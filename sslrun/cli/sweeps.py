@@ -1,5 +1,6 @@
 """The commands about many runs under way: sweep, status, logs, clean."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -111,7 +112,7 @@ def sweep(
             carry_out(todo, session)
             next_one = "status" if session.hands_over else "report"
             of = "" if session.hands_over else f" --grid {todo.name}"
-            console.say(f"next:\n  sslrun {next_one} {session.results}{of}")
+            console.say(f"next:\n  sslrun {next_one} {shlex.quote(str(session.results))}{of}")
 
 
 @command("sweep")

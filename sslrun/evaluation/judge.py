@@ -4,10 +4,12 @@ Files that are called as evaluations are register theirs with `evaluate`. `jobs.
 cells; what is kept of baselines is in baselines.py.
 """
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial, singledispatch
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from sslrun.data.dataset import Dataset
 from sslrun.data.images import ImageSet
 from sslrun.data.listing import Split
-from sslrun.errors import InputError
+from sslrun.errors import InputError, RunFailed
 from sslrun.evaluation.baselines import Metrics, baseline_metrics
 from sslrun.evaluation.features import Featured, extract, pixels
 from sslrun.evaluation.own_statistics import calibrated
@@ -86,9 +88,19 @@ class Judge:
         return metrics
 
     def metrics(self, section: EvaluationSection, subject: "Subject") -> Metrics:
-        """The metrics of a subject under one evaluation."""
+        """The metrics of a subject under one evaluation. Raises `RunFailed` for what can't be kept as a number."""
         self.beat()
-        return dict(evaluate(section, subject))
+        found = evaluate(section, subject)
+        whole = isinstance(found, Mapping)
+        for name, value in found.items() if whole else [("all", found)]:
+            if not (whole and isinstance(name, str) and _plain(value)):
+                by = inspect.unwrap(evaluate.dispatch(type(section))).__code__
+                raise RunFailed(
+                    f"the evaluation {section.NAME!r} gives {name!r} as {value!r:.80}",
+                    where=f"{by.co_filename}:{by.co_firstlineno}",
+                    remedy="It gives numbers by their names: finite floats, ints or bools, or lists or dicts of them.",
+                )
+        return dict(found)
 
     def _baseline(self, name: str, section: EvaluationSection) -> Metrics:
         if name not in self._baselines:
@@ -102,6 +114,15 @@ class Judge:
             return encoder
         images = self.data.images("pretrain", lambda *_: self.beat()).images
         return calibrated(encoder.to(self.device), images, self.views.plain, device=self.device, beat=self.beat)
+
+
+def _plain(value: Any) -> bool:
+    """Whether a metric is as records keep it."""
+    if isinstance(value, list | tuple):
+        return all(map(_plain, value))
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _plain(one) for name, one in value.items())
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
 
 
 class Subject:

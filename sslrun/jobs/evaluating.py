@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import nn
 
+from sslrun import console
 from sslrun.data import Dataset
-from sslrun.errors import DataError, InputError
+from sslrun.errors import DataError, InputError, Unreadable
 from sslrun.evaluation.judge import Judge, Subject
 from sslrun.jobs.places import Places, choose_device, identify, images_folder, places
 from sslrun.jobs.threads import use_threads
@@ -46,22 +47,22 @@ def evaluation_job(
     beat: Callable[[], None] = lambda: None,
     group: Group = ALONE,
 ) -> list[EvaluationRecord]:
-    """The cells of a finished run that are `asked` for; those that are missing are computed and kept.
+    """The cells of a finished run that are `asked` for; those that are missing or damaged are computed and kept.
 
     Each cell holds the run's metrics and, as `untrained.*` and `pixels.*`, those of the recipe's baselines. `beat` is
     called all along. The processes of a `group` all call this; the one that leads reads and writes the cells, and
     the others return those that are there. Raises `InputError` where an encoder was not kept.
     """
-    asked = list(asked)
-    for name, section in asked:
-        if folder.read_evaluation(name, cell_identity(folder.identity, recipe, name, section)) is None:
+    wanted = [(name, section, cell_identity(folder.identity, recipe, name, section)) for name, section in asked]
+    there = {identity: _kept(folder, name, identity) for name, _, identity in wanted}
+    for _, section, identity in wanted:
+        if there[identity] is None:
             section.suits(where.data.counts)  # before any is computed
     judge: Judge | None = None
     subjects: dict[int | None, Subject] = {}
     cells = []
-    for name, section in asked:
-        identity = cell_identity(folder.identity, recipe, name, section)
-        cell = folder.read_evaluation(name, identity)
+    for name, section, identity in wanted:
+        cell = there[identity]
         if group.any(group.leads and cell is None):
             begun = time.perf_counter()
             judge = judge or Judge(recipe, where.data, where.results, choose_device(recipe.run.device), beat, group)
@@ -83,6 +84,15 @@ def evaluation_job(
         if cell is not None:
             cells.append(cell)
     return cells
+
+
+def _kept(folder: RunFolder, name: CellName, identity: str) -> EvaluationRecord | None:
+    """The evaluation that is there, or none; one that can't be read is none, and named."""
+    try:
+        return folder.read_evaluation(name, identity)
+    except Unreadable as error:
+        console.error(f"{error.where}: {error.what}; it is computed again")
+        return None
 
 
 def cell_identity(run: str, recipe: Recipe, name: CellName, section: EvaluationSection) -> str:

@@ -54,6 +54,9 @@ def refuse(document: Document, path: KeyPath, what: str, hint: str, *, key: bool
     raise RecipeError(what, where=place.where, remedy=place.excerpt(hint) or None)
 
 
+_OWN = "one of your own is loaded with --import FILE, or under `imports`"
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """ "did you mean 'x'?" for the closest of the allowed words; empty if none is close."""
     close = difflib.get_close_matches(word, list(allowed), n=1)
@@ -96,7 +99,7 @@ def _mistake(error: dict[str, Any], model: type[Section], document: Document) ->
         case "union_tag_invalid":
             kind, allowed = error["input"]["kind"], _kinds(field.annotation)
             what = f"no such {path[-1]}: {shown(kind)}"
-            tip = nearest(str(kind), allowed) or "one of your own is loaded with --import FILE, or under `imports`"
+            tip = nearest(str(kind), allowed) or _OWN
             hint = f"{tip}  (allowed: {', '.join(allowed)})"
             path = (*path, "kind")
             place = document.spot(path).value
@@ -120,7 +123,8 @@ def _mistake(error: dict[str, Any], model: type[Section], document: Document) ->
                 typed = spot.value.where.startswith("--set")
                 tip = f"write --set {key_path(path)}.kind={kind}" if typed else f"write {{kind: {kind}}}"
             else:
-                tip = _tip(error["input"], field.annotation)
+                written = spot.value.text[spot.value.column - 1 :][: spot.value.width]
+                tip = _tip(error["input"], field.annotation, written)
             hint = f"{tip}  ({hint})" if tip else hint
             place = spot.key if isinstance(error["input"], dict) else spot.value
     return Mistake(place, key_path(path), what, hint)
@@ -152,12 +156,13 @@ def _unknown(path: KeyPath, model: type[Section], loc: tuple[str | int, ...], do
     elif others:
         hint = f"it belongs to {' and '.join(others)}"
     else:
-        hint = elsewhere(name, model) or nearest(name, allowed)
+        near = nearest(name, allowed) + f" {_OWN}" * (parent == ("evaluation",))
+        hint = elsewhere(name, model) or near.strip()
     return what, f"{hint}  {listed}".strip()
 
 
-def _tip(value: Any, annotation: Any) -> str:
-    """The likely cure of a value of the wrong type or spelling."""
+def _tip(value: Any, annotation: Any, written: str) -> str:
+    """The likely cure of a value of the wrong type or spelling; `written` is what stands in the file, if it is one."""
     if isinstance(value, str):
         words = expected(annotation)
         if words.startswith("one of "):
@@ -172,5 +177,5 @@ def _tip(value: Any, annotation: Any) -> str:
             return f"write {number}" if isinstance(number, int | float) and not isinstance(number, bool) else ""
         return ""
     if annotation is str or str in getattr(annotation, "__args__", ()):
-        return f'write "{json.dumps(value)}"' if isinstance(value, bool | int | float) else ""
+        return f'write "{written or json.dumps(value)}"' if isinstance(value, bool | int | float) else ""
     return f"write {int(value)}" if isinstance(value, float) and value.is_integer() and annotation is int else ""

@@ -62,7 +62,7 @@ def load(name: str, folders: Iterable[Path] = ()) -> Plugin:
     file = _file(module_name, [*folders, Path.cwd()])
     if name in _loaded:
         known = sys.modules[module_name]
-        if file is not None and _origin(known) != file:
+        if file is not None and not _same(_origin(known), file):
             what = f"another module of the name {name} is loaded: {_origin(known)}"
             raise InputError(what, where=str(file), remedy="Give one of them another name.")
         return _loaded[name]
@@ -71,8 +71,8 @@ def load(name: str, folders: Iterable[Path] = ()) -> Plugin:
     try:
         with definitions(module_name):
             module = _import(module_name, name)
-            if file is not None and _origin(module) != file:
-                what = f"the name {name} is that of an installed module: {_origin(module)}"
+            if file is not None and not _same(_origin(module), file):
+                what = f"another module of the name {name} comes first: {_origin(module)}"
                 raise InputError(what, where=str(file), remedy="Give the file another name.")
             plugin = Plugin(name, module_name, _digest(module))
             _check_builders(plugin, module)
@@ -153,6 +153,11 @@ def _file(module_name: str, folders: list[Path]) -> Path | None:
 
 def _origin(module: ModuleType) -> Path:
     return Path(module.__file__ or "").resolve()
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two files are one, or copies of it."""
+    return one == other or (one.is_file() and one.read_bytes() == other.read_bytes())
 
 
 def _import(module_name: str, name: str) -> ModuleType:
@@ -242,6 +247,9 @@ def _check_builders(plugin: Plugin, module: ModuleType) -> None:
             where = f"{inspect.getsourcefile(section)}:{inspect.getsourcelines(section)[1]}"
             remedy = f"Write a function for it: @{name}.register, its first parameter `section: {section.__name__}`."
             raise InputError(f"nothing builds '{called}'", where=where, remedy=remedy)
+        if made_by and plugin.owns(made_by) and (lacking := sorted(getattr(made_by, "__abstractmethods__", ()))):
+            where = f"{_origin(module)}:{inspect.getsourcelines(made_by)[1]}"
+            raise InputError(f"{made_by.__name__} lacks {' and '.join(lacking)}", where=where, remedy="Define them.")
         if _ours(section) and made_by and plugin.owns(made_by):
             where = f"{_origin(module)}:{inspect.getsourcelines(made_by)[1]}"
             raise InputError(f"replaces what builds '{called}'", where=where, remedy="Define a kind of your own.")

@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from sslrun.errors import InputError
+from sslrun.files import content_digest
 from sslrun.report.differing import ascending, axes, short_names, told
-from sslrun.runs.cells import BASELINES, SECONDS, CellName, Number
+from sslrun.runs.cells import BASELINES, SECONDS, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED, CellRecord, GridRecord, State, grid_records
 from sslrun.runs.resolving import grid_named, one_of
@@ -38,6 +39,8 @@ class Results:
     """Axis → label: what others are compared with, where the grid or the user names it."""
     notes: tuple[str, ...]
     """What a reader must know of how this came about."""
+    asked: tuple[str, ...] = ()
+    """What the grid's cells ask for: the columns of their own evaluations. Empty without a grid."""
     averaged: tuple[str, ...] = ()
     """Axes over whose labels each seed's numbers are meant: no axes of the tables any more."""
 
@@ -126,25 +129,21 @@ def collect(folder: Path, grid: str | None = None, *, tags: Sequence[str] = ()) 
     else:
         name, also = grid_named(grid, grids, folder)
         notes += also
-    found = _by_grid(folder, runs, grids[name])
+    record = grids[name]
+    now = content_digest(Path(record.source)) if record.source else ""
+    if now and record.digest and now != record.digest:
+        notes.append(f"{record.source} has changed since it was swept here: these are the cells and baseline of then")
+    found = _by_grid(folder, runs, record)
     return replace(found, notes=(*found.notes, *notes))
 
 
 def every_run(folder: Path, tags: Sequence[str] = (), grid: str | None = None) -> Results:
-    """All runs, or a grid's, that have all `tags`, by their recipes; none is further than the cells that stand on it.
-    Raises `InputError` for no such folder or grid."""
+    """All runs, or a grid's, that have all `tags`, by their recipes. Raises `InputError` for no such folder or grid."""
     runs, notes = _tagged(load_runs(folder), tags)
-    grids = grid_records(folder, runs.attrs["left_out"])
-    only = None if grid is None else grid_named(grid, grids, folder)[0]
-    asked: dict[str, list[tuple[CellName, str]]] = {}
-    for name, record in grids.items():
-        for cell in record.cells if only in (None, name) else ():
-            asked.setdefault(cell.identity, []).extend(cell.asked)
-    if len(runs):
-        runs = runs if only is None else runs[runs["identity"].isin(asked)].reset_index(drop=True)
-        for row, (path, run, state) in enumerate(zip(runs["folder"], runs["identity"], runs["status"], strict=True)):
-            if state in FINISHED and (there := RunFolder(folder / path)).lacking(asked.get(run, ())):
-                runs.loc[row, "status"] = state_of(there, asked[run]).value
+    if grid is not None:
+        grids = grid_records(folder, runs.attrs["left_out"])
+        cells = {cell.identity for cell in grids[grid_named(grid, grids, folder)[0]].cells}
+        runs = runs[runs["identity"].isin(cells)].reset_index(drop=True) if len(runs) else runs
     return _by_recipe(folder, runs, notes)
 
 
@@ -190,7 +189,8 @@ def _by_grid(folder: Path, runs: pd.DataFrame, grid: GridRecord) -> Results:
     table.attrs = {**runs.attrs, "timing": list(timing), "numbers": numbers, "paths": {}}
     labels = {axis: _in_order(ordered, table[f"axis.{axis}"].tolist()) for axis, ordered in grid.axes.items()}
     baseline = {axis: label for axis, label in (grid.baseline or {}).items() if axis in grid.axes}
-    return Results(folder, table, tuple(grid.axes), labels, grid.grid, baseline, tuple(notes))
+    asked = tuple(str(number) for number in judged)
+    return Results(folder, table, tuple(grid.axes), labels, grid.grid, baseline, tuple(notes), asked)
 
 
 def _in_order(ordered: Sequence[str], there: list[str]) -> list[str]:
@@ -211,7 +211,7 @@ def _own_numbers(run: RunFolder | None, cell: CellRecord) -> dict[Number, Any]:
         numbers |= {Number(name.kind, name.epoch, SECONDS): None}
         with suppress(InputError):  # `load_runs` has named what can't be read
             found = run.read_evaluation(name, identity) if run is not None else None
-            numbers |= evaluation_numbers([found], {}) if found is not None else {}
+            numbers |= evaluation_numbers([found], {found.kind: found.settings}) if found is not None else {}
     return numbers
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from sslrun.files import read_json
 from sslrun.recipe import read_recipe
 from sslrun.recipe.explain import MEANINGS, Difference, explain, in_words
+from sslrun.recipe.plugins import digests
+from sslrun.recipe.schema import Recipe
 from sslrun.report.table import NONE, Cell, Table
 from sslrun.runs.cells import SECONDS, Number, main_numbers
 from sslrun.runs.folder import HEX_DIGITS, RunFolder
@@ -32,7 +34,7 @@ _MADE_WITH = (
     "threads",
 )
 _COMMIT_DIGITS = 7
-_DATA = "the data's fingerprint"
+_DATA, _SOURCE = "the data's fingerprint", "the source of the plug-in {}"
 _NOT_KEPT = (
     "not kept by these runs: the data's fingerprint, a plug-in's source, a file of weights, or sslrun's numerics"
 )
@@ -89,10 +91,22 @@ def differences(a: RunFolder, b: RunFolder) -> list[Difference]:
     return found + [Difference(name, of_a[name], of_b[name], "science") for name in of_a]
 
 
+def plugins_since(recipe: Recipe, run: RunFolder) -> list[Difference]:
+    """The plug-ins of a recipe whose source is another now than when the run was pretrained: the source now, and
+    then."""
+    kept = _beside_options(run)
+    now = {_SOURCE.format(name): digest[:HEX_DIGITS] for name, digest in digests(recipe.imports).items()}
+    return [
+        Difference(name, digest, kept[name], "science")
+        for name, digest in now.items()
+        if kept.get(name, digest) != digest
+    ]
+
+
 def _beside_options(folder: RunFolder) -> dict[str, str]:
     """The beginnings of the digests, by what they are of, that make it this run beside its options; those it kept."""
     kept = _environment(folder)
-    found = {f"the source of the plug-in {name}": digest for name, digest in (kept.get("plugins") or {}).items()}
+    found = {_SOURCE.format(name): digest for name, digest in (kept.get("plugins") or {}).items()}
     found |= {_DATA: kept["data"]} if "data" in kept else {}
     return {name: str(digest)[:HEX_DIGITS] for name, digest in found.items()}
 

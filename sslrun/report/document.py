@@ -31,9 +31,11 @@ from sslrun.report.tables import (
     read_baseline,
     read_labels,
     summary,
+    unasked,
     unpaired,
     yardsticks,
 )
+from sslrun.runs.cells import main_numbers
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED
 
@@ -131,6 +133,9 @@ def build(
         against = ", ".join(f"{axis} {label}" for axis, label in reference.items())
         these = f"{left} of {len(conditions(results))} conditions {'is' if left == 1 else 'are'}"
         notes.append(f"{these} not compared: no condition with {against} is otherwise alike")
+    if not metrics and (more := main_numbers(results.numbers[name] for name in unasked(results) - set(chosen))):
+        names = ", ".join(sorted(map(str, more)))
+        notes.append(f"not asked for by the grid, so shown with --metric alone: {names}")
     if len(paired) and baseline is None:
         notes.append("compared with the grid's baseline: --baseline AXIS=LABEL takes another")
     if not reference:

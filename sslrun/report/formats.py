@@ -54,7 +54,7 @@ def report_format(name: str, suffix: str) -> Callable[[Write], Write]:
 def choose(name: str | None, out: Path | None) -> str:
     """The format that is asked for, or that the file's suffix says; the terminal's else. Raises `InputError`."""
     by_suffix = {known.suffix: each for each, known in FORMATS.items()}
-    chosen = name or (by_suffix.get(out.suffix.lower()) if out else TERMINAL)
+    chosen = by_suffix.get(f".{name}", name) if name else (by_suffix.get(out.suffix.lower()) if out else TERMINAL)
     if chosen not in FORMATS:
         raise InputError(
             f"no format {chosen!r}" if chosen else "the file's suffix tells no format",
@@ -162,15 +162,17 @@ def as_latex(document: "Document") -> str:
     are explained by stands in the caption of the last; the others point there."""
     said = (line for text in closing(document) for line in console.visible(text).splitlines())
     lines = ["% needs \\usepackage{booktabs}", *(f"% {line}".rstrip() for line in said), ""]
-    explained = {table.header: _label(table) for table in document.tables if table.notes}
-    return "\n".join([*lines, *(_latex(table, explained.get(table.header, "")) for table in document.tables)])
+    grid = document.results.grid or ""
+    explained = {table.header: _label(grid, table) for table in document.tables if table.notes}
+    texts = (_latex(table, _label(grid, table), explained.get(table.header, "")) for table in document.tables)
+    return "\n".join([*lines, *texts])
 
 
-def _label(table: Table) -> str:
-    return "tab:" + re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")
+def _label(grid: str, table: Table) -> str:
+    return "tab:" + re.sub(r"[^a-z0-9]+", "-", f"{grid} {table.title}".lower()).strip("-")
 
 
-def _latex(table: Table, explained: str) -> str:
+def _latex(table: Table, label: str, explained: str) -> str:
     columns = "".join("l" if left else "r" for left in table.words)
     lines = [" & ".join(map(_latex_text, row)) + r" \\" for row in table.texts]
     caption = " ".join(f"{_latex_text(text).rstrip('.')}." for text in (table.title, *table.notes))
@@ -180,7 +182,7 @@ def _latex(table: Table, explained: str) -> str:
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{caption}}}",
-            rf"\label{{{_label(table)}}}",
+            rf"\label{{{label}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(map(_latex_text, table.header)) + r" \\",

@@ -98,11 +98,12 @@ def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) 
         tables.append(Table(f"{metric} against {against}", header, tuple(cells)))
     shown = {cell.text for table in tables for row in table.rows for cell in row[-2:]}
     out_of_reach = " (none: no two proportions differ by so much)" if "none" in shown else ""
+    untested = " that have two pairs and a spread" if any(math.isnan(p) for p in paired["p_holm"]) else ""
     empty = f" {NONE}: fewer than two pairs, no spread or no difference to reckon with." if NONE in shown else ""
     notes = (
         f"Differences are taken seed by seed from runs with {against}{alike}{several}. Each interval is "
-        "of its comparison alone; p is adjusted by Holm's method for all comparisons of this table. Seeds vary "
-        "training: of other test images, or other labels, neither says anything.",
+        "of its comparison alone; p is adjusted by Holm's method for all comparisons of this "
+        f"table{untested}. Seeds vary training: of other test images, or other labels, neither says anything.",
         f"Could see: the smallest difference that as many pairs with this spread would show in 80 % of studies"
         f"{out_of_reach}, at 5 % over the number of comparisons, as Holm's method judges the first. "
         f"Fresh seeds: how many new pairs, judged alone, would show a difference of the size seen as "
@@ -119,9 +120,7 @@ def troubles(results: Results) -> list[Table]:
     for row, state in enumerate(runs["status"].tolist() if len(runs) else []):
         if state in (State.FAILED, State.INTERRUPTED):
             reason = runs["reason"].iloc[row]
-            trained = isinstance(runs["verdict"].iloc[row], str)
-            gone = "evaluations that its grid asks for are not there" if trained else "its process is gone"
-            why = str(reason).splitlines()[0] if isinstance(reason, str) and reason else gone
+            why = str(reason).splitlines()[0] if isinstance(reason, str) and reason else "its process is gone"
             labels = (_label(runs[f"axis.{axis}"].iloc[row]) for axis in results.axes)
             seed = int(runs["seed"].iloc[row])
             run = Cell(str(runs["folder"].iloc[row]))

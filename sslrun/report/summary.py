@@ -1,6 +1,7 @@
 """One run in a few lines: what it is when it starts, what became of it at the end, and why to believe that."""
 
 import math
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import PurePath
@@ -187,7 +188,7 @@ def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str |
     said.append(edge_note(list(edges(cells))))
     judged = sum(cell.seconds or 0.0 for cell in cells)
     said.append(f"took   {span(folder.status.seconds)} to train, {span(judged)} to judge")
-    return [*filter(None, said), f"kept in   {folder.path}", "next:", f"  sslrun plot {folder.path}"]
+    return [*filter(None, said), f"kept in   {folder.path}", "next:", f"  sslrun plot {shlex.quote(str(folder.path))}"]
 
 
 def as_json(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> dict[str, Any]:

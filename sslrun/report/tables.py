@@ -29,13 +29,26 @@ _LEAST = {"std": 0.0, "rank": 0.0, "plateau": 1.0}
 
 def default_metrics(results: Results) -> list[str]:
     """The evaluations' accuracies (of those without one their averages over domains, or else the first metric), as far
-    as any run has them; where no run has an evaluation, as without labels, `std` and `rank`."""
+    as any run has them, of a grid those that it asks for; where no run has an evaluation, as without labels, `std` and
+    `rank`."""
     runs = results.runs
     columns = [name for name in map(str, runs) if name not in results.timing]
     filled = [name for name in columns if runs[name].notna().any()]
     signals: list[str] = [name for name in ("std", "rank") if name in columns]
     ended = len(runs) > 0 and runs["status"].isin(FINISHED).any()
-    return _accuracies(results, filled) or (ended and signals) or _accuracies(results, columns) or signals
+    asked = [name for name in filled if name not in unasked(results)]
+    return (
+        _accuracies(results, asked)
+        or _accuracies(results, filled)
+        or (ended and signals)
+        or _accuracies(results, columns)
+        or signals
+    )
+
+
+def unasked(results: Results) -> set[str]:
+    """The columns of evaluations that runs of a grid have and its cells do not ask for."""
+    return results.numbers.keys() - results.asked if results.asked else set()
 
 
 def _accuracies(results: Results, columns: Sequence[str]) -> list[str]:

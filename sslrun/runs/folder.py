@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sslrun.errors import InputError
+from sslrun.errors import InputError, Unreadable
 from sslrun.files import locked, write_json, write_text
 from sslrun.paths import user_path
 from sslrun.runs.cells import CellName
@@ -123,11 +123,17 @@ class RunFolder:
         return self.path / "evaluations" / f"{name.stem}-{identity[:HEX_DIGITS]}.json"
 
     def lacking(self, evaluations: Iterable[tuple[CellName, str]]) -> list[CellName]:
-        """The names of those `evaluations` (names and identities) that are not there."""
-        return [name for name, identity in evaluations if not self.evaluation_path(name, identity).exists()]
+        """The names of those `evaluations` (names and identities) that are not there, or can't be read."""
+        return [name for name, identity in evaluations if not self._has(name, identity)]
+
+    def _has(self, name: CellName, identity: str) -> bool:
+        with suppress(Unreadable):
+            return self.read_evaluation(name, identity) is not None
+        return False
 
     def read_evaluation(self, name: CellName, identity: str) -> EvaluationRecord | None:
-        """The finished evaluation with this identity, or none. Raises `InputError` if the full identity differs."""
+        """The finished evaluation with this identity, or none. Raises `InputError` if the full identity differs,
+        `Unreadable` if it is damaged."""
         path = self.evaluation_path(name, identity)
         if not path.exists():
             return None

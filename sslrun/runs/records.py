@@ -13,7 +13,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from sslrun.errors import InputError
+from sslrun.errors import InputError, Unreadable
 from sslrun.files import litter, locked, write_json
 from sslrun.runs.cells import CellName
 from sslrun.runs.verdict import COLLAPSES, verdict
@@ -25,13 +25,11 @@ LeftOut = list[tuple[str, str]]
 """(path, why) of what could not be read."""
 Scalar = bool | int | float | None
 Metric = Scalar | list[Scalar] | dict[str, Scalar]
-
-
 _SECTIONS = ("data", "views", "network", "method", "optimizer", "training", "evaluation", "run")
 
 
 class State(StrEnum):
-    """The state of a run or of a grid's cell. `status.json` never says `interrupted` or `missing`: see `state_now`."""
+    """The state of a run or of a grid's cell. `interrupted`, `unjudged` and `missing` are not kept: see `state_now`."""
 
     DONE = "done"
     COLLAPSED = "collapsed"
@@ -41,6 +39,8 @@ class State(StrEnum):
     RUNNING = "running"
     INTERRUPTED = "interrupted"
     """Begun, and no process works on it."""
+    UNJUDGED = "unjudged"
+    """A cell whose run is finished and lacks evaluations that the cell asks for."""
     QUEUED = "queued"
     MISSING = "missing"
     """A cell whose run has no folder."""
@@ -48,7 +48,7 @@ class State(StrEnum):
 
 
 FINISHED = (State.DONE, State.COLLAPSED)
-UNFINISHED = (State.PRUNED, State.RUNNING, State.INTERRUPTED, State.QUEUED)
+UNFINISHED = (State.PRUNED, State.RUNNING, State.INTERRUPTED, State.UNJUDGED, State.QUEUED)
 
 
 def utc_now() -> str:
@@ -140,9 +140,9 @@ def state_now(status: Status, *, held: bool, complete: bool = True) -> State:
         return status.state
     if held:
         return State.RUNNING
-    if status.finished_well and status.reason:  # an evaluation failed
-        return State.FAILED
-    return State.INTERRUPTED if status.finished_well or status.state == State.RUNNING else status.state
+    if status.finished_well:
+        return State.FAILED if status.reason else State.UNJUDGED  # by that an evaluation failed
+    return State.INTERRUPTED if status.state == State.RUNNING else status.state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class EvaluationRecord(Record):
     """One evaluation of a run, `evaluations/*.json`: what was asked (`settings`), and what came of it."""
 
     what = "an evaluation"
-    remedy = "Remove the file; it will be computed again."
+    remedy = "`sslrun evaluate RUN` or its sweep computes it again."
 
     kind: str
     at: int | None = None
@@ -197,8 +197,7 @@ class GridRecord(Record):
     """Which cell of a grid is which run, `<results>/sweeps/<grid>.json`; reports join on it.
 
     It holds nothing that the grid's file and the data don't say, and is written anew by each sweep. Under `--small` or
-    `--set` the cells are others, and so is the file: `<grid>+small.json` and the like; and of two grids of one name the
-    second one is `<grid>-2.json`.
+    `--set` it is another file, `<grid>+small.json` and the like; the second grid of one name is `<grid>-2.json`.
     """
 
     what = "a sweep"
@@ -214,6 +213,8 @@ class GridRecord(Record):
     """The grid's file, from the root on."""
     base: str | None = None
     """What that file calls its base."""
+    digest: str | None = None
+    """Of the file as it was swept, SHA-256 in hex."""
 
     def __post_init__(self) -> None:
         for cell in self.cells:
@@ -263,7 +264,7 @@ _READERS: "dict[type[Record], TypeAdapter[Any]]" = {}
 
 
 def read(record: type[R], path: Path) -> R:
-    """The record in a file; keys of other versions are passed over. Raises `InputError` naming the file and what is
+    """The record in a file; keys of other versions are passed over. Raises `Unreadable` naming the file and what is
     wrong with it.
     """
     from pydantic import TypeAdapter, ValidationError  # here, since they take a while to import
@@ -282,7 +283,7 @@ def read(record: type[R], path: Path) -> R:
         spot = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
         kind = "damaged" if first["type"] == "json_invalid" else f"foreign: not {record.what}"
         what = f"{kind}: {spot}{first['msg'].removeprefix('Value error, ')}"
-    raise InputError(what, where=str(path), remedy=record.remedy)
+    raise Unreadable(what, where=str(path), remedy=record.remedy)
 
 
 def read_all(record: type[R], paths: Iterable[Path], left_out: LeftOut | None) -> Iterator[R]:

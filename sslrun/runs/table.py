@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Columns = dict[str, Any]
 
+_NO_OPTIONS = ("baselines", "plugin", "numerics")
+"""What an evaluation's settings have besides options."""
 _NOT_RUNS = ("tables", "sweeps", "baselines")
 _TIMES = ("created", "started", "finished", "seconds", "images_per_second", "memory_share")
 
@@ -143,11 +145,12 @@ def _plateau(recipe: Columns, folder: RunFolder) -> int | None:
 
 
 def evaluation_numbers(records: Sequence[EvaluationRecord], asked: Mapping[str, Any]) -> dict[Number, Any]:
-    """The numbers of a run's evaluations; `asked` is the recipe's section, whose settings get the plain names."""
+    """The numbers of a run's evaluations; `asked` is the recipe's section, whose settings get the plain names, as the
+    defaults do of what it does not ask for: so a name says the same of every run."""
     numbers: dict[Number, Any] = {}
     for record in sorted(records, key=lambda record: record.numerics):
         like = [other.settings for other in records if other.name == record.name]
-        agreed = {key: like[0][key] for key in like[0] if all(key in one and one[key] == like[0][key] for one in like)}
+        agreed = {key: like[0].get(key) for key in _NO_OPTIONS if len({repr(one.get(key)) for one in like}) == 1}
         own_recipe = asked.get(record.kind)
         plain = agreed | (own_recipe if isinstance(own_recipe, dict) else {})
         own = ",".join(f"{k}={_short(v)}" for k, v in record.settings.items() if k not in plain or plain[k] != v)

@@ -26,13 +26,14 @@ _WORDS = {
     State.MISSING: "new",
     State.QUEUED: "new",
     State.INTERRUPTED: "to be finished",
+    State.UNJUDGED: "to be judged",
     State.PRUNED: "to be finished",
     State.DONE: "cached",
     State.COLLAPSED: "cached",
     State.RUNNING: "running elsewhere",
     State.FAILED: "failed before",
 }
-_TO_DO = (State.MISSING, State.QUEUED, State.INTERRUPTED, State.PRUNED)
+_TO_DO = (State.MISSING, State.QUEUED, State.INTERRUPTED, State.UNJUDGED, State.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def estimate(entries: Sequence[Entry], engine: Engine, costs: Costs) -> list[str
     taken = costs.devices * sum(entry.seconds or 0.0 for entry in entries)
     known = untimed < len(entries)
     parts = [
-        f"{len(entries)} runs now: "
+        f"{len(entries)} run{'s' * (len(entries) != 1)} now: "
         + (f"about {span(taken)} of device time" if known else "how long they take is not known here")
         + (f" without {untimed} of unknown length" if untimed and known else ""),
         _size(sum(entry.bytes for entry in entries)) + " of disk",

@@ -193,7 +193,8 @@ def carry_out(plan: Plan, session: Session, *, quiet: bool = False) -> None:
         names = "\n".join(f"  {job}: {reason.splitlines()[0]}" for job, reason in lost)
         raise RunFailed(
             f"{len(lost)} of {len(plan.chosen) + len(damaged)} runs failed",
-            remedy=f"{names}\n`sslrun logs RUN` shows what was said, `sslrun sweep --retry` does them again.",
+            remedy=f"{names}\n"
+            + "`sslrun logs RUN` shows what was said, `sslrun sweep --retry` does them again." * bool(sweep.failures),
         )
     if sweep.stops and (sweep.queue or sweep.watched):
         raise Interrupted("stopped", remedy="The same command goes on.")

@@ -13,6 +13,7 @@ from typing import Any
 from sslrun.data import Dataset, open_dataset
 from sslrun.data.suiting import require
 from sslrun.errors import DataError, InputError
+from sslrun.files import content_digest
 from sslrun.grids import Cell, Grid
 from sslrun.jobs import asked_for, cell_identity
 from sslrun.recipe.identity import identity, weights_digest
@@ -126,6 +127,7 @@ def grid_record(grid: Grid, jobs: Sequence[Job]) -> GridRecord:
         seeds=grid.file.seeds,
         source=grid.source,
         base=grid.file.base,
+        digest=content_digest(Path(grid.source)),
         baseline=grid.file.baseline,
         cells=tuple(
             CellRecord(

@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from sklearn.neighbors import NearestCentroid
 from tiny import small
 
+from sslrun.errors import RecipeError, RunFailed
 from sslrun.evaluation import evaluate
+from sslrun.evaluation.judge import Judge
 from sslrun.evaluation.problem import problem
 from sslrun.grids import read_grid
 from sslrun.recipe import read_recipe
@@ -65,6 +68,38 @@ def test_it_is_a_cell_of_a_run_like_any_other(sslrun: Run) -> None:
     assert code == 0, err
     code, out, err = sslrun("plot", run, "--out", "run.svg")
     assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        ('{"accuracy": torch.ones(1)[0]}', "gives 'accuracy' as tensor(1.)"),
+        ('{"accuracy": float("nan")}', "gives 'accuracy' as nan"),
+        ("0.5", "gives 'all' as 0.5"),
+        ('{"per": {"a": [1.0, None, torch.ones(1)]}}', "gives 'per' as {"),
+        ("{3: 0.5}", "gives 3 as 0.5"),
+    ],
+)
+def test_what_can_not_be_kept_is_named_with_its_function(
+    sslrun: Run, written: Callable[[str, str], Path], gives: str, said: str
+) -> None:
+    head, _, _ = (
+        PROTOTYPES.read_text().replace("prototypes", "odd").replace("Prototypes", "Odd").partition("    problem =")
+    )
+    path = written("odd", f"{head}    return {gives}\n")
+    line = head.splitlines().index("@evaluate.register") + 1
+    recipe = read_recipe("quickstart", ["evaluation.odd={}"], imports=["odd"])
+    judge = SimpleNamespace(beat=lambda: None)
+    with pytest.raises(RunFailed) as told:
+        Judge.metrics(cast(Any, judge), recipe.evaluation.asked()["odd"], cast(Any, None))
+    assert str(told.value).startswith(f"{path}:{line}: the evaluation 'odd' {said}")
+
+
+def test_an_evaluation_that_is_not_known_here_may_be_a_plug_ins() -> None:
+    with pytest.raises(
+        RecipeError, match=r"no such option in evaluation(.|\n)*one of your own is loaded with --import"
+    ):
+        read_recipe("quickstart", ["evaluation.unheard={}"])
 
 
 def test_what_it_returns_is_shown_where_it_has_no_accuracy(sslrun: Run, written: Callable[[str, str], Path]) -> None:

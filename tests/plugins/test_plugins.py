@@ -81,16 +81,22 @@ def test_its_source_is_part_of_the_identity_of_runs_that_name_it(written: Write,
 def test_compare_names_the_plug_in_whose_source_is_another(
     written: Write, started: Callable[..., "subprocess.Popen[str]"], sslrun: Callable[..., tuple[int, str, str]]
 ) -> None:
+    found: list[Path] = []
     for source in (MIXED, MIXED + "# a comment\n"):
         written("mixed", source)
         changes = small("method.predictor={kind: mixed}", "training.epochs=1", "evaluation={linear: null}")
         process = started("pretrain", "quickstart", "--import", "mixed", *changes, "--results", "r")
         assert process.wait(60) == 0
-    first, second = Path("r").glob("quickstart-*")
+        found += [run for run in Path("r").glob("quickstart-*") if run not in found]
+    first, second = found
     _, out, _ = sslrun("compare", first, second)
     assert "make another run" in out and "the source of the plug-in mixed" in out
     _, out, _ = sslrun("explain", first, second)
     assert "the source of the plug-in mixed" in out and "different science" in out
+    for run, same in ((first, False), (second, True)):  # the source is the second's now
+        for pair in ((run / "recipe.yaml", run), (run, run / "recipe.yaml")):
+            _, out, _ = sslrun("explain", *pair)
+            assert ("the source of the plug-in mixed" not in out) == same, out
     _, out, _ = sslrun("compare", first, first)
     assert "None." in out and "source" not in out
 
@@ -154,6 +160,18 @@ def test_a_grid_names_it_for_all_cells(written: Write, tmp_path: Path) -> None:
             "bad.py:4",
             "replaces what builds 'linear'",
         ),
+        (
+            "from sslrun.extend import EvaluationSection\n\nclass Nameless(EvaluationSection):\n    pass\n",
+            "bad.py:3",
+            "Nameless has no NAME: what recipes call the evaluation",
+        ),
+        (
+            "from typing import Literal\nfrom sslrun.extend import DataSection, Dataset, open_dataset, option\n"
+            'class Half(DataSection):\n    kind: Literal["half"] = option(description="x")\n\n'
+            "@open_dataset.register(Half)\nclass HalfSet(Dataset):\n    shape = (1, 8, 8)\n",
+            "bad.py:6",
+            "HalfSet lacks facts and listing",
+        ),
     ],
 )
 def test_a_bad_plug_in_is_refused_whole(
@@ -197,6 +215,8 @@ def test_two_modules_of_one_name(tmp_path: Path) -> None:
     read_recipe(tmp_path / "a" / "r.yaml")
     with pytest.raises(InputError, match="another module of the name mixed is loaded"):
         read_recipe(tmp_path / "b" / "r.yaml")
+    (tmp_path / "b" / "mixed.py").write_text(MIXED + "# a\n")  # a copy of the one that is loaded
+    assert read_recipe(tmp_path / "b" / "r.yaml").imports == ("mixed",)
 
 
 def test_a_section_that_no_recipe_can_name_never_enters_the_schema(written: Write, tmp_path: Path) -> None:

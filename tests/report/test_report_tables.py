@@ -2,6 +2,7 @@ import json
 import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,12 +11,13 @@ from scipy import stats
 from synthetic_runs import make_run, write_cell
 
 from sslrun.errors import InputError
+from sslrun.files import content_digest
 from sslrun.grids import read_grid
 from sslrun.report.collecting import Results, collect
 from sslrun.report.document import as_json, build
 from sslrun.report.tables import comparisons, default_metrics, read_baseline, summary
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.records import CellRecord, GridRecord, State
+from sslrun.runs.records import CellRecord, GridRecord, State, grid_records
 from sslrun.runs.status import overview
 from sslrun.runs.table import load_runs
 
@@ -173,13 +175,10 @@ def test_a_cell_without_its_evaluation_is_not_done_whatever_its_run_is(tmp_path:
         [({"a": "x"}, failed, 0, missing), ({"a": "x"}, halted, 1, missing), ({"a": "x"}, whole, 2, {"knn": knn})],
     )
     found = collect(tmp_path)
-    assert found.runs["status"].tolist() == ["failed", "interrupted", "done"]
-    assert overview(tmp_path).grids == {"small": {"done": 1, "interrupted": 1, "failed": 1}}
+    assert found.runs["status"].tolist() == ["failed", "unjudged", "done"]
+    assert overview(tmp_path).grids == {"small": {"done": 1, "unjudged": 1, "failed": 1}}
     troubles = next(table for table in build(found).tables if table.title == "Runs that did not finish")
-    assert [row[-1].text for row in troubles.rows] == [
-        "the probe ran out of memory",
-        "evaluations that its grid asks for are not there",
-    ]
+    assert [row[-1].text for row in troubles.rows] == ["the probe ran out of memory"]
 
 
 def test_a_run_that_ends_while_its_table_is_read_counts_as_unfinished(
@@ -199,6 +198,26 @@ def test_a_run_that_ends_while_its_table_is_read_counts_as_unfinished(
     assert (counts["unfinished"], counts["complete"], counts["runs"]) == (1, 0, 1)
     monkeypatch.undo()
     assert summary(collect(tmp_path, "small"), ["std"]).iloc[0]["complete"] == 1
+
+
+def test_a_grid_shows_what_it_asks_for_and_says_what_else_there_is(tmp_path: Path) -> None:
+    one = make_run(tmp_path, 0)
+    knn = next(cell.identity for cell in one.evaluations() if cell.kind == "knn")
+    grid = tmp_path / "small.yaml"
+    grid.write_text("axes: {}\n")
+    write_sweep(tmp_path, [({"a": "x"}, one, 0, {"knn": knn})])
+    record = grid_records(tmp_path, [])["small"]
+    replace(record, source=str(grid), digest=content_digest(grid)).write(tmp_path)
+    found = build(collect(tmp_path))
+    assert found.metrics == ("knn",)
+    assert "not asked for by the grid, so shown with --metric alone: linear" in found.notes
+    assert not any("has changed" in note for note in found.notes)
+    assert not any("not asked for" in note for note in build(collect(tmp_path), metrics=["linear"]).notes)
+    grid.write_text("axes: {}\nseeds: 2\n")
+    said = f"{grid} has changed since it was swept here: these are the cells and baseline of then"
+    assert said in collect(tmp_path).notes
+    grid.unlink()
+    assert said not in collect(tmp_path).notes
 
 
 def test_labels_are_in_the_grids_order_and_empty_evaluations_choose_no_metric(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_runs_of_one_name_say_what_is_other_than_in_the_first(tmp_path: Path, ss
     assert [row[-1] for row in found["rows"]] == ["", "ema none, stop_gradient false, epochs 3", ""]
 
 
-def test_a_run_is_no_further_in_the_list_than_the_cells_that_stand_on_it(tmp_path: Path, sslrun: Run) -> None:
+def test_a_run_is_listed_as_it_ended_whatever_a_grid_asks_of_it(tmp_path: Path, sslrun: Run) -> None:
     first, second = made(tmp_path, 1), made(tmp_path, 2, "training.epochs=3")
     cells = [
         CellRecord(labels={}, seed=seed, identity=run.identity, evaluations=asked)
@@ -113,10 +113,8 @@ def test_a_run_is_no_further_in_the_list_than_the_cells_that_stand_on_it(tmp_pat
     GridRecord(grid="two", axes={}, cells=tuple(cells)).write(tmp_path)
     for asked in ([], ["--grid", "two"]):
         rows = json.loads(sslrun("runs", tmp_path, "--json", *asked)[1])["rows"]
-        assert {row[0]: row[1] for row in rows} == {
-            first.path.name: "interrupted",
-            second.path.name: "no collapse",
-        }
+        assert {row[0]: row[1] for row in rows} == dict.fromkeys((first.path.name, second.path.name), "no collapse")
+    assert "two   2 cells: 1 done · 1 unjudged" in sslrun("status", tmp_path)[1]
 
 
 def test_a_killed_runs_epoch_is_that_of_its_history(tmp_path: Path) -> None:

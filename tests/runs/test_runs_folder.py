@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sslrun.errors import InputError
+from sslrun.errors import InputError, Unreadable
 from sslrun.recipe import read_recipe, to_yaml
 from sslrun.runs.cells import CellName
 from sslrun.runs.folder import RunFolder, create, find, split_name
@@ -124,8 +124,9 @@ def test_evaluation_cells_are_kept_apart_and_compared_in_full(tmp_path: Path) ->
     with pytest.raises(InputError, match="nothing of it is reused"):
         folder.read_evaluation(CellName("knn"), first[:16] + second[16:])
     paths[0].write_text("{")
-    with pytest.raises(InputError, match="Remove the file"):
+    with pytest.raises(Unreadable, match="its sweep computes it again"):
         folder.read_evaluation(CellName("knn"), first)
+    assert folder.lacking([(CellName("knn"), first), (CellName("knn", 100), second)]) == [CellName("knn")]
     with pytest.raises(ValueError, match="JSON"):
         folder.write_evaluation(replace(cells[0], metrics={"accuracy": math.nan}))
 

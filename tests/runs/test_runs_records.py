@@ -134,7 +134,7 @@ def test_the_state_of_a_run_at_this_moment() -> None:
         elif held:
             expected = State.RUNNING
         elif kept in FINISHED:
-            expected = State.FAILED if reason else State.INTERRUPTED
+            expected = State.FAILED if reason else State.UNJUDGED
         else:
             expected = State.INTERRUPTED if kept == State.RUNNING else kept
         assert state == expected, (kept, reason, held, complete)
@@ -146,7 +146,7 @@ def test_a_finished_run_that_is_held_runs_for_whoever_waits_for_its_evaluations(
     asked = GRID.cells[0].asked
     GRID.write(tmp_path)
     assert state_of(None, asked) == State.MISSING
-    assert (state_of(folder, []), state_of(folder, asked)) == (State.DONE, State.INTERRUPTED)
+    assert (state_of(folder, []), state_of(folder, asked)) == (State.DONE, State.UNJUDGED)
     assert folder.lacking(asked) == [CellName("knn", 100)]
     with hold(folder):
         assert (state_of(folder, []), state_of(folder, asked)) == (State.DONE, State.RUNNING)

@@ -110,9 +110,9 @@ def test_a_run_is_counted_once(tmp_path: Path) -> None:
     GridRecord(grid="one", axes={}, cells=tuple(cells)).write(tmp_path)
     found = overview(tmp_path)
     assert list(found.lines()) == [
-        "one   2 cells: 1 done · 1 interrupted",
+        "one   2 cells: 1 done · 1 unjudged",
         f"{tmp_path}   2 runs, all of these grids",
     ]
-    assert found.runs[half.path.name].state == State.INTERRUPTED
+    assert found.runs[half.path.name].state == State.UNJUDGED
     run(tmp_path, "c", Status(State.DONE))
     assert list(overview(tmp_path).lines())[1] == f"{tmp_path}   3 runs, 1 of no grid: 1 done"

@@ -77,8 +77,8 @@ def test_one_row_a_run_with_recipe_signals_and_evaluations(tmp_path: Path) -> No
         "pixels.knn": 0.96,
         "knn.top5": 1.0,
         "knn@100": 0.5,
-        "authors_probe.last": 0.7,
-        "authors_probe.best_on_test": 0.8,
+        "authors_probe[epochs=50].last": 0.7,
+        "authors_probe[epochs=50].best_on_test": 0.8,
         "linear": 0.98,
         "untrained.linear": 0.9,
         "untrained.linear.x": 2.0,
@@ -101,9 +101,20 @@ def test_settings_unlike_the_recipes_are_in_the_columns_name(tmp_path: Path) -> 
     folder.write_evaluation(cell("finetune", 5, {"accuracy": 0.6}, fraction=0.01))
     row = load_runs(tmp_path).iloc[0]
     assert (row["knn"], row["knn[k=20]"], row["untrained.knn[k=20]"]) == (0.3, 0.1, 0.2)
-    assert (row["domains[target=sketch]"], row["domains[target=photo]"]) == (0.4, 0.5)
-    assert row["finetune"] == 0.6
-    assert "domains" not in row
+    assert row["domains[target=sketch,decays=[0.1,0.2]]"] == 0.4
+    assert row["domains[target=photo,decays=[0.1,0.2]]"] == 0.5
+    assert row["finetune[fraction=0.01]"] == 0.6
+    assert "domains" not in row and "finetune" not in row
+
+
+def test_what_no_recipe_asks_for_is_called_the_same_in_every_run(tmp_path: Path) -> None:
+    """Else a mean over runs would be over different questions."""
+    plain, other = run(tmp_path, 0), run(tmp_path, 1)
+    plain.write_evaluation(cell("authors_probe", 1, {"last": 0.7}, baselines=["pixels"]))
+    other.write_evaluation(cell("authors_probe", 2, {"last": 0.2}, epochs=1, baselines=["pixels"]))
+    table = load_runs(tmp_path)
+    assert table["authors_probe.last"].tolist()[0] == 0.7 and math.isnan(table["authors_probe.last"][1])
+    assert table["authors_probe[epochs=1].last"].tolist()[1] == 0.2
 
 
 def test_foreign_and_half_written_folders_are_left_out_and_named(tmp_path: Path) -> None:

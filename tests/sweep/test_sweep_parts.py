@@ -62,7 +62,7 @@ def test_the_state_of_a_job_is_read_from_its_folder(jobs: list[Job], tmp_path: P
     folder.update_status(state="failed", reason="crashed")
     assert job.state(folder) == "failed"
     folder.update_status(state="done", reason=None)
-    assert job.state(folder) == "interrupted"
+    assert job.state(folder) == "unjudged"
     folder.update_status(reason="an evaluation crashed")
     assert job.state(folder) == "failed"
     evaluate(job, folder)
@@ -121,8 +121,8 @@ def test_a_missing_evaluation_costs_what_its_kind_took_with_other_settings(
     cell = EvaluationRecord(kind=name.kind, identity=first, settings={}, metrics={}, seconds=1.25)
     folder.write_evaluation(cell)
     assert [entry.seconds for entry in plan_of(jobs[:1], grid, tmp_path).ours] == [1.25]
-    folder.evaluation_path(name, first).write_text("{")  # damaged: half of what both cost
-    assert [entry.seconds for entry in plan_of(jobs[:1], grid, tmp_path).ours] == [5]
+    folder.evaluation_path(name, first).write_text("{")  # damaged: both are to be made
+    assert [entry.seconds for entry in plan_of(jobs[:1], grid, tmp_path).ours] == [10]
     folder.write_evaluation(cell)
     folder.write_evaluation(replace(cell, identity=second))
     assert plan_of(jobs[:1], grid, tmp_path).ours == []

@@ -100,6 +100,8 @@ class EvaluationSection(Section):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        if not hasattr(cls, "NAME"):
+            raise TypeError(f"{cls.__name__} has no NAME: what recipes call the evaluation")
         taken = next((other for other in defined(EvaluationSection) if other.NAME == cls.NAME), None)
         if taken is not None:
             raise TypeError(f"the evaluation '{cls.NAME}' is that of {taken.__module__} already")
