@@ -124,7 +124,7 @@ def status(
 ) -> None:
     """Show how far the runs and sweeps of a results folder are, whichever machine they run on.
 
-    A run that is done ended without collapse; the kinds of collapse are counted apart.
+    A run that is done ended without collapse; a cell is unjudged whose run ended and lacks an evaluation asked for.
 
     Example: sslrun status results
     """

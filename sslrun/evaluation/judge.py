@@ -4,7 +4,6 @@ Files that are called as evaluations are register theirs with `evaluate`. `jobs.
 cells; what is kept of baselines is in baselines.py.
 """
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial, singledispatch
@@ -94,10 +93,10 @@ class Judge:
         whole = isinstance(found, Mapping)
         for name, value in found.items() if whole else [("all", found)]:
             if not (whole and isinstance(name, str) and _plain(value)):
-                by = inspect.unwrap(evaluate.dispatch(type(section))).__code__
+                by = getattr(evaluate.dispatch(type(section)), "__code__", None)
                 raise RunFailed(
                     f"the evaluation {section.NAME!r} gives {name!r} as {value!r:.80}",
-                    where=f"{by.co_filename}:{by.co_firstlineno}",
+                    where=f"{by.co_filename}:{by.co_firstlineno}" if by else None,
                     remedy="It gives numbers by their names: finite floats, ints or bools, or lists or dicts of them.",
                 )
         return dict(found)

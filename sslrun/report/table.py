@@ -20,6 +20,11 @@ class Cell:
     text: str
     value: float | None = None
 
+    @property
+    def finite(self) -> float | None:
+        """Its number, as JSON has them."""
+        return self.value if self.value is not None and math.isfinite(self.value) else None
+
 
 @dataclass(frozen=True)
 class Table:
@@ -41,8 +46,10 @@ class Table:
         return [[cell.text for cell in row] for row in self.rows]
 
     def as_json(self) -> dict[str, Any]:
-        """For programs: its title, and a row of texts for each line."""
-        return {"title": self.title, "header": list(self.header), "rows": self.texts}
+        """For programs: its title, a row of texts for each line, and the numbers behind them (null where there is
+        none)."""
+        numbers = [[cell.finite for cell in row] for row in self.rows]
+        return {"title": self.title, "header": list(self.header), "rows": self.texts, "numbers": numbers}
 
 
 def number(value: float | None, form: str) -> Cell:

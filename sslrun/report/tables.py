@@ -36,7 +36,8 @@ def default_metrics(results: Results) -> list[str]:
     filled = [name for name in columns if runs[name].notna().any()]
     signals: list[str] = [name for name in ("std", "rank") if name in columns]
     ended = len(runs) > 0 and runs["status"].isin(FINISHED).any()
-    asked = [name for name in filled if name not in unasked(results)]
+    others = unasked(results)
+    asked = [name for name in filled if name not in others]
     return (
         _accuracies(results, asked)
         or _accuracies(results, filled)

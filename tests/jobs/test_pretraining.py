@@ -191,7 +191,7 @@ def test_bf16_that_is_emulated_is_told_before_the_long_wait(
     assert any("bf16 is emulated" in line for line in job.said) == said
 
 
-def test_a_kept_run_is_judged_by_what_is_asked_of_it(tmp_path: Path) -> None:
+def test_a_kept_run_is_judged_by_what_is_asked_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Job(tmp_path, "evaluation.linear=null").folder
     torch.set_num_threads(folder.status.threads + 1)  # sums in another order have other bits
     assert [cell.kind for cell in evaluate_run(folder, [])[1]] == ["knn"]
@@ -203,6 +203,11 @@ def test_a_kept_run_is_judged_by_what_is_asked_of_it(tmp_path: Path) -> None:
     _, (at,) = evaluate_run(folder, ["knn"], at=3)
     assert at.at == 3
     assert len(folder.evaluations()) == 4
+    path = folder.evaluation_path(other.name, other.identity)
+    path.write_text(path.read_text()[:50])
+    _, (again,) = evaluate_run(folder, ["knn"], ["evaluation.knn.k=7"])
+    assert again.metrics == other.metrics and len(folder.evaluations()) == 4
+    assert f"{path}: damaged: " in (said := capsys.readouterr().err) and "it is computed again" in said
     with pytest.raises(Exception, match="changes what was pretrained"):
         evaluate_run(folder, ["knn"], ["training.epochs=9"])
     with pytest.raises(Exception, match=r"no encoder was kept after epoch 2 \(kept: 1, 3\)"):

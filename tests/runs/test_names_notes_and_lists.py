@@ -74,6 +74,7 @@ def test_runs_are_listed_with_their_numbers_and_found_by_tag(tmp_path: Path, ssl
     assert "0.950" in out and "no collapse" in out and "looks odd" in out
     found = json.loads(sslrun("runs", tmp_path, "--tag", "paper", "--json")[1])
     assert [row[0] for row in found["rows"]] == [second.path.name]
+    assert found["numbers"][0][found["header"].index("knn")] == load_runs(tmp_path)["knn"][1]
     assert load_runs(tmp_path)["tags"].tolist() == [(), ("paper", "odd")]
     assert first.path.name not in sslrun("status", tmp_path, "--tag", "paper", "--json")[1]
     assert "only runs tagged odd: 1 others are left out" in sslrun("report", tmp_path, "--tag", "odd")[1]
