@@ -139,10 +139,9 @@ def explain(
     """
     from sslrun.recipe.explain import Comparison
     from sslrun.recipe.explain import explain as compare
-
-    (ours, run_a), (theirs, run_b) = (_recipe_or_run(name, results) for name in (a, b))
     from sslrun.report.compare import differences, plugins_since  # of runs more is known
 
+    (ours, run_a), (theirs, run_b) = (_recipe_or_run(name, results) for name in (a, b))
     if run_a is not None and run_b is not None:
         comparison = Comparison(tuple(differences(run_a, run_b)))
     else:

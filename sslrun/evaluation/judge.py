@@ -116,12 +116,11 @@ class Judge:
 
 
 def _plain(value: Any) -> bool:
-    """Whether a metric is as records keep it."""
-    if isinstance(value, list | tuple):
-        return all(map(_plain, value))
-    if isinstance(value, Mapping):
-        return all(isinstance(name, str) and _plain(one) for name, one in value.items())
-    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+    """Whether a metric is as records keep it (`runs.records.Metric`)."""
+    if isinstance(value, Mapping) and not all(isinstance(name, str) for name in value):
+        return False
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
+    return all(one is None or (isinstance(one, int | float) and math.isfinite(one)) for one in parts)
 
 
 class Subject:

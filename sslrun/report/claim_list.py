@@ -30,14 +30,14 @@ def claim_table(claims: Sequence[Claim]) -> Table:
     for number, grids in enumerate(_tested(longer, claims, conditions)):
         if tested[number] or not grids:
             more[number] = ""
-        tested[number] += [
-            *grids,
-            *(name for name in claims[number].grids if name in read and not claims[number].value),
-        ]
-    elsewhere = [
-        [f"{name} on {read[name].cells[0].recipe.data.words()}" for name in claim.grids if name in read and claim.value]
-        for claim in claims
-    ]
+        tested[number] += grids
+    elsewhere: list[list[str]] = [[] for _ in claims]
+    for claim, here, other in zip(claims, tested, elsewhere, strict=True):
+        for name in (name for name in claim.grids if name in read):
+            if claim.value:
+                other.append(f"{name} on {read[name].cells[0].recipe.data.words()}")
+            else:
+                here.append(name)
     rows = tuple(
         (
             Cell(claim.setting),

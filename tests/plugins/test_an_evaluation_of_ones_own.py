@@ -77,6 +77,7 @@ def test_it_is_a_cell_of_a_run_like_any_other(sslrun: Run) -> None:
         ('{"accuracy": float("nan")}', "gives 'accuracy' as nan"),
         ("0.5", "gives 'all' as 0.5"),
         ('{"per": {"a": [1.0, None, torch.ones(1)]}}', "gives 'per' as {"),
+        ('{"per": {"a": [1.0]}}', "gives 'per' as {'a': [1.0]}"),
         ("{3: 0.5}", "gives 3 as 0.5"),
     ],
 )
