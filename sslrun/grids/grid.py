@@ -26,6 +26,8 @@ from sslrun.recipe.reading import as_asked, check, load, locate, with_plugins
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.shipped import shipped_grids
 
+SMALL = "small"
+"""The tag of runs of `--small`."""
 _VARIANT_DIGITS = 6
 _FILES = {("data", "path"), ("network", "weights")}
 """Operational as places are; but what is found there decides the numbers."""
@@ -114,6 +116,8 @@ def read_grid(
     named = Document({**base.values, "name": name}, base.spots)
     cut = trial.on() and not whole
     partials = [partial for _, partial in over]
+    if shrunk:
+        partials += _tag(combine(named, *partials))
     if cut:
         about = "+".join(filter(None, ["trial", about]))
     source = str(file.resolve())
@@ -183,6 +187,13 @@ def _is_there(path: Path) -> bool:
         return False
 
 
+def _tag(together: Document) -> list[Document]:
+    """What gives runs of `--small` the tag `small`, besides the tags that they have. Wrong ones stay, to be refused."""
+    run = together.values.get("run", {})
+    tags = run.get("tags", []) if isinstance(run, dict) else None
+    return [override(f"run.tags={json.dumps([*tags, SMALL])}")] if isinstance(tags, list) else []
+
+
 def _variant(small: bool, changes: Sequence[Document]) -> str:
     """The end of a grid's name in reports: `small`, some hex digits for the changes, both with a `+`; or nothing.
 
@@ -196,7 +207,7 @@ def _variant(small: bool, changes: Sequence[Document]) -> str:
         if option in _FILES or not _operational(option)
     }
     digest = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:_VARIANT_DIGITS]
-    return "+".join([*(["small"] if small else []), *([digest] if settings else [])])
+    return "+".join([*([SMALL] if small else []), *([digest] if settings else [])])
 
 
 def _operational(option: tuple[str, ...]) -> bool:

@@ -114,7 +114,9 @@ class GridFile(Section):
         None, "What reports compare with, seed by seed: a label for some or all axes."
     )
     small: Partial = option(
-        {}, "A partial recipe that `--small` lays over every cell, for a trial: in reports `<grid>+small`."
+        {},
+        "A partial recipe that `--small` lays over every cell, for a trial: `<grid>+small` in reports, its runs tagged "
+        "`small`.",
     )
 
     @field_validator("seeds", mode="plain")

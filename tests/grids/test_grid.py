@@ -97,6 +97,22 @@ def test_other_cells_have_another_record_but_runs_are_called_alike(
     assert {grid.name, *(cell.recipe.name for cell in grid.cells)} == {"my_grid"}
 
 
+@pytest.mark.parametrize("search", [False, True])
+def test_runs_of_small_are_tagged_besides_their_own_tags(tmp_path: Path, search: bool) -> None:
+    text = GRID.replace("small: {", "small: {run.tags: [mine], ")
+    if search:
+        fields = "{method.ema.momentum: {low: 0.9, high: 0.99}}"
+        text = f"base: quickstart\nsearch: {{trials: 3, fields: {fields}}}\nsmall: {{data.limit: 256}}\n"
+    path = write(tmp_path, text)
+    own = () if search else ("mine",)
+    assert {cell.recipe.run.tags for cell in read_grid(path, small=True).cells} == {(*own, "small")}
+    assert {cell.recipe.run.tags for cell in read_grid(path, ["run.tags=[a]"], small=True).cells} == {("a", "small")}
+    assert {cell.recipe.run.tags for cell in read_grid(path).cells} == {()}
+    for wrong in ("run.tags=abc", "run=3"):
+        with pytest.raises(RecipeError, match="run"):
+            read_grid(path, [wrong], small=True)
+
+
 def test_a_record_is_named_by_what_changes_say_not_how(tmp_path: Path) -> None:
     path = write(tmp_path, GRID)
     said = [
