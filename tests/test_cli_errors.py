@@ -88,3 +88,31 @@ def test_where_it_does_not_run_it_says_so(module: str) -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 2 and ended.stdout == ""
     assert ended.stderr.startswith("sslrun runs on Linux and macOS; on Windows,") and "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "during",
+    [
+        "pass",
+        # what libraries make of one while they load
+        "raise RuntimeError('Error building validator: KeyboardInterrupt')",
+        "raise RecursionError",
+    ],
+)
+def test_an_early_interrupt_is_told_in_a_word(during: str) -> None:
+    code = f"""
+import os, signal, sys
+from sslrun import cli
+import sslrun.recipe.reading
+def load(*a, **k):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        {during}
+        raise
+sslrun.recipe.reading.load = load
+sys.argv = ["sslrun", "show", "quickstart"]
+cli.main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "stopped\n")

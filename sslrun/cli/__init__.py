@@ -5,15 +5,17 @@ One file a group of commands; what they share is in `options`.
 
 import errno
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 
 import typer
 
 from sslrun import console
 from sslrun.cli.options import app
-from sslrun.errors import InputError, RunFailed, SslrunError
+from sslrun.errors import InputError, Interrupted, RunFailed, SslrunError
 from sslrun.streams import streams
 
 try:
@@ -47,6 +49,8 @@ def main() -> None:
     """Run a command; a designed error, or one of the system's or a plug-in's, becomes its text and exit code without a
     stack trace."""
 
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else ignored, by `nohup` say
+        signal.signal(signal.SIGINT, _interrupted)
     with streams() as (out, _):
         code = _code()
         if out.failed:  # what was computed is kept; but who redirected the result would not know that it is cut off
@@ -56,21 +60,31 @@ def main() -> None:
         sys.exit(code)
 
 
+_interrupts: list[int] = []
+"""Ctrl-C, as often as it came."""
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """What Python does, and remember it: of an interrupt while libraries load they make errors of their own."""
+    _interrupts.append(number)
+    raise KeyboardInterrupt
+
+
 def _code() -> int:
     """Run the command; its exit code."""
 
     try:
-        return int(app(standalone_mode=False) or 0)  # what a command gave to typer.Exit
+        code = int(app(standalone_mode=False) or 0)  # what a command gave to typer.Exit, or typer to an interrupt
+        return _stopped() if _interrupts and code == Interrupted.exit_code else code
     except SslrunError as error:
         console.error(str(error))
         return error.exit_code
     except typer.Abort as aborted:
         if isinstance(aborted.__cause__, EOFError):  # of a link between processes: nobody asked to stop
             raise aborted.__cause__ from None
-        return 130
+        return _stopped()
     except KeyboardInterrupt:
-        console.error("stopped")
-        return 130
+        return _stopped()
     except OSError as error:
         if error.filename is None and error.errno not in FULL:
             raise  # no file of the user's: of processes and their links, or a library's own
@@ -83,12 +97,19 @@ def _code() -> int:
             from sslrun.recipe import plugins
 
             told = plugins.failed(error)
-            if told is None:
-                raise
-            console.error(str(told))
-            return told.exit_code
+            if told is not None:
+                console.error(str(told))
+                return told.exit_code
+            if _interrupts:
+                return _stopped()
+            raise
         show()
         return int(getattr(error, "exit_code", 2))
+
+
+def _stopped() -> int:
+    console.error("stopped")
+    return Interrupted.exit_code
 
 
 def _from_system(error: OSError) -> SslrunError:
