@@ -1,6 +1,7 @@
 """One's own pictures, unlabelled and in any folders: pretrained on, embedded, and laid beside their neighbours."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import sslrun as package
 from sslrun.errors import InputError
 from sslrun.jobs import embedding
 from sslrun.jobs.embedding import Embedded, _as_stored, neighbour_sheet
+from sslrun.runs.folder import RunFolder
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL = ["data.store=24", "views.size=16", "network.backbone={kind: small_resnet, width: 8}"]
@@ -62,6 +64,7 @@ def test_a_folder_of_pictures_to_embeddings(photos: Path, sslrun: Run) -> None:
     for name in ("own.csv", "own.npz"):  # the run's own images, without naming their folder
         assert sslrun("embed", "pictures", "--out", name)[0] == 0
     own = pd.read_csv("own.csv")
+    assert b"\r" not in Path("own.csv").read_bytes()
     np.testing.assert_array_equal(own.iloc[:, 1:].to_numpy(np.float32), features)
     np.testing.assert_array_equal(np.load("own.npz")["embedding"], features)
     code, _, err = sslrun("evaluate", "pictures", "--knn")
@@ -98,6 +101,19 @@ def test_a_path_with_a_dot_in_front_is_one_from_here(photos: Path, sslrun: Run) 
     assert code == 0 and f"path: {photos}\n" in out
     code, out, _ = sslrun("data", "check", "pictures", "--set", "data.path=photos")
     assert code == 2 and "--set data.path=./photos begins here" in out
+
+
+def test_the_encoder_before_training_is_one_drawn_at_random_and_only_if_asked_for(photos: Path, sslrun: Run) -> None:
+    """One that began from a file's weights was no beginner."""
+    for name, more in (("drawn", []), ("given", ["network.weights=drawn.safetensors"])):
+        changes = [part for change in [f"data.path={photos}", *SMALL, *more] for part in ("--set", change)]
+        assert sslrun("pretrain", "pictures", "--results", name, *changes)[0] == 0
+        (run,) = Path(name).glob("pictures-*")
+        folder = RunFolder(run)
+        assert embedding.embed(folder, photos).before is None
+        before = embedding.embed(folder, photos, before=True).before
+        assert (before is None) == (name == "given")
+        shutil.copy(folder.encoder, f"{name}.safetensors")
 
 
 def test_parquet_without_its_package_is_refused_and_the_other_formats_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sslrun.methods import build_encoder, build_method, set_up
 from sslrun.methods.msn import MSN, cross_entropy, kept_patches, log_predictions, mean_entropy, sharpened
+from sslrun.networks.group import Group
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Optimizer, Optimizers, Recipe
 from sslrun.seeds import stream_seed
@@ -279,6 +280,15 @@ def test_nothing_is_dropped_without_masks_and_the_seed_draws_them(recipe: Callab
     masked = msn(recipe())
     masked.seed = SEED + 1
     assert abs(loss() - masked.step(batch(0), 0, updates_for(masked)).item()) > 1e-6
+
+
+def test_a_process_draws_the_masks_of_the_whole_batch_and_takes_its_part(recipe: Callable[..., Recipe]) -> None:
+    method, x_NCHW = msn(recipe()), batch(0)[1]
+    whole_NF = method._anchor(x_NCHW, 1, 0, masked=True)
+    method.group = Group(rank=1, size=2)
+    method.group.batch = N
+    part_MF = method._anchor(x_NCHW[2:], 1, 0, masked=True)
+    torch.testing.assert_close(part_MF, whole_NF[2:])
 
 
 RUN = """

@@ -162,6 +162,36 @@ def test_gradient_flows_through_the_target_branch_only_without_stop_gradient(
         torch.testing.assert_close(value, expected[name], atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("moving", [True, False])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_networks_see_the_views_that_the_loss_needs_and_no_more(
+    stop_gradient: bool, symmetric: bool, moving: bool
+) -> None:
+    """Batch norm's running statistics, which judge the encoder, are of what passed through it."""
+    method = byol(
+        LINEAR,
+        stop_gradient=stop_gradient,
+        symmetric=symmetric,
+        ema=ConstantEma(kind="constant", momentum=0.9) if moving else NoEma(kind="none"),
+    )
+    batch, seen = views(8)[0], list[str]()
+
+    def watch(name: str, network: nn.Module) -> None:
+        network.register_forward_hook(
+            lambda _, given, __: seen.append(name + str(1 + [x is given[0] for x in batch].index(True)))
+        )
+
+    watch("online ", method.online[0])
+    if method.target is not None:
+        watch("target ", method.target[0])
+    method.step(batch, 0, updates_for(method))
+    second = "target" if moving and stop_gradient else "online"
+    targets = {f"{second} 2", f"{second} 1"} if symmetric else {f"{second} 2"}
+    assert len(seen) == len(set(seen))
+    assert set(seen) == {"online 1", *(["online 2"] if symmetric else []), *targets}
+
+
 def test_losses_against_their_formulas() -> None:
     p, t = torch.randn(2, N, D, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close(cosine_loss(p, t), cosine(p, t))

@@ -7,6 +7,7 @@ from torch import nn
 
 from sslrun.methods import Setup
 from sslrun.methods.noncontrastive import NonContrastive
+from sslrun.networks.backbones import Linear
 from sslrun.networks.heads import Projector
 from sslrun.recipe.schema import Byol, LinearPredictor
 from sslrun.training.diagnostics import fixed_images, signals
@@ -56,3 +57,13 @@ def test_the_fixed_images_are_spread_over_the_set_and_always_the_same() -> None:
     assert shown[-1] == 4999
     assert torch.equal(fixed_images(images).flatten(), shown)
     assert len(fixed_images(images[:100])) == 100
+
+
+@pytest.mark.parametrize(("inputs", "kept"), [(64, True), (65, False)])
+def test_a_linear_networks_weights_are_kept_up_to_4096(inputs: int, kept: bool) -> None:
+    encoder, projector = Linear(channels=inputs, width=64), Projector(nn.Identity(), out_dim=64)
+    section = Byol(kind="byol", predictor=LinearPredictor(kind="linear"))
+    method = NonContrastive(section, Setup(encoder, projector, lambda: (encoder, projector)))
+    found = signals(method, torch.randn(20, inputs), lambda x: x, alpha_p=1.0)
+    assert ("weights" in found) == ("balance" in found) == kept
+    assert not kept or found["weights"]["online"] == encoder.weight.tolist()

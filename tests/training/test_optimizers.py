@@ -161,6 +161,15 @@ def test_nothing_moves_from_the_first_step_that_is_not_finite(kind: Literal["sgd
         updates.raise_if_not_finite()
 
 
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_a_momentum_is_there_from_the_first_step_and_none_takes_no_memory(momentum: float) -> None:
+    weights = [nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(3))]
+    method: Any = SimpleNamespace(group=ALONE, network_parameters=lambda: iter(weights), predictor=None)
+    updates = Updates(method, Optimizers(network=Optimizer(momentum=momentum)), [1.0], torch.device("cpu"))
+    kept = [state["momentum_buffer"].shape for one in updates.optimizers for state in one.state.values()]
+    assert kept == ([(2, 2), (3,)] if momentum else [])
+
+
 def test_the_public_schedule_of_msn() -> None:
     """Warm-up from `start` to 1, a cosine down to `end`; the decay along half a cosine between its two values."""
     schedule = Schedule(kind="cosine", warmup_epochs=2, start=0.2, end=0.001)
