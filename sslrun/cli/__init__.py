@@ -31,7 +31,7 @@ __all__ = ["app", "main"]
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Within a group of `--help` in this order.
-for group in ("runs", "sweeps", "folders", "reports", "outward", "recipes", "theory", "machine"):
+for group in ("runs", "sweeps", "folders", "reports", "verifying", "outward", "recipes", "theory", "machine"):
     import_module(f"sslrun.cli.{group}")
 
 _IN_THE_WAY = "A folder is needed there, and a file has its name: choose another."

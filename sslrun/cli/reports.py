@@ -9,7 +9,6 @@ import typer
 
 from sslrun import console
 from sslrun.cli.options import (
-    DataOption,
     ImportOption,
     JsonOption,
     OutOption,
@@ -218,54 +217,6 @@ def compare(
         from sslrun.report.plots import plot_two
 
         draw(plot_two(a, b), out, err=as_json)
-
-
-@command("look")
-def verify(
-    table: Annotated[Path, typer.Argument(metavar="FILE", help="A kept table: markdown with its commands.")],
-    results: ResultsOption = None,
-    data: DataOption = None,
-    no_runs: Annotated[bool, typer.Option("--no-runs", help="Start no runs: use those that are there.")] = False,
-) -> None:
-    """Run the commands that a kept table says it was made with, and say which of its numbers come out again.
-
-    Runs that are there are used as they are.
-
-    Example: sslrun verify results/tables/casts.md
-    """
-    from sslrun.cli.verifying import printed
-    from sslrun.report import verifying
-    from sslrun.runs.environment import environment
-
-    try:
-        text = table.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError("is no text: a table is kept as markdown with its commands", where=str(table)) from None
-    except OSError as error:
-        raise InputError(f"can't be read: {error.strerror or error}", where=str(table)) from None
-    asked = verifying.commands(text)
-    here = {"Python" if name == "python" else name: said for name, said in environment().items()}
-    for name, there in verifying.versions(text).items():
-        if here.get(name) not in (there, None):
-            console.say(f"made with {name} {there}, here is {here[name]}: last digits may differ")
-    console.say(f"this machine: {here['cpu']}")
-    now, looked, missing = printed(asked, results_folder(results), data, runs=not no_runs)
-    found, alone = verifying.compare(list(verifying.tables(text)), list(verifying.tables(now)))
-    found += looked
-    for one in found:
-        differ = f", {len(one.differing)} differ{'s' * (len(one.differing) == 1)}" if one.differing else ""
-        console.say(f"{one.title}: {one.same} numbers the same{differ}", style="yellow" if differ else "")
-        for line in one.differing:
-            console.say(f"  {line}")
-    for other in alone:
-        console.say(f"{other.title or ', '.join(other.header)}: no command prints it now, not checked")
-    for command_line in missing:
-        console.say(f"not checked: {command_line}", style="yellow")
-    if not found and not missing:
-        raise InputError("none of its tables is printed by its commands", where=str(table))
-    tables = f"{len(found)} table{'s' * (len(found) != 1)} compared"
-    console.say(f"{tables}; sentences and tables that no command prints are not compared with anything")
-    raise typer.Exit(1 if any(one.differing for one in found) else 2 if missing else 0)
 
 
 @command("run")

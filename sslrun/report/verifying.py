@@ -7,10 +7,11 @@ reads and compares texts; `sslrun verify` runs the commands.
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
+from itertools import pairwise
 
 from sslrun.errors import InputError
 
@@ -20,6 +21,9 @@ _VERSION = re.compile(r"\b(torch|torchvision|Python)\s(\d+\.\d+\.\d+)")
 _TIMES = re.compile(r"second|time|img/s")
 RUNS, REPORTS, LOOKS = ("pretrain", "sweep"), ("report",), ("preview", "theory")
 """The commands that can be given again: those that make runs, those that print tables, those that print lines."""
+
+_PLACES = ("--out", "--map", "--live", "--results")
+"""Options with a file or folder to write."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,25 @@ class Asked:
     def said(self) -> str:
         """As one types it."""
         return shlex.join(("sslrun", *self.words))
+
+    @property
+    def folder(self) -> str | None:
+        """The results folder that a report or a run's command names."""
+        if self.words[0] in REPORTS and len(self.words) > 1 and not self.words[1].startswith("-"):
+            return self.words[1]
+        return next((after for word, after in pairwise(self.words) if word == "--results"), None)
+
+    @property
+    def harmless(self) -> list[str]:
+        """The same without places to write to, and without setting runs aside: a page may name any of the reader's."""
+        kept, words = list[str](), iter(self.words)
+        for word in words:
+            option, _, value = word.partition("=")
+            if option in _PLACES:
+                next(words if not value else iter(()), None)
+            elif option != "--fresh":
+                kept.append(word)
+        return kept
 
 
 @dataclass(frozen=True)
@@ -110,32 +133,70 @@ def _cells(line: str) -> tuple[str, ...]:
     return tuple(cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1])
 
 
-def compare(kept: Sequence[KeptTable], printed: Sequence[KeptTable]) -> tuple[list[Compared], list[KeptTable]]:
-    """Each kept table against the printed one with its header and rows; and the kept ones that nothing prints."""
-    left, found, alone = list(printed), [], []
-    for table in kept:
-        alike = [other for other in left if other.header == table.header and len(other.rows) == len(table.rows)]
-        if not alike:
-            alone.append(table)
-            continue
-        other = next((one for one in alike if one.title == table.title), alike[0])
-        left.remove(other)
-        found.append(_against(table, other))
-    return found, alone
+def compare(
+    kept: Sequence[KeptTable], printed: Sequence[KeptTable]
+) -> tuple[list[Compared], list[KeptTable], list[KeptTable]]:
+    """Each kept table against the printed one that it is of, even if rows or columns of that are others; the kept ones
+    that nothing prints; and the printed ones that are not kept."""
+    alone, left, pairs = list(kept), list(printed), []
+    for same in _ALIKE:
+        for table in tuple(alone):
+            other = next((one for one in left if same(table, one)), None)
+            if other is not None:
+                alone.remove(table)
+                left.remove(other)
+                pairs.append((table, other))
+    pairs.sort(key=lambda pair: kept.index(pair[0]))
+    return [_against(*pair) for pair in pairs], alone, left
+
+
+def _titled(kept: KeptTable, printed: KeptTable) -> bool:
+    """Of two tables of one title the first axis is the same, unless one was made by hand below the other's heading."""
+    return (kept.title, kept.header[0]) == (printed.title, printed.header[0])
+
+
+def _shaped(kept: KeptTable, printed: KeptTable) -> bool:
+    return (kept.header, len(kept.rows)) == (printed.header, len(printed.rows))
+
+
+_ALIKE: tuple[Callable[[KeptTable, KeptTable], bool], ...] = (
+    lambda kept, printed: _titled(kept, printed) and _shaped(kept, printed),
+    _shaped,
+    lambda kept, printed: _titled(kept, printed) and kept.header == printed.header,
+    _titled,
+)
+"""What makes a printed table the one that is kept; tables that are more alike are paired first."""
 
 
 def _against(kept: KeptTable, printed: KeptTable) -> Compared:
     result = Compared(kept.title or ", ".join(kept.header))
+    if kept.header != printed.header:
+        result.differing.append(f"columns: {', '.join(kept.header)} there, {', '.join(printed.header)} here")
+    elif len(kept.rows) != len(printed.rows):
+        _some_rows(kept, printed, result)
+    else:
+        _each_row(kept, printed, result)
+    return result
+
+
+def _some_rows(kept: KeptTable, printed: KeptTable, result: Compared) -> None:
+    for row in kept.rows:
+        if row in printed.rows:
+            result.same += len(_NUMBER.findall(" ".join(row)))
+        else:
+            result.differing.append(f"{', '.join(row)}: there, no such row here")
+    result.differing += [f"{', '.join(row)}: here, no such row there" for row in printed.rows if row not in kept.rows]
+
+
+def _each_row(kept: KeptTable, printed: KeptTable, result: Compared) -> None:
     for ours, theirs in zip(kept.rows, printed.rows, strict=True):
         for name, cell, now in zip(kept.header, ours, theirs, strict=True):
             if _TIMES.search(name):
                 continue
-            numbers = len(_NUMBER.findall(cell))
             if cell == now:
-                result.same += numbers
+                result.same += len(_NUMBER.findall(cell))
             else:
                 result.differing.append(f"{ours[0]}, {name}: {cell} there, {now} here{_apart(cell, now)}")
-    return result
 
 
 def compare_lines(asked: Asked, printed: str) -> Compared:

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,19 +115,58 @@ def test_the_command_looks_again(
 def test_the_same_numbers_are_the_same_and_others_are_named(kept: str) -> None:
     printed = list(tables(kept))
     assert len(printed) == 2
-    same, alone = compare(list(tables(HEAD + kept)), printed)
+    same, alone, _ = compare(list(tables(HEAD + kept)), printed)
     assert [one.differing for one in same] == [[], []] and not alone
     assert same[0].same >= 8 and same[1].same >= 3
     mean = next(cell for cell in printed[0].rows[0] if cell.startswith("0.947"))
-    changed, _ = compare(list(tables(kept.replace(mean, mean.replace("0.947", "0.949"), 1))), printed)
+    changed, _, _ = compare(list(tables(kept.replace(mean, mean.replace("0.947", "0.949"), 1))), printed)
     (line,) = [line for one in changed for line in one.differing]
     assert "directpred, knn: 0.949" in line and "0.947" in line and "(apart by 0.002" in line
 
 
-def test_a_table_of_another_shape_is_not_checked(kept: str) -> None:
+def test_a_table_made_by_hand_is_not_checked_and_one_left_out_is_named(kept: str) -> None:
     mine = "### By hand\n\n| what | n |\n| --- | --- |\n| a | 1 |\n\n"
-    found, alone = compare(list(tables(mine + kept)), list(tables(kept)))
-    assert len(found) == 2 and [table.title for table in alone] == ["By hand"]
+    printed = list(tables(kept))
+    found, alone, unkept = compare(list(tables(mine + kept)), printed)
+    assert len(found) == 2 and [table.title for table in alone] == ["By hand"] and not unkept
+    heading = f"### {printed[1].title}\n"
+    below = list(tables(kept.replace(heading, f"{heading}{mine.partition(chr(10))[2]}")))
+    found, alone, _ = compare(below, printed)
+    assert [one.differing for one in found] == [[], []] and [table.header for table in alone] == [("what", "n")]
+    _, alone, unkept = compare(printed[:1], printed)
+    assert (alone, unkept) == ([], printed[1:])
+
+
+def test_rows_and_columns_that_are_others_are_named(kept: str) -> None:
+    results, versus = tables(kept)
+    gone, other = results.rows
+    numbers = other[1:]
+    changed = replace(results, rows=((other[0], "0.999", *numbers[1:]),))
+    found, alone, _ = compare([changed, versus], [results, versus])
+    assert not alone and found[0].same == 0 and not found[1].differing
+    assert found[0].differing == [
+        f"{', '.join(changed.rows[0])}: there, no such row here",
+        f"{', '.join(gone)}: here, no such row there",
+        f"{', '.join(other)}: here, no such row there",
+    ]
+    more = replace(results, rows=(*results.rows, ("magic", *numbers)))
+    (found_more,) = compare([more], [results])[0]
+    assert found_more.same > 8 and found_more.differing == [f"magic, {', '.join(numbers)}: there, no such row here"]
+    narrow = replace(results, header=results.header[:2], rows=tuple(row[:2] for row in results.rows))
+    (found_narrow,) = compare([results], [narrow])[0]
+    assert found_narrow.differing == [
+        f"columns: {', '.join(results.header)} there, {', '.join(results.header[:2])} here"
+    ]
+
+
+def test_a_page_names_no_place_to_write_to() -> None:
+    line = "report 'my results' --grid g --out=a.md --map m.png --live l.html --metric knn --out b.md"
+    page = f"```\nsslrun {line}\nsslrun pretrain r --fresh --results elsewhere --set seed=1\n```\n"
+    report, pretrain = commands(page)
+    assert report.harmless == ["report", "my results", "--grid", "g", "--metric", "knn"]
+    assert pretrain.harmless == ["pretrain", "r", "--set", "seed=1"]
+    assert (report.folder, pretrain.folder) == ("my results", "elsewhere")
+    assert commands("```\nsslrun report --grid g\n```\n")[0].folder is None
 
 
 def test_the_command_runs_a_small_sweep_and_then_finds_it_done(
@@ -167,4 +207,16 @@ def test_the_command_runs_a_small_sweep_and_then_finds_it_done(
     code, said, _ = sslrun("verify", "both.md", "--results", "r", "--no-runs")
     assert code == 1 and "not checked: sslrun theory --run lost" in said, said
     (tmp_path / "p.png").write_bytes(b"\x89PNG")
+    # As `report r --out own.md --map p.png` writes it, in a folder of results of its own: nothing is written again.
+    own = "```\nsslrun sweep --grid tiny.yaml --results r\nsslrun report r --grid tiny --out own.md --map p.png\n```\n"
+    (tmp_path / "own.md").write_text(own + printed)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    code, said, err = sslrun("verify", "own.md", "--no-runs")
+    assert code == 0 and "numbers the same" in said and "differ" not in said, said + err
+    (cut,) = [line for line in printed.splitlines() if line.startswith("| off |")][:1]
+    (tmp_path / "own.md").write_text((own + printed).replace(f"{cut}\n", "", 1))
+    code, said, _ = sslrun("verify", "own.md", "--no-runs")
+    assert code == 1 and "here, no such row there" in said, said
+    assert {path for path in tmp_path.iterdir() if path.is_file()} == set(before)
+    assert all(path.read_bytes() == kept for path, kept in before.items() if path.name != "own.md")
     assert "p.png: is no text" in sslrun("verify", "p.png")[2]
