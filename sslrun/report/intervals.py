@@ -56,8 +56,8 @@ class Judged:
     family; NaN without a spread."""
     fresh_from: float
     fresh_to: float
-    """How many fresh pairs, judged alone, show a difference of the size seen as often: at the 95 % bounds of the
-    spread. Infinite above `MOST_SEEDS`; NaN without a spread or a difference."""
+    """How many fresh pairs, without these, show a difference of the size seen as often in such a family: at the 95 %
+    bounds of the spread. Infinite above `MOST_SEEDS`; NaN without a spread or a difference."""
 
 
 def estimate(values: Sequence[float]) -> Estimate:

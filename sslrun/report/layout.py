@@ -106,9 +106,9 @@ def compared(results: Results, paired: pd.DataFrame, reference: dict[str, str]) 
         f"table{untested}. Seeds vary training: of other test images, or other labels, neither says anything.",
         f"Could see: the smallest difference that as many pairs with this spread would show in 80 % of studies"
         f"{out_of_reach}, at 5 % over the number of comparisons, as Holm's method judges the first. "
-        f"Fresh seeds: how many new pairs, judged alone, would show a difference of the size seen as "
-        f"often, at the 95 % bounds of the spread.{empty} What was looked at here has had its 5 %: adding seeds to it "
-        "until something shows finds differences where there are none.",
+        f"Fresh seeds: how many new pairs, without these, would show a difference of the size seen as "
+        f"often at that level, at the 95 % bounds of the spread.{empty} What was looked at here has had its 5 %: "
+        "adding seeds to it until something shows finds differences where there are none.",
     )
     return [*tables[:-1], *(replace(table, notes=notes) for table in tables[-1:])]
 

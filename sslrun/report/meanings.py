@@ -73,8 +73,8 @@ OF_TABLES = {
     "pairs": "How many seeds have both numbers.",
     "p (Holm)": "p of the paired t test, adjusted by Holm's method for all comparisons of the table.",
     "so": "higher or lower where p (Holm) is at most 0.05, else not distinguishable.",
-    "could see": "The smallest difference that so many pairs with this spread would show in 80 % of studies.",
-    "fresh seeds": "How many new pairs, judged alone, would show a difference of the size seen in 80 % of studies.",
+    "could see": "The smallest difference that so many such pairs show in 80 % of studies, at 5 % over all rows.",
+    "fresh seeds": "How many new pairs, without the old, show a difference of the size seen as often at that level.",
 }
 """What stands in tables of means and comparisons beside the metrics."""
 _NUMBER = re.compile(

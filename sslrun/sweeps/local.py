@@ -27,7 +27,7 @@ from sslrun.sweeps.mps import Sharing
 from sslrun.sweeps.room import Room
 from sslrun.sweeps.slots import JOB_BYTES, Device, Slots, slots
 from sslrun.sweeps.started import Started
-from sslrun.sweeps.warming import warm_up
+from sslrun.sweeps.warming import warm_up, without_script
 from sslrun.sweeps.work import Job
 
 _STARTS = 3
@@ -157,7 +157,8 @@ class LocalEngine:
                 daemon=True,
             )
             try:
-                process.start()
+                with without_script((task, data)):
+                    process.start()
                 return process, ours
             except (OSError, EOFError) as error:  # the server was killed since it was looked at
                 ours.close()

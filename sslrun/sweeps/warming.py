@@ -3,14 +3,19 @@ so that the server's imports, which take seconds, begin before the scheduler's o
 """
 
 import os
+import pickle
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker, util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 from warnings import catch_warnings
 
-from sslrun.errors import RunFailed
+from sslrun.errors import InputError, RunFailed
 
 _PRELOAD = [
     "typer",
@@ -51,6 +56,27 @@ def _short_folder() -> None:
             util.get_temp_dir()  # made once in a process
         finally:
             tempfile.tempdir = given
+
+
+@contextmanager
+def without_script(handed: Any) -> Iterator[None]:
+    """Within, processes start without the script that called us, which `multiprocessing` has each of them run again:
+    it may be no file, or have no `if __name__ == "__main__"`. A kind that was defined there, and is in what is
+    `handed` to the process, needs it: raises `InputError` where it can't be run again."""
+    script = sys.modules["__main__"]
+    needed = b"__main__" in pickle.dumps(handed)
+    if needed and script.__spec__ is None and not Path(getattr(script, "__file__", None) or "").is_file():
+        raise InputError(
+            "a kind that was typed in here can't be handed to the processes of a sweep",
+            where="sslrun.sweep",
+            remedy="Write it into a file of its own, and name that in `imports`.",
+        )
+    if not needed:
+        sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 @contextmanager

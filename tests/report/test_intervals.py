@@ -117,7 +117,7 @@ def test_judged_says_what_could_have_been_seen_and_how_many_fresh_seeds_it_would
 def test_who_follows_the_report_claims_falsely_in_at_most_five_per_cent_of_studies(
     n: int, family: int, repetitions: int
 ) -> None:
-    """Without any effect: a study, and where it shows nothing one of as many fresh seeds as it names, judged alone."""
+    """Without any effect: a study, and where it shows nothing one of as many fresh seeds as it names, alone."""
     draw, false = np.random.default_rng(5), [0, 0]
 
     def study(pairs: int) -> list[Judged]:
