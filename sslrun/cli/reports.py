@@ -1,5 +1,6 @@
 """The commands that read what runs left behind: report, plot, compare, export."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from sslrun.errors import InputError
 from sslrun.report.formats import FORMATS, TERMINAL, choose, show, show_entries, show_table
 
 if TYPE_CHECKING:
+    from sslrun.report.claims import Claim
     from sslrun.report.document import Document
 
 
@@ -158,7 +160,7 @@ def report(
 
 @command("look")
 def claims(
-    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="Only claims with all of these words.")] = [],  # noqa: B006
+    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="Only claims, or grids, with all of these.")] = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
     """List what the papers claim, with their numbers, and which shipped grids test each of them.
@@ -168,12 +170,20 @@ def claims(
     from sslrun.report.claim_list import claim_table
     from sslrun.report.claims import read_claims
 
-    texts = ((claim, f"{claim.setting} {claim.paper}, {claim.table} {claim.value}".lower()) for claim in read_claims())
-    wanted = [claim for claim, text in texts if all(word.lower() in text for word in words)]
+    every = read_claims()
+    texts = [f"{claim.setting} {claim.paper}, {claim.table} {claim.value}" for claim in every]
+    wanted = _with(words, every, texts)
+    if not wanted:  # then by the grids
+        wanted = _with(words, every, [" ".join(cell.text for cell in row) for row in claim_table(every).rows])
     if not wanted:
         raise InputError(f"no claim has {' and '.join(map(repr, words))} in it", remedy="All of them:\nsslrun claims")
     table = claim_table(wanted)
     echo_json(table.as_json()) if as_json else show_entries(table)
+
+
+def _with(words: Sequence[str], claims: Sequence["Claim"], texts: Sequence[str]) -> list["Claim"]:
+    pairs = zip(claims, texts, strict=True)
+    return [claim for claim, text in pairs if all(word.lower() in text.lower() for word in words)]
 
 
 @command("look")

@@ -5,7 +5,7 @@ Read from the folders each time; nothing is cached, so nothing can be stale. `ss
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +26,8 @@ Columns = dict[str, Any]
 
 _NO_OPTIONS = ("baselines", "plugin", "numerics")
 """What an evaluation's settings have besides options."""
+_DIGEST, _DIGITS = re.compile("[0-9a-f]{64}"), 8
+"""Of a plug-in's source, and how many of its digits tell it from others."""
 _NOT_RUNS = ("tables", "sweeps", "baselines")
 _TIMES = ("created", "started", "finished", "seconds", "images_per_second", "memory_share")
 
@@ -50,7 +52,13 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
         raise InputError("no such results folder", where=str(results), remedy="Name one with --results DIR.")
     left_out: LeftOut = []
     numbers: dict[str, Number] = {}
-    rows = [row for path in _folders(results) if (row := _row(path, left_out, numbers))]
+    found = [one for path in _folders(results) if (one := _row(path, left_out))]
+    rows = []
+    mended = _mended(record for *_, records, _ in found for record in records)
+    for *parts, records, asked in found:
+        judged = evaluation_numbers(records, asked, mended)
+        numbers.update((str(number), number) for number in judged)
+        rows.append((*parts, {str(number): value for number, value in judged.items()}))
     # Parts of a row keep their order whatever the first run lacks: all of the recipe before any signal, and so on.
     names = [list(dict.fromkeys(name for row in rows for name in row[part])) for part in range(4)]
     merged = [{**row[2], **row[3], **row[1], **row[0]} for row in rows]
@@ -69,9 +77,11 @@ def _folders(results: Path) -> list[Path]:
     )
 
 
-def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Columns, Columns, Columns, Columns] | None:
-    """(state, recipe, signals, evaluations) of one run, or none if it has to be left out; `numbers` takes up what the
-    columns of evaluations are."""
+def _row(
+    path: Path, left_out: LeftOut
+) -> tuple[Columns, Columns, Columns, list[EvaluationRecord], Mapping[str, Any]] | None:
+    """State, recipe, signals and evaluations of one run, and how its recipe asks for these; or none if it has to be
+    left out."""
     from sslrun.recipe.introspect import as_kept  # here, since the recipe's models take a while to import
     from sslrun.recipe.schema import Recipe
     from sslrun.runs.notes import notes_of
@@ -106,9 +116,16 @@ def _row(path: Path, left_out: LeftOut, numbers: dict[str, Number]) -> tuple[Col
         left_out.append((str(folder.history.path), error.what))
     if signals and not gone and (damage := folder.history.damage(1)):  # not all lines: they are too many in every run
         left_out.append(damage)
-    found = evaluation_numbers(folder.evaluations(left_out), recipe.get("evaluation") or {})
-    numbers.update((str(number), number) for number in found)
-    return state, _flat(recipe), signals, {str(number): value for number, value in found.items()}
+    return state, _flat(recipe), signals, folder.evaluations(left_out), recipe.get("evaluation") or {}
+
+
+def _mended(records: Iterable[EvaluationRecord]) -> set[str]:
+    """The kinds that were computed by plug-ins of several sources."""
+    sources: dict[str, set[str]] = {}
+    for record in records:
+        if plugin := record.settings.get("plugin"):
+            sources.setdefault(record.kind, set()).add(plugin)
+    return {kind for kind, several in sources.items() if len(several) > 1}
 
 
 def _state(folder: RunFolder, status: Status) -> Columns:
@@ -144,13 +161,17 @@ def _plateau(recipe: Columns, folder: RunFolder) -> int | None:
     return next((epoch for epoch, loss in losses if loss is not None and loss < below), None)
 
 
-def evaluation_numbers(records: Sequence[EvaluationRecord], asked: Mapping[str, Any]) -> dict[Number, Any]:
+def evaluation_numbers(
+    records: Sequence[EvaluationRecord], asked: Mapping[str, Any], mended: Container[str] = ()
+) -> dict[Number, Any]:
     """The numbers of a run's evaluations; `asked` is the recipe's section, whose settings get the plain names, as the
-    defaults do of what it does not ask for: so a name says the same of every run."""
+    defaults do of what it does not ask for: so a name says the same of every run. Those of kinds that are `mended`
+    between runs say by which source of their plug-in."""
     numbers: dict[Number, Any] = {}
     for record in sorted(records, key=lambda record: record.numerics):
         like = [other.settings for other in records if other.name == record.name]
-        agreed = {key: like[0].get(key) for key in _NO_OPTIONS if len({repr(one.get(key)) for one in like}) == 1}
+        same = [key for key in _NO_OPTIONS if len({repr(one.get(key)) for one in like}) == 1]
+        agreed = {key: like[0].get(key) for key in same if key != "plugin" or record.kind not in mended}
         own_recipe = asked.get(record.kind)
         plain = agreed | (own_recipe if isinstance(own_recipe, dict) else {})
         own = ",".join(f"{k}={_short(v)}" for k, v in record.settings.items() if k not in plain or plain[k] != v)
@@ -176,4 +197,5 @@ def _tuple(value: Any) -> Any:
 
 
 def _short(value: Any) -> str:
-    return re.sub(r'[\s"]', "", json.dumps(value, ensure_ascii=False))
+    text = re.sub(r'[\s"]', "", json.dumps(value, ensure_ascii=False))
+    return text[:_DIGITS] if _DIGEST.fullmatch(text) else text

@@ -1,6 +1,7 @@
 """An evaluation from outside the package: computed, kept, shown, told in tables, searched by."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -185,3 +186,22 @@ def test_a_mended_one_judges_again_and_trains_nothing_again(sslrun: Run, written
     assert list(Path("r").glob("quickstart-*")) == [run]
     assert (run / "encoder.safetensors").stat().st_mtime_ns == before
     assert len(list(run.glob("evaluations/prototypes-*.json"))) == 2
+    # Numbers of two sources are not of one column, be they of one run or of two.
+    other = ["pretrain", "quickstart", *small("training.epochs=1", "seed=1", *named), "--results", "r"]
+    subprocess.run([sys.executable, "-m", "sslrun", *other], check=True, capture_output=True)
+    (second,) = set(Path("r").glob("quickstart-*")) - {run}
+
+    def by_source(one: Path) -> dict[str, Path]:
+        paths = one.glob("evaluations/prototypes-*.json")
+        return {json.loads(path.read_text())["settings"]["plugin"][:8]: path for path in paths}
+
+    (new,) = by_source(second)
+    (old,) = by_source(run).keys() - {new}
+    for kept, columns in ((old, {f"prototypes[plugin={old}]", f"prototypes[plugin={new}]"}), (new, {"prototypes"})):
+        for source, path in by_source(run).items():
+            path.rename(path.with_suffix(".json" if source == kept else ".aside"))
+        table = load_runs("r")
+        assert {name for name in table if re.fullmatch(r"prototypes(\[.*\])?", name)} == columns
+        assert table[list(columns)].notna().sum().sum() == 2
+        for path in run.glob("evaluations/*.aside"):
+            path.rename(path.with_suffix(".json"))

@@ -53,5 +53,7 @@ def test_claims_are_found_by_words(sslrun: Run) -> None:
     code, found, _ = sslrun("claims", "stl-10", "DirectPred", "300 epochs")
     assert code == 0 and "STL-10, DirectPred, 300 epochs" in found
     assert "100 epochs" not in found and "CIFAR" not in found.partition("One of the grids")[0]
+    code, found, _ = sslrun("claims", "digits", "symmetric")
+    assert code == 0 and "on digits" in found and "none" not in found.partition("One of the grids")[0]
     code, _, said = sslrun("claims", "DirectPred", "PACS")
     assert code == 2 and "no claim has 'DirectPred' and 'PACS' in it" in said
