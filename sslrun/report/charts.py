@@ -201,14 +201,19 @@ def draw_map(results: Results, metric: str, along: Sequence[str], across: Sequen
             grid[line, column] = row["mean"]
             marks = "".join(MARKS[kind] * int(row[kind]) for kind in MARKS)
             texts.append((column, line, f"{row['mean']:#.3g}".rstrip(".") + (f"\n{marks}" if marks else "")))
-    figure = Figure(figsize=(1.6 + 0.8 * len(columns), 1.5 + 0.42 * len(rows)), layout="constrained")
+    longest = max((len(plain(label)) for labels in columns for label in labels), default=0)
+    width = max(0.8, 0.09 * longest)  # an inch has eleven letters
+    figure = Figure(figsize=(1.6 + width * len(columns), 1.5 + 0.42 * len(rows)), layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(grid, aspect="auto", cmap="cividis")
+    for axis, count in ((ax.xaxis, len(columns)), (ax.yaxis, len(rows))):
+        axis.set_ticks(np.arange(1, count) - 0.5, minor=True)
+    ax.grid(which="minor", color="white", linewidth=1)
     ax.set_xticks(range(len(columns)), ["\n".join(map(plain, labels)) for labels in columns])
     ax.set_yticks(range(len(rows)), [", ".join(map(plain, labels)) for labels in rows])
     ax.set_xlabel(plain(", ".join(across)))
     ax.set_ylabel(plain(", ".join(along)))
-    ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    ax.tick_params(which="both", length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     ax.xaxis.set_label_position("top")
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -218,5 +223,6 @@ def draw_map(results: Results, metric: str, along: Sequence[str], across: Sequen
         ax.text(column, line, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
     figure.colorbar(image, ax=ax, label=plain(metric), shrink=0.8)
     legend = f"{MARKS['complete']}  complete\n{MARKS['dimensional']}  few dimensions"
+    legend += "\nempty: no such runs" * (len(texts) < grid.size)
     figure.supxlabel(f"Mean over seeds, a mark for each collapse:\n{legend}", x=0.01, ha="left", fontsize=7)
     return figure

@@ -42,7 +42,7 @@ def axes(runs: pd.DataFrame) -> tuple[Labels, Labels]:
     for name in found:
         apart += [name] * finer(name, apart)
     kinds = [f"{section}.kind" for section in Recipe.model_fields if f"{section}.kind" in apart]
-    rest = [name for name in found if name not in apart and not _of_a_kind(name, found)]
+    rest = [name for name in found if name not in apart and not of_a_kind(name, found)]
     also = [name for name in rest if finer(name, [*kinds, *_kinds_above(name, found)])][
         : max(0, _MOST_AXES - len(apart))
     ]
@@ -117,7 +117,7 @@ def _kinds_above(name: str, found: Labels) -> list[str]:
     return [kind for kind in above if kind in found and kind != name]
 
 
-def _of_a_kind(name: str, found: Labels) -> bool:
+def of_a_kind(name: str, found: Labels) -> bool:
     """Whether an option is only there or not, as the kind of its section has it or not."""
     return len({*found[name]} - {NONE}) < 2 and bool(_kinds_above(name, found))
 

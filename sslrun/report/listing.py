@@ -11,7 +11,7 @@ import pandas as pd
 
 from sslrun.console import span
 from sslrun.report.collecting import Results, every_run
-from sslrun.report.differing import differing, short_names
+from sslrun.report.differing import differing, of_a_kind, short_names
 from sslrun.report.table import NONE, Cell, Table, count, number
 from sslrun.report.tables import check_metrics, default_metrics
 from sslrun.runs.records import State
@@ -44,9 +44,9 @@ def _otherwise(runs: pd.DataFrame) -> list[str]:
     """By row, what its recipe has otherwise than the oldest run of its name; the seed and the data too."""
     found = dict.fromkeys(runs.index, "")
     for _, alike in runs.sort_values(["created", "folder"]).groupby("name"):
-        columns = differing(alike) | {
-            name: [str(one) for one in alike[name]] for name in ("seed", "data") if name in alike
-        }
+        recipes = differing(alike)
+        columns = {name: labels for name, labels in recipes.items() if not of_a_kind(name, recipes)}
+        columns |= {name: [str(one) for one in alike[name]] for name in ("seed", "data") if name in alike}
         names = short_names(list(columns))
         for index, *own in zip(alike.index, *columns.values(), strict=True):
             other = [

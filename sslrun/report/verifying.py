@@ -214,11 +214,11 @@ def compare_lines(asked: Asked, printed: str) -> Compared:
 
 
 def _apart(there: str, here: str) -> str:
-    """How far two texts of as many numbers are apart, in words; nothing where they have not as many."""
+    """How far two texts are apart that differ in numbers alone, in words; nothing where they differ otherwise."""
     pairs = [
         [Decimal(text.replace("−", "-").replace(",", "")) for text in _NUMBER.findall(side)] for side in (there, here)
     ]
-    if len(pairs[0]) != len(pairs[1]) or not pairs[0]:
+    if not pairs[0] or _NUMBER.sub("", there) != _NUMBER.sub("", here):
         return ""
     apart = max(abs(one - other) for one, other in zip(*pairs, strict=True))
     return f" (apart by {apart.normalize():f})"

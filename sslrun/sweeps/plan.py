@@ -33,6 +33,7 @@ _WORDS = {
     State.RUNNING: "running elsewhere",
     State.FAILED: "failed before",
 }
+_DAMAGED = "damaged"
 _TO_DO = (State.MISSING, State.QUEUED, State.INTERRUPTED, State.UNJUDGED, State.PRUNED)
 
 
@@ -89,9 +90,10 @@ class Plan:
         head += "" if runs == cells else f" that share {runs} pretrainings"
         taken = renamed(self.grid.record_name, self.name)
         counts: Counter[str] = Counter()
-        for state, count in self.cells.items():
-            counts[_WORDS[state]] += count
-        states = " · ".join(f"{counts[word]} {word}" for word in dict.fromkeys(_WORDS.values()) if counts[word])
+        for entry in self.entries:
+            counts[_DAMAGED if entry.damage else _WORDS[entry.state]] += len(entry.job.cells)
+        words = dict.fromkeys((*_WORDS.values(), _DAMAGED))
+        states = " · ".join(f"{counts[word]} {word}" for word in words if counts[word])
         failed = any(entry.state == State.FAILED and not (entry.chosen or entry.damage) for entry in self.entries)
         power = []
         if self.grid.comparisons and not trial.on():

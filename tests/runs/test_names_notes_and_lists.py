@@ -100,9 +100,11 @@ def test_runs_of_one_name_say_what_is_other_than_in_the_first(tmp_path: Path, ss
     made(tmp_path, 1)
     made(tmp_path, 2, "training.epochs=3", "method.stop_gradient=false", "method.ema={kind: none}")
     made(tmp_path, 3, "training.epochs=3", name="alone")
+    made(tmp_path, 4, "method.predictor={kind: linear}")
     found = json.loads(sslrun("runs", tmp_path, "--json")[1])
     assert found["header"][-1] == "unlike the oldest"
-    assert [row[-1] for row in found["rows"]] == ["", "ema none, stop_gradient false, epochs 3", ""]
+    told = ["predictor linear", "", "ema none, stop_gradient false, epochs 3", ""]  # not what goes with the kind
+    assert [row[-1] for row in found["rows"]] == told
 
 
 def test_a_run_is_listed_as_it_ended_whatever_a_grid_asks_of_it(tmp_path: Path, sslrun: Run) -> None:

@@ -96,7 +96,7 @@ def test_a_run_that_can_not_be_read_is_named_and_costs_its_own_cells_alone(
     plan = plan_of(jobs, grid, tmp_path, retry=True)
     assert [entry.job for entry in plan.ours] == jobs[1:]
     text = plan.text()
-    assert "6 new · 2 failed before\n" in text and text.count("left as it is: ") == 1
+    assert "6 new · 2 damaged\n" in text and text.count("left as it is: ") == 1
     assert f"{jobs[0].identity[:16]}/status.json: damaged: " in text and "pretrain --fresh" in text
     done = SimpleNamespace(work=lambda entries, quiet: SimpleNamespace(failures=[], stops=0))
     with pytest.raises(RunFailed, match=r"^1 of 4 runs failed\n  predictor linear .*: damaged: "):
