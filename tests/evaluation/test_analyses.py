@@ -142,6 +142,13 @@ def test_clusters_are_those_of_k_means_and_their_purity_a_loop() -> None:
     ours = purity.clusters(h, 7)
     assert accuracy_score(theirs.labels_, ours.numpy()) > 0.95
     assert torch.equal(ours, purity.clusters(h, 7))
+    chance = torch.randn(60, 5, generator=torch.Generator().manual_seed(1))  # without clusters, every start has its own
+    unit = normalize(chance.numpy())
+    alike = [
+        accuracy_score(KMeans(7, n_init=purity._STARTS, random_state=n).fit_predict(unit), purity.clusters(chance, 7))
+        for n in (0, 1)
+    ]
+    assert alike[0] == 1 > alike[1]
     hits = sum(max(int(((ours == c) & (domains == d)).sum()) for d in range(4)) for c in range(7))
     assert purity.cluster_purity(ours, domains) == hits / len(h)
 
@@ -186,6 +193,8 @@ def test_balanced_images_are_equally_many_of_each_domain_and_class() -> None:
     labels = torch.tensor(r.integers(-1, 3, len(domains)))
     cut = 90
     sets = image_set(labels[:cut], domains[:cut]), image_set(labels[cut:], domains[cut:], first=cut)
+    two = domains % 2
+    assert set(balanced([image_set(labels, two)], None).domains.tolist()) == {0, 1}  # type: ignore[union-attr]
     for most in (9, 1000, None):
         found = balanced(sets, most)
         index = found.images[:, 0, 0, 0].long() * 256 + found.images[:, 1, 0, 0].long()

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from sslrun.data import open_dataset
+from sslrun.evaluation.baselines import baseline_metrics
 from sslrun.evaluation.judge import Judge
 from sslrun.files import write_text
 from sslrun.networks.backbones import build_backbone
+from sslrun.networks.group import Group
 from sslrun.networks.weights import save_encoder
 from sslrun.recipe import read_recipe
 from sslrun.training.starting import starting_encoder
@@ -99,3 +101,16 @@ def test_a_damaged_or_foreign_file_is_computed_anew(tmp_path: Path) -> None:
             path.write_text(text)
             assert kept(tmp_path) == first
             assert path.read_text() == good
+
+
+def test_of_several_processes_the_first_one_writes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = read_recipe("quickstart")
+    data, section = open_dataset(recipe.data, tmp_path), recipe.evaluation.knn
+    assert section is not None
+    for rank in (1, 0):
+        group = Group(rank, 2)
+        monkeypatch.setattr(group, "any", lambda _: True)
+        found = baseline_metrics(
+            "untrained", recipe, data, tmp_path, torch.device("cpu"), section, lambda: {"accuracy": 0.5}, group
+        )
+        assert found == {"accuracy": 0.5} and len(list(tmp_path.glob("baselines/*"))) == 1 - rank

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sslrun.data import open_dataset
-from sslrun.evaluation.style_measures import colours, match, measure_style, neighbours_right, traces
+from sslrun.evaluation.style_measures import StyleMeasures, colours, match, measure_style, neighbours_right, traces
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Recipe
 
@@ -83,6 +83,18 @@ def test_the_measures_against_numpy() -> None:
     likeness = np.corrcoef(np.concatenate([one, sources]))[:9, 9:]
     right = np.mean(source_labels.numpy()[likeness.argmax(1)] == labels.numpy())
     assert neighbours_right(one, labels, sources, source_labels) == pytest.approx(right)
+
+
+def test_warnings_are_of_what_is_clearly_so() -> None:
+    def said(
+        matched: float = 0.5, told: tuple[float, float] = (0.9, 0.3), unseen: tuple[float, float] = (0.4, 0.5)
+    ) -> int:
+        none, bss = told
+        measures = StyleMeasures({"none": matched}, 0.01, {"none": none, "BSS": bss}, 0.25, unseen)
+        return len(measures.warnings())
+
+    assert said() == said(matched=0.1) == said(told=(0.75, 0.5)) == said(told=(0.45, 0.44)) == 0
+    assert said(matched=0.09) == said(told=(0.75, 0.51)) == said(unseen=(0.5, 0.5)) == 1
 
 
 def test_small_views_are_no_part_of_it(tmp_path: Path) -> None:

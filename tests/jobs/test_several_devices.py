@@ -201,6 +201,23 @@ def test_processes_that_are_started_here_meet_at_a_port_of_their_own() -> None:
     assert {(one["MASTER_ADDR"], one["MASTER_PORT"]) for one in places_} == {("127.0.0.1", str(store.port))}
 
 
+@pytest.mark.parametrize("names", [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")])
+def test_a_process_is_one_of_several_if_somebody_says_how_many_and_where(
+    names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS", "MASTER_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+    rank, size = names
+    monkeypatch.setenv(rank, "1")
+    monkeypatch.setenv(size, "2")
+    assert processes.place() is None
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert processes.place() == (1, 2)
+    monkeypatch.setenv(rank, "0")
+    monkeypatch.setenv(size, "1")
+    assert processes.place() is None
+
+
 @pytest.mark.parametrize(
     ("said", "together", "interrupted"),
     [

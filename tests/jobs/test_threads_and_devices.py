@@ -10,6 +10,7 @@ from killed import BASE
 from sslrun.errors import InputError, Interrupted
 from sslrun.jobs import choose_device, places, pretrain_job
 from sslrun.jobs.threads import MOST_A_CORE, use_threads
+from sslrun.jobs.threads import _chosen as threads_chosen
 from sslrun.limits import cores
 from sslrun.recipe import read_recipe
 from sslrun.runs.folder import run_folders
@@ -32,6 +33,10 @@ def test_threads_are_as_many_as_cores_are_idle(busy: list[float], free: int, mon
     assert use_threads(3) == torch.get_num_threads() == 3
     assert use_threads(3, kept=2) == torch.get_num_threads() == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with monkeypatch.context() as patch:  # as many as a machine can have, at most, whatever the environment says
+        patch.setattr(torch, "get_num_threads", lambda: 1_000_000)
+        patch.setattr(torch, "set_num_threads", lambda _: None)
+        assert threads_chosen("cpu") == 4 * MOST_A_CORE
     torch.set_num_threads(1)
     assert use_threads(None) == 1
 

@@ -123,6 +123,16 @@ def test_running_average_weighs_batches_alike() -> None:
         np.testing.assert_allclose(estimate.value.numpy(), f - np.outer(m, m), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("center", [True, False])
+def test_after_a_reset_nothing_is_left(center: bool) -> None:
+    used, fresh = (CorrelationEstimate(0.5, center=center) for _ in range(2))
+    used.update(*map(torch.from_numpy, views(0)))
+    used.reset()
+    for estimate in (used, fresh):
+        estimate.update(*map(torch.from_numpy, views(1)))
+    assert torch.equal(used.value, fresh.value)
+
+
 def test_estimate_is_independent_of_the_graph_and_of_bad_batches() -> None:
     estimate = CorrelationEstimate(0.3, dim=4)
     z1, z2 = (torch.from_numpy(z).float() for z in views(0))
