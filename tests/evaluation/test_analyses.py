@@ -215,6 +215,9 @@ def test_refusals() -> None:
     fewest = int(labels.bincount().min())
     with pytest.raises(InputError, match=f"has {fewest - 1} others of the same class"):
         purity.neighbours(h, fewest, labels)
+    others = 40 - int(domains.bincount().max())
+    with pytest.raises(InputError, match=f"has {others} others of other domains"):
+        purity.neighbours(h, others + 1, across_M=domains)
     with pytest.raises(InputError, match="41 clusters of 40 images"):
         purity.clusters(h, 41)
     with pytest.raises(InputError, match="5 folds of 4 images"):

@@ -71,6 +71,30 @@ def test_a_checkpoint_continues_bit_for_bit(options: dict[str, Any]) -> None:
     assert all(torch.equal(a, b) for a, b in zip(second.parameters(), whole.parameters(), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("options", "captured"),
+    [
+        ({"kind": "linear"}, "whole"),
+        ({"kind": "mlp"}, "whole"),
+        ({"kind": "linear", "restart_every": 3}, "beside"),  # drawn on the host
+        ({"kind": "symmetric"}, "whole"),
+        ({"kind": "symmetric_norm"}, "beside"),  # an eigendecomposition, which waits
+        ({"kind": "directpred"}, "whole"),
+        ({"kind": "directpred", "freq": 3}, "beside"),
+        ({"kind": "directpred", "exponent": 0.7}, "beside"),  # as do all rules but the root
+        ({"kind": "directpred", "center": True}, "beside"),
+        ({"kind": "directpred", "rho": None}, "beside"),
+        ({"kind": "directpred", "rho": 0.99}, "whole"),
+        ({"kind": "directpred", "epsilon": 1e-5, "floor": 0}, "beside"),
+        ({"kind": "directpred", "epsilon_inside": True}, "beside"),
+        ({"kind": "offset", "offset": 0.05}, "beside"),
+    ],
+    ids=str,
+)
+def test_what_of_a_step_may_be_captured(options: dict[str, Any], captured: str) -> None:
+    assert build(options).captured == captured
+
+
 @pytest.mark.parametrize("options", KINDS, ids=label)
 def test_weights_come_from_the_generator_alone(options: dict[str, Any]) -> None:
     before = torch.get_rng_state()

@@ -158,6 +158,9 @@ def test_it_judges_a_run_that_never_named_it(sslrun: Run) -> None:
     (cell,) = run.glob("evaluations/prototypes-*.json")
     assert len(json.loads(cell.read_text())["settings"]["plugin"]) == 64
     assert (run / "encoder.safetensors").read_bytes() == before
+    mixed = Path(__file__).parent / "mixed.py"  # one that could have trained it, and did not
+    code, _, err = sslrun("evaluate", run, "--import", mixed, "--knn", "--json")
+    assert code == 0, err
     code, _, err = sslrun("evaluate", run, "--import", "prototypes.py", "--set", "method.symmetric=false")
     assert code == 2 and "this changes what was pretrained" in err
 
