@@ -112,6 +112,18 @@ def test_a_checkpoint_that_lacks_a_part_or_has_another_thing_in_its_place_change
         assert values(network, optimizers) == before
 
 
+@pytest.mark.parametrize("other", [torch.zeros(5), torch.zeros(4, dtype=torch.float64), 3.0], ids=str)
+def test_a_checkpoint_with_a_tensor_of_another_shape_or_type_changes_nothing(other: Any, tmp_path: Path) -> None:
+    network, optimizers = trained(1)
+    before, path = values(network, optimizers), tmp_path / "checkpoint.pt"
+    method = trained(0)[0].state_dict() | {"1.running_var": other}
+    state = {"identity": "ab", "position": asdict(Position()), "method": method}
+    write_archive(path, state | {"optimizers": optimizers.state_dict()})
+    with pytest.raises(RunFailed, match="1.running_var is another tensor than this run has"):
+        load_checkpoint(path, "ab", network, optimizers, CPU)
+    assert values(network, optimizers) == before
+
+
 def refusals(path: Path, network: nn.Module) -> list[Callable[[], Any]]:
     return [lambda: load_weights(network, path), lambda: encoder_metadata(path), lambda: load_encoder(path)]
 

@@ -59,9 +59,9 @@ def test_the_fixed_images_are_spread_over_the_set_and_always_the_same() -> None:
     assert len(fixed_images(images[:100])) == 100
 
 
-@pytest.mark.parametrize(("inputs", "kept"), [(64, True), (65, False)])
-def test_a_linear_networks_weights_are_kept_up_to_4096(inputs: int, kept: bool) -> None:
-    encoder, projector = Linear(channels=inputs, width=64), Projector(nn.Identity(), out_dim=64)
+@pytest.mark.parametrize(("inputs", "width", "kept"), [(64, 64, True), (17, 241, False)])
+def test_a_linear_networks_weights_are_kept_up_to_4096(inputs: int, width: int, kept: bool) -> None:
+    encoder, projector = Linear(channels=inputs, width=width), Projector(nn.Identity(), out_dim=width)
     section = Byol(kind="byol", predictor=LinearPredictor(kind="linear"))
     method = NonContrastive(section, Setup(encoder, projector, lambda: (encoder, projector)))
     found = signals(method, torch.randn(20, inputs), lambda x: x, alpha_p=1.0)
