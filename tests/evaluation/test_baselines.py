@@ -114,3 +114,5 @@ def test_of_several_processes_the_first_one_writes_them(tmp_path: Path, monkeypa
             "untrained", recipe, data, tmp_path, torch.device("cpu"), section, lambda: {"accuracy": 0.5}, group
         )
         assert found == {"accuracy": 0.5} and len(list(tmp_path.glob("baselines/*"))) == 1 - rank
+    alone = ("untrained", recipe, data, tmp_path, torch.device("cpu"), section)
+    assert baseline_metrics(*alone, lambda: pytest.fail("computed again")) == {"accuracy": 0.5}

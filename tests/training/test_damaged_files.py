@@ -119,7 +119,7 @@ def test_a_checkpoint_with_a_tensor_of_another_shape_or_type_changes_nothing(oth
     method = trained(0)[0].state_dict() | {"1.running_var": other}
     state = {"identity": "ab", "position": asdict(Position()), "method": method}
     write_archive(path, state | {"optimizers": optimizers.state_dict()})
-    with pytest.raises(RunFailed, match="1.running_var is another tensor than this run has"):
+    with pytest.raises(RunFailed, match=r"1\.running_var is another tensor than this run has"):
         load_checkpoint(path, "ab", network, optimizers, CPU)
     assert values(network, optimizers) == before
 
