@@ -172,7 +172,7 @@ def learning_rates(schedule: Schedule, steps_per_epoch: int, epochs: int) -> NDA
     steps = steps_per_epoch * epochs
     warmup = min(round(schedule.warmup_epochs * steps_per_epoch), steps)
     factors = np.ones(steps)
-    factors[:warmup] = schedule.start + (1 - schedule.start) * np.arange(1, warmup + 1) / max(warmup, 1)
+    factors[:warmup] = schedule.start + (1 - schedule.start) * np.arange(1, warmup + 1) / warmup
     if schedule.kind == "cosine":
         factors[warmup:] = half_cosine(1.0, schedule.end, steps - warmup)
     return factors
@@ -186,7 +186,7 @@ def weight_decays(section: Optimizer, steps: int) -> NDArray[np.float64]:
 
 def half_cosine(start: float, end: float, steps: int) -> NDArray[np.float64]:
     """From `start`, at the first of `steps` iterations, towards `end`, which would be reached one after the last."""
-    return end + (start - end) * (1 + np.cos(np.pi * np.arange(steps) / max(steps, 1))) / 2
+    return end + (start - end) * (1 + np.cos(np.pi * np.arange(steps) / steps)) / 2
 
 
 class Lars(TorchOptimizer):

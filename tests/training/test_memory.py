@@ -41,6 +41,26 @@ def test_networks_without_numbers_are_as_large_as_those_with(changes: tuple[str,
     assert {meta[name].device.type for name in tensors} <= {"meta"}
 
 
+@pytest.mark.parametrize(("kind", "copies"), [("sgd", 3), ("lars", 3), ("adamw", 4)])
+def test_parts_are_counted_by_hand(kind: str, copies: int) -> None:
+    """Weights, gradients, and one moment each, or AdamW's two; float32 views; float64 rates."""
+    changes = [
+        f"optimizer.network.kind={kind}",
+        "training={epochs: 7, batch_size: 32}",
+        "method.predictor={kind: linear}",
+    ]
+    recipe = read_recipe("quickstart", [*changes, "views.size=12", "views.count=2"])
+    method = build_method(recipe.method, set_up(recipe, build_encoder(recipe, 1), 1, 1, torch.device("cpu")))
+    online = method.online
+    learned, kept = sum(p.numel() for p in online.parameters()), sum(b.nbytes for b in online.buffers())
+    parts = memory_parts(recipe, (1, 16, 16), 100)
+    assert parts["online network"] == copies * 4 * learned + kept
+    assert parts["target network"] == 4 * learned + kept
+    assert parts["batch's views"] == 4 * 32 * 2 * 12 * 12
+    assert parts["steps' learning rates"] == 8 * 7 * 4
+    assert memory_parts(recipe, (1, 16, 16), 20)["batch's views"] == 4 * 20 * 2 * 12 * 12
+
+
 BEYOND = {
     "network": ("network.backbone.width=65536", "network.projector.hidden=1000000"),
     "method.predictor": ("network.projector.out=1000000", "method.predictor={kind: mlp, hidden: 1000000}"),
