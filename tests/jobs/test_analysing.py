@@ -15,7 +15,7 @@ from sslrun.evaluation.judge import Judge
 from sslrun.evaluation.own_statistics import with_statistics_of
 from sslrun.evaluation.purity import neighbours, purity
 from sslrun.files import write_text
-from sslrun.jobs import evaluate_run, places
+from sslrun.jobs import analysing, evaluate_run, places
 from sslrun.jobs.analysing import analyse_runs, planes
 from sslrun.jobs.evaluating import kept_encoder
 from sslrun.recipe import read_recipe, to_yaml
@@ -164,3 +164,13 @@ def test_runs_on_other_data_or_of_other_questions_are_refused(results: Path, tmp
     digits = create(tmp_path, "digits", "2" * 64, to_yaml(read_recipe("quickstart")))
     with pytest.raises(InputError, match="digits images have no domains to analyse"):
         evaluate_run(digits, ["analyses"])
+
+
+def test_runs_are_analysed_on_the_data_that_are_named(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    monkeypatch.setattr(analysing, "evaluate_by", lambda *_, data, at: [opened.append((data, at))])
+    analyse_runs(runs(results), data=tmp_path, at=1)
+    (data, at), again = opened
+    assert (data.root, at) == (tmp_path, 1) and again == (data, at)  # opened once

@@ -242,3 +242,11 @@ def test_a_row_has_the_signals_of_what_its_method_has(tmp_path: Path) -> None:
 def test_only_a_linear_network_without_projector_has_its_weights_kept(tmp_path: Path) -> None:
     run = Training(tmp_path, "network.projector={kind: linear, out: 4}", "training.epochs=1")
     assert all("weights" not in row for row in run.go())
+
+
+@pytest.mark.parametrize("stream", ["always", "never"])
+def test_batches_are_streamed_as_the_recipe_says(stream: str, tmp_path: Path) -> None:
+    recipe = read_recipe("quickstart", [f"data.stream={stream}", "data.limit=64", "training.batch_size=32"])
+    images = open_dataset(recipe.data, tmp_path).images("pretrain")
+    trainer = assemble(recipe, starting_encoder(recipe, 1), images, torch.device("cpu"))
+    assert trainer.batches.stream == (stream == "always")
