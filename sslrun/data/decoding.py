@@ -25,13 +25,16 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it would say 
 PngImagePlugin.MAX_TEXT_CHUNK = 1 << 26  # Pillow refuses good pictures with more than 1 MB of text or colour profile
 
 
+_REMEDY = "Put a good copy in its place, or move it away; `sslrun data check` looks at all pictures."
+
+
 class Unreadable(DataError):
     """Pictures that can't be read: `bad` says of each what is wrong; the text names the first few of `count`."""
 
     def __init__(self, bad: Sequence[DataError], count: int) -> None:
         self.bad = sorted(bad, key=lambda error: error.where or "")
         if len(bad) == 1:
-            super().__init__(bad[0].what, where=bad[0].where, remedy=bad[0].remedy)
+            super().__init__(bad[0].what, where=bad[0].where, remedy=bad[0].remedy or _REMEDY)
             return
         named = [f"{error.where}: {error.what}" for error in self.bad[:SHOWN]]
         more = [f"and {len(bad) - SHOWN:,} more"] if len(bad) > SHOWN else []

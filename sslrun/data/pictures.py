@@ -37,7 +37,8 @@ class PictureSet(Dataset):
         """For the remedy where `folder` is not there: what a relative path is relative to."""
         path = user_path(self.section.path, "data.path")
         told = (
-            f"\ndata.path ({path}) is relative to --data, which is {self.root}; --set data.path=./{path} begins here."
+            f"\ndata.path ({self.section.path}) is relative to --data, which is {self.root}, even if a recipe says "
+            f"./; --set data.path=./{path} begins here."
         )
         return "" if path.is_absolute() else told
 
@@ -136,7 +137,7 @@ def common_classes(found: Mapping[str, Sequence[Picture]], folder: Path) -> tupl
             raise DataError(
                 f"class '{lone}' is in {has}/ but not in {lacks}/",
                 where=str(folder),
-                remedy=f"{', '.join(found)} need the same class folders.",
+                remedy=f"{', '.join(found)} need the same class folders: add its pictures, or move it away everywhere.",
             )
     return tuple(sorted(first[1]))
 

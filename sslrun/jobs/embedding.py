@@ -6,7 +6,8 @@ Pictures are read some at a time and kept nowhere; what they are made into is wh
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,7 @@ from sslrun.evaluation.features import extract
 from sslrun.evaluation.own_statistics import calibrated
 from sslrun.evaluation.similarity import nearest, unit
 from sslrun.files import replacing
+from sslrun.jobs.evaluating import check_pretrained
 from sslrun.jobs.exporting import finished_encoder, load_encoder
 from sslrun.jobs.places import choose_device, images_folder, places
 from sslrun.recipe import read_recipe
@@ -50,7 +52,8 @@ class Embedded:
     identity: str
     names: list[str]
     features: Tensor
-    labels: list[str] | None
+    about: dict[str, list[str]]
+    """`label`, its class, and `domain`, as far as pictures have them."""
     pixels: Callable[[Labels], Tensor]
     """The pictures at an ascending index as the encoder's images are stored, uint8 (n, C, H, W)."""
     before: Tensor | None = None
@@ -79,7 +82,9 @@ def embed(
     own = open_dataset(recipe.data, Path())
     channels, stored = own.shape[0], own.shape[-1]
     if pictures is None:
-        listing, index = places(recipe, data=data or images_folder(folder, recipe)).data.chosen("pretrain")
+        where = places(recipe, data=data or images_folder(folder, recipe))
+        check_pretrained(recipe, folder, where)
+        listing, index = where.data.chosen("pretrain")
     else:
         with naming_files():
             listing = listed(pictures, every_picture(pictures), (), stored)
@@ -112,9 +117,9 @@ def embed(
     return Embedded(
         folder.path.name,
         folder.identity,
-        [names[at] for at in index.tolist()],
+        [_utf8(names[at]) for at in index.tolist()],
         features,
-        _labels(listing, index),
+        _about(listing, index),
         lambda chosen: pixels(index[chosen]),
         *untrained_features,
     )
@@ -129,10 +134,18 @@ def _as_stored(block: NDArray[Any], channels: int) -> Tensor:
     return (x_NCHW * weights_C11).sum(1, keepdim=True).round().to(torch.uint8)
 
 
-def _labels(listing: Listing, index: Labels) -> list[str] | None:
-    if not listing.class_names:
-        return None
-    return ["" if label < 0 else listing.class_names[label] for label in listing.labels[index].tolist()]
+def _about(listing: Listing, index: Labels) -> dict[str, list[str]]:
+    numbered = {"label": (listing.labels, listing.class_names), "domain": (listing.domains, listing.domain_names)}
+    return {
+        column: ["" if number < 0 else names[number] for number in numbers[index].tolist()]
+        for column, (numbers, names) in numbered.items()
+        if numbers is not None and names
+    }
+
+
+def _utf8(name: str) -> str:
+    r"""A file's name as text that can be written: bytes that are no UTF-8 as `\xe9`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def neighbour_sheet(found: Embedded, path: Path) -> None:
@@ -202,25 +215,24 @@ def _parquet(found: Embedded, path: Path) -> None:
 
     values = pyarrow.array(found.features.flatten().numpy())
     columns: dict[str, Any] = {"path": found.names}
-    columns |= {} if found.labels is None else {"label": found.labels}
+    columns |= found.about
     columns["embedding"] = pyarrow.FixedSizeListArray.from_arrays(values, found.features.shape[1])
     about = {"sslrun": json.dumps({"run": found.run, "identity": found.identity})}
     parquet.write_table(pyarrow.table(columns).replace_schema_metadata(about), path)
 
 
 def _csv(found: Embedded, path: Path) -> None:
-    labels: Mapping[str, list[str]] = {} if found.labels is None else {"label": found.labels}
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["path", *labels, *(f"f{number}" for number in range(found.features.shape[1]))])
-        for name, *label, h_D in zip(found.names, *labels.values(), found.features.numpy(), strict=True):
-            rows.writerow([name, *label, *(f"{value:.9g}" for value in h_D)])
+        rows.writerow(["path", *found.about, *(f"f{number}" for number in range(found.features.shape[1]))])
+        for name, *about, h_D in zip(found.names, *found.about.values(), found.features.numpy(), strict=True):
+            rows.writerow([name, *about, *(f"{value:.9g}" for value in h_D)])
 
 
 def _npz(found: Embedded, path: Path) -> None:
-    labels: dict[str, Any] = {} if found.labels is None else {"label": np.array(found.labels)}
+    about: dict[str, Any] = {column: np.array(texts) for column, texts in found.about.items()}
     with path.open("wb") as file:
-        np.savez(file, path=np.array(found.names), embedding=found.features.numpy(), **labels)
+        np.savez(file, path=np.array(found.names), embedding=found.features.numpy(), **about)
 
 
 _FORMATS: dict[str, Callable[[Embedded, Path], None]] = {".parquet": _parquet, ".csv": _csv, ".npz": _npz}

@@ -155,20 +155,7 @@ def evaluate_by(
     not those that the run was pretrained with. Plug-ins that it was not pretrained with may judge it.
     """
     where = places(recipe, folder.path.parent, data or images_folder(folder, recipe))
-    pretrained = recipe.model_copy(update={"imports": tuple(folder.record.recipe.get("imports", ()))})
-    if identify(pretrained, where.data) != folder.identity:
-        if science(pretrained) != science(read_recipe(folder.recipe)):
-            raise InputError(
-                "this changes what was pretrained, not only how it is judged",
-                where="--set",
-                remedy="Only evaluation.* and run.* can change here; `sslrun pretrain` makes another run.",
-            )
-        plugins = f", or these plug-ins have changed since: {', '.join(pretrained.imports)}"
-        raise DataError(
-            "the images found here are not those that this run was pretrained on" + plugins * bool(pretrained.imports),
-            where=str(where.data.root),
-            remedy="Give the right folder with --data.",
-        )
+    check_pretrained(recipe, folder, where)
     sections = recipe.judged()
     if compares := [kind for kind in kinds if kind not in sections]:
         raise InputError(
@@ -179,6 +166,27 @@ def evaluate_by(
     use_threads(recipe.run.threads, folder.status.threads, choose_device(recipe.run.device).type)
     asked = [(CellName(kind, at), section) for kind, section in sections.items() if not kinds or kind in kinds]
     return evaluation_job(folder, recipe, where, asked, group=group)
+
+
+def check_pretrained(recipe: Recipe, folder: RunFolder, where: Places) -> None:
+    """Raise `InputError` if the recipe pretrains something else than the run, and `DataError` if the images or plug-ins
+    here are not those that it was pretrained with."""
+    pretrained = recipe.model_copy(update={"imports": tuple(folder.record.recipe.get("imports", ()))})
+    if identify(pretrained, where.data) != folder.identity:
+        if science(pretrained) != science(read_recipe(folder.recipe)):
+            raise InputError(
+                "this changes what was pretrained, not only how it is judged",
+                where="--set",
+                remedy="Only evaluation.* and run.* can change here; `sslrun pretrain` makes another run.",
+            )
+        plugins = f", or these plug-ins have changed since: {', '.join(pretrained.imports)}"
+        raise DataError(
+            "the images found here are not those that this run was pretrained on: some were added, removed or changed "
+            "since, or it is another folder" + plugins * bool(pretrained.imports),
+            where=where.data.place,
+            remedy="Put them back as they were, or give the right folder with --data (or --set data.path=). `sslrun "
+            "pretrain` makes another run of these.",
+        )
 
 
 def kept_encoder(folder: RunFolder, judge: Judge, at: int | None) -> nn.Module:

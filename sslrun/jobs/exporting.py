@@ -181,12 +181,13 @@ def feeding(folder: RunFolder, to: str) -> str:
     run = 'session.run(None, {"images": x[None].numpy()})[0]' if to == "onnx" else "model.eval()(x[None]).detach()"
     return "\n".join(
         [
-            "import torch, PIL.Image",
+            "import torch, PIL.Image, PIL.ImageOps",
             "from torchvision.transforms import v2",
             "see = v2.Compose([",
             *(f"    v2.{step}," for step in steps),
             "])",
-            f'x = see(PIL.Image.open("picture.jpg").convert("{mode}"))',
+            'picture = PIL.ImageOps.exif_transpose(PIL.Image.open("picture.jpg"))  # turned upright',
+            f'x = see(picture.convert("{mode}"))',
             f"features = {run}",
         ]
     )

@@ -18,6 +18,8 @@ from sslrun.errors import InputError
 from sslrun.files import replacing
 from sslrun.seals import BLANK, check_archive, check_safetensors, sealed_safetensors
 
+_SAYS_NOTHING = 4
+"""An error's text of so few letters is a key or a number."""
 _HEADS = ("fc.", "classifier.", "heads.", "head.")
 UNREADABLE = (
     SafetensorError,
@@ -64,8 +66,8 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     """Fill `backbone` from a file of torchvision's parameter names: .safetensors, or a state dict saved by torch.
 
     A classification head (`fc.*`, `classifier.*`, `head.*`, `heads.*`) in the file and a `module.` before every name
-    are passed over. Raises `InputError`, naming file and keys, if anything else is missing, left over, or of another
-    shape; the backbone is then as it was.
+    are passed over. Raises `InputError`, naming file and keys, if anything else is missing, left over, of another
+    shape, or not finite; the backbone is then as it was.
     """
     given = read_tensors(path)
     if given and all(name.startswith("module.") for name in given):
@@ -92,6 +94,8 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
             remedy="Names are torchvision's, or timm's for its networks. Check network.backbone (kind, name, stem, "
             "width, norm; of a vit all, and views.size) against the file.",
         )
+    if spoilt := [name for name, value in given.items() if not value.isfinite().all()]:
+        raise InputError(f"infinite numbers or NaN in {_listed(spoilt)}", where=str(path))
     backbone.load_state_dict(given, strict=False)
 
 
@@ -143,7 +147,7 @@ def reason(error: BaseException) -> str:
     text = str(error).strip()
     if "weights_only" in text:
         return "it holds more than tensors (code, which is never run), or is damaged"
-    return text.splitlines()[0] if text else type(error).__name__
+    return text.splitlines()[0] if len(text) > _SAYS_NOTHING else f"{type(error).__name__} {text}".strip()
 
 
 def _shape(value: Tensor) -> str:

@@ -84,6 +84,10 @@ def _entry(path: str, section: type[Section], fields: dict[str, FieldInfo]) -> E
     return Entry(title, _about(section), tuple(rows))
 
 
+_FILES = ("path", "weights")
+"""Options that name files, whose content numbers do depend on."""
+
+
 def _about(section: type[Section]) -> str:
     return "\n\n".join(" ".join(part.split()) for part in (section.__doc__ or "").split("\n\n"))
 
@@ -93,7 +97,7 @@ def _row(name: str, field: FieldInfo, section: type[Section]) -> tuple[str, ...]
     allowed = expected(field.annotation, field.metadata)
     sources = dict.fromkeys(_ARXIV.findall(field.description or "")) or section.PAPERS
     if operational(field):
-        source = "of this machine: no number depends on it"
+        source = "of this machine: no number depends on " + ("where it lies" if name in _FILES else "it")
     elif re.search(r"our choice|default is ours|not known to us", field.description or "", re.IGNORECASE):
         source = "our choice"
     else:

@@ -21,7 +21,7 @@ from sslrun.report.collecting import Results
 from sslrun.report.intervals import estimate
 from sslrun.report.plots import Rows, bounds, courses, matrix, thresholds
 from sslrun.report.table import NONE
-from sslrun.report.tables import Labels, conditions, level, proportion, reach, summary, values
+from sslrun.report.tables import Labels, conditions, level, proportion, reach, summary, values, whose
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED, State
 
@@ -81,7 +81,8 @@ def dots(results: Results, metric: str, without_collapsed: bool) -> Figure | Non
 def _levels(ax: Axes, results: Results, metric: str) -> None:
     """What an evaluation gives the untrained encoder, and the bounds of the verdict, as lines with their names."""
     if (untrained := level(results, metric, "untrained")) is not None:
-        ax.axvline(untrained, label=f"untrained encoder, {untrained:.3f}", **LEVEL)
+        who = whose(results, metric, "untrained").removeprefix("the ")
+        ax.axvline(untrained, label=f"{who}, {untrained:.3f}", **LEVEL)
     collapse = bounds_of(results)
     verdicts = {"std": ("complete", collapse.std), "rank": ("dimensional", collapse.rank)}
     if metric in verdicts:

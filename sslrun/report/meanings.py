@@ -75,6 +75,9 @@ OF_TABLES = {
     "so": "higher or lower where p (Holm) is at most 0.05, else not distinguishable.",
     "could see": "The smallest difference that so many such pairs show in 80 % of studies, at 5 % over all rows.",
     "fresh seeds": "How many new pairs, without the old, show a difference of the size seen as often at that level.",
+    "untrained.*": "The same number of the encoder that training starts from, fine-tuned where `udg` names a fraction.",
+    "pixels.*": "The same number of raw pixels.",
+    "*.own_statistics.*": "The same with each domain's images under batch norm statistics of their own.",
 }
 """What stands in tables of means and comparisons beside the metrics."""
 _NUMBER = re.compile(

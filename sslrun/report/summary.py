@@ -80,7 +80,8 @@ def _columns(cell: EvaluationRecord, titles: Mapping[str, str]) -> Mapping[str, 
 
 
 def unseen(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[str]]:
-    """The table of unseen domains: a header, then a row for this run, ERM and raw pixels; empty without such a cell.
+    """The table of unseen domains: a header, then a row for this run, the encoder that it began with, ERM and raw
+    pixels; empty without such a cell.
 
     Columns are the nearest neighbour and the labelled fractions. With several target domains each entry has the plain
     mean of their accuracies and the accuracy over all their images. Fine-tuning is ERM only from an untrained encoder,
@@ -97,9 +98,11 @@ def unseen(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[
     title = "unseen: " + ", ".join(domains) + (" (avg / overall)" if len(domains) > 1 else "")
     rows = [[title, "nearest neighbour", *(_labelled(part, metrics) for part in parts)]]
     tuned = f"ERM (fine-tuned {starting(None)})" if weights is None else f"fine-tuned from {starting(weights)}"
-    for prefix, label in (("", "this run"), ("untrained.", tuned), ("pixels.", "raw pixels")):
-        columns = [[metrics.get(f"{prefix}{part}.{what}") for what in shown] for part in ("nn", *parts)]
-        if columns[0][0] is not None:
+    whole = ("nn", *parts)
+    of = (("", "this run", whole), ("untrained.", starting(weights), whole[:1]), ("untrained.", tuned, whole[1:]))
+    for prefix, label, own in (*of, ("pixels.", "raw pixels", whole)):
+        if f"{prefix}nn.avg" in metrics and own:
+            columns = [[metrics.get(f"{prefix}{part}.{what}") for what in shown if part in own] for part in whole]
             rows.append([label, *(_entry(column) for column in columns)])
     return rows
 
@@ -161,7 +164,11 @@ def worth(cells: Sequence[EvaluationRecord], weights: str | None) -> str | None:
             parts.append(f"{title} {ours - theirs:+.3f}" + ("" if spread is None else f" ± {spread:.3f}"))
     if not parts:
         return None
-    return f"{'over' if beaten else 'did not beat'} the {starting(weights)}   " + ", ".join(parts) + " (standard error)"
+    return (
+        f"{'over' if beaten else 'not clearly over'} the {starting(weights)}   "
+        + ", ".join(parts)
+        + " (standard error)"
+    )
 
 
 def selected_on_test(history: Sequence[dict[str, Any]]) -> str | None:

@@ -14,6 +14,8 @@ import pandas as pd
 
 from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
+from sslrun.recipe.schema.base import defined
+from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.report.collecting import Results
 from sslrun.report.intervals import Difference, estimate, judge, paired_difference
 from sslrun.runs.cells import SECONDS, main_numbers
@@ -125,11 +127,23 @@ def level(results: Results, metric: str, baseline: str) -> float | None:
 def yardsticks(results: Results, metrics: Sequence[str]) -> list[str]:
     """Lines on what the encoder that training starts from has in these metrics, and what raw pixels have."""
     lines = []
-    for baseline, whose in (("untrained", "the untrained encoder"), ("pixels", "raw pixels")):
+    for baseline in ("untrained", "pixels"):
         levels = {metric: level(results, metric, baseline) for metric in metrics}
-        if told := [f"{metric} {number:.3f}" for metric, number in levels.items() if number is not None]:
-            lines.append(f"{whose}, mean over conditions and seeds: {', '.join(told)}")
+        told: dict[str, list[str]] = {}
+        for metric, number in levels.items():
+            if number is not None:
+                told.setdefault(whose(results, metric, baseline), []).append(f"{metric} {number:.3f}")
+        lines += [f"{who}, mean over conditions and seeds: {', '.join(each)}" for who, each in told.items()]
     return lines
+
+
+def whose(results: Results, metric: str, baseline: str) -> str:
+    """What a metric is of that is of a baseline, in words."""
+    number = results.numbers.get(metric)
+    section = {one.NAME: one for one in defined(EvaluationSection)}.get(number.kind) if number else None
+    trained = section is not None and number is not None and section.trains_baseline(baseline, number.metric)
+    words = {"untrained": "the untrained encoder", "pixels": "raw pixels"}[baseline]
+    return f"{words}, fine-tuned" if trained else words
 
 
 def reach(results: Results, metric: str) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from sslrun.paths import plain_name, user_path
 from sslrun.runs.folder import RunFolder, run_folders, split_name
 from sslrun.runs.records import GridRecord
 
-_SHOWN = 5
+_SHOWN, _MOST = 5, 40
 
 
 def resolve(results: Path, text: str, *, say: Callable[[str], None] = console.error, only: bool = False) -> RunFolder:
@@ -117,9 +117,10 @@ def one_of(text: str, allowed: Sequence[str], what: str, found: Sequence[str] = 
         return found[0]
     near = get_close_matches(text, allowed, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
+    more = f" and {len(allowed) - _MOST} more" if len(allowed) > _MOST else ""
     raise InputError(
         f"{text!r} could be any of {', '.join(found)}" if found else f"no {what} {text!r} here",
-        remedy=f"{hint}There {'are' if len(allowed) != 1 else 'is'}: {', '.join(allowed) or 'none'}.",
+        remedy=f"{hint}There {'are' if len(allowed) != 1 else 'is'}: {', '.join(allowed[:_MOST]) or 'none'}{more}.",
     )
 
 

@@ -1,7 +1,9 @@
 """One's own pictures, unlabelled and in any folders: pretrained on, embedded, and laid beside their neighbours."""
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +118,37 @@ def test_the_encoder_before_training_is_one_drawn_at_random_and_only_if_asked_fo
         shutil.copy(folder.encoder, f"{name}.safetensors")
 
 
+def test_pictures_have_their_class_and_domain_and_must_be_those_of_the_run(photos: Path, sslrun: Run) -> None:
+    for number in range(24):
+        place = photos.parent / "mine" / f"scan{number % 2}" / f"class{number % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        picture(number).save(place / f"{number}.png")
+    changes = ["data={kind: domains, path: ./mine, store: 24}", "evaluation={knn: null, linear: null}", *SMALL[1:]]
+    asked = [part for change in changes for part in ("--set", change)]
+    code, _, err = sslrun("pretrain", "pictures", "--results", "d", *asked)
+    assert code == 0, err
+    assert sslrun("embed", "pictures", "--results", "d", "--out", "d.parquet")[0] == 0
+    table = pd.read_parquet("d.parquet")
+    assert table.domain.tolist() == [name.split("/")[0] for name in table.path]
+    assert table.label.tolist() == [name.split("/")[1] for name in table.path]
+    (photos.parent / "mine" / table.path[0]).unlink()
+    for command in (("embed", "pictures", "--out", "e.npz"), ("evaluate", "pictures", "--knn")):
+        code, _, err = sslrun(*command, "--results", "d")
+        assert code == 2 and "some were added, removed or changed since" in err
+        assert f"\n{photos.parent / 'mine'}: " in f"\n{err}" and not Path("e.npz").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are UTF-8")
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "npz"])
+def test_a_name_that_is_no_utf_8_is_written_all_the_same(suffix: str, tmp_path: Path) -> None:
+    name = embedding._utf8(os.fsdecode(b"b/caf\xe9.png"))
+    assert name == r"b/caf\xe9.png" and embedding._utf8("ä.png") == "ä.png"
+    found = Embedded("run", "0", [name], torch.zeros(1, 2), {}, lambda _: torch.zeros(0))
+    embedding.write_features(found, tmp_path / f"f.{suffix}")
+    if suffix == "csv":
+        assert name in (tmp_path / "f.csv").read_text()
+
+
 def test_parquet_without_its_package_is_refused_and_the_other_formats_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"(?s)not installed.*sslrun\[parquet\]"):
@@ -131,16 +164,16 @@ def test_neighbours_are_the_nearest_by_cosine(tmp_path: Path) -> None:
         seen.append(index.tolist())
         return torch.zeros(len(index), 3, 8, 8, dtype=torch.uint8)
 
-    neighbour_sheet(Embedded("run", "0", ["a", "b", "c"], h_ND, None, pixels), tmp_path / "s.png")
+    neighbour_sheet(Embedded("run", "0", ["a", "b", "c"], h_ND, {}, pixels), tmp_path / "s.png")
     assert seen == [[0, 1, 2]] and Image.open(tmp_path / "s.png").size == (3 * 200 + 8, 3 * 200 + 28)
     other_ND = torch.tensor([[1.0, 0.0], [-1.0, 0.1], [2.0, 0.2]])  # here the first is most like the last
     levels = torch.arange(3, dtype=torch.uint8)[:, None, None, None] * 100
-    both = Embedded("run", "0", ["a", "b", "c"], h_ND, None, lambda at: levels[at].expand(-1, 3, 8, 8), other_ND)
+    both = Embedded("run", "0", ["a", "b", "c"], h_ND, {}, lambda at: levels[at].expand(-1, 3, 8, 8), other_ND)
     neighbour_sheet(both, tmp_path / "s.png")
     first_row = np.asarray(Image.open(tmp_path / "s.png"))[2 * 28 + 20, :, 0]
     assert first_row[[100, 300, 3 * 200 + 32 + 100]].tolist() == [0, 100, 200]
     with pytest.raises(InputError, match="no neighbours"):
-        neighbour_sheet(Embedded("run", "0", ["a"], h_ND[:1], None, pixels), tmp_path / "s.png")
+        neighbour_sheet(Embedded("run", "0", ["a"], h_ND[:1], {}, pixels), tmp_path / "s.png")
 
 
 def test_colours_become_grey_as_pillow_makes_them() -> None:

@@ -140,7 +140,9 @@ def test_the_printed_lines_feed_a_picture_as_training_did(
     images = ImageSet(torch.zeros(1, 3, 24, 24, dtype=torch.uint8), torch.tensor([-1]))
     save_encoder(run.encoder, encoder, encoder_metadata(recipe, images))
     pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save("picture.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned, as phones keep pictures
+    Image.fromarray(pixels).save("picture.jpg", exif=exif)
     stored = torch.from_numpy(decode(Path("picture.jpg"), 24).copy())[None]
     views = Views(recipe.views, channels=3, stored=24)
     with torch.no_grad():

@@ -42,11 +42,10 @@ def test_pretrain_shows_the_table_and_keeps_erm_for_other_runs(sslrun: Run, reci
     head = next(number for number, line in enumerate(lines) if line.startswith("unseen: ink"))
     columns = "unseen: ink nearest neighbour 1 % rounded up to 25 %, linear 100 %, fine-tuned"
     assert " ".join(lines[head].split()) == columns  # 1 % is one of the four of each class
-    assert [line[:34].rstrip() for line in lines[head + 1 : head + 4]] == [
-        "this run",
-        "ERM (fine-tuned untrained encoder)",
-        "raw pixels",
-    ]
+    rows = [line[:34].rstrip() for line in lines[head + 1 : head + 5]]
+    assert rows == ["this run", "untrained encoder", "ERM (fine-tuned untrained encoder)", "raw pixels"]
+    assert lines[head + 2].split()[3:] == lines[head + 4].split()[3:] == ["–", "–"]  # only ERM is fine-tuned
+    assert lines[head + 3].split()[4] == "–" != lines[head + 3].split()[5]
     (cell,) = only(results).evaluations()
     metrics = cell.metrics
     assert {"nn.avg", "1.avg", "1.decay", "100.ink", "100.overall", "100.epoch"} <= metrics.keys()
@@ -72,6 +71,10 @@ def test_pretrain_shows_the_table_and_keeps_erm_for_other_runs(sslrun: Run, reci
     assert json.loads(out)["metrics"] == ["udg.100.avg"]
     code, out, _ = sslrun("report", results, "--json")
     assert json.loads(out)["metrics"] == ["udg.nn.avg", "udg.1.avg", "udg.100.avg"]
+    code, out, _ = sslrun("report", results)
+    said = " ".join(out.split())  # a fine-tuned network is not called untrained
+    assert "the untrained encoder, mean over conditions and seeds: udg.nn.avg" in said
+    assert "the untrained encoder, fine-tuned, mean over conditions and seeds: udg.1.avg" in said
 
 
 def test_an_encoder_from_a_file_is_not_called_untrained(sslrun: Run, recipe: Path, tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_an_encoder_from_a_file_is_not_called_untrained(sslrun: Run, recipe: Pat
     code, out, err = sslrun("pretrain", recipe, "--results", tmp_path / "second", *asked)
     assert (code, err) == (0, "")
     labels = [line.split("   ")[0] for line in out.splitlines()]
-    assert labels.count("starting encoder (encoder.safetensors)") == 1
+    assert labels.count("starting encoder (encoder.safetensors)") == 2  # by analyses, and its neighbours
     assert labels.count("fine-tuned from starting encoder (encoder.safetensors)") == 1
     code, analysed, _ = sslrun("analyse", "styles", "--results", tmp_path / "second")
     assert code == 0

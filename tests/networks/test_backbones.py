@@ -193,3 +193,12 @@ def test_unreadable_files_are_named(tmp_path: Path, name: str, capsys: pytest.Ca
     with pytest.raises(InputError, match=name):
         load_weights(build_backbone(SMALL, 1, seed=0), path)
     assert "executed" not in capsys.readouterr().out
+
+
+def test_weights_that_are_not_finite_are_refused_by_their_names(tmp_path: Path) -> None:
+    backbone = nn.Sequential(nn.Linear(2, 3))
+    before = backbone[0].weight.clone()
+    torch.save(backbone.state_dict() | {"0.bias": torch.tensor([1.0, float("nan"), 2.0])}, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"infinite numbers or NaN in 0\.bias"):
+        load_weights(backbone, tmp_path / "w.pt")
+    assert torch.equal(backbone[0].weight, before)

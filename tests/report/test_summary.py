@@ -27,7 +27,11 @@ def cell(
     ("cells", "weights", "said"),
     [
         ([cell("knn", 0.96, 0.86)], None, "over the untrained encoder   kNN +0.100 ± 0.020 (standard error)"),
-        ([cell("knn", 0.88, 0.86)], None, "did not beat the untrained encoder   kNN +0.020 ± 0.024 (standard error)"),
+        (
+            [cell("knn", 0.88, 0.86)],
+            None,
+            "not clearly over the untrained encoder   kNN +0.020 ± 0.024 (standard error)",
+        ),
         ([cell("knn", 0.7, 0.86, at=3), cell("linear", 0.7, None)], None, None),
         (
             [cell("knn", 0.96, 0.9), cell("linear", 0.5, 0.6)],

@@ -113,6 +113,11 @@ class Udg(EvaluationSection):
         """ERM is the untrained encoder with all weights trained at every fraction; pixels only have neighbours."""
         return self.model_copy(update={"finetune_from": 0.0}) if baseline == "untrained" else type(self)()
 
+    @classmethod
+    def trains_baseline(cls, baseline: str, metric: str | None) -> bool:
+        """ERM, but for nearest neighbours."""
+        return baseline == "untrained" and not (metric or "").startswith("nn.")
+
     def views_of_baseline(self, baseline: str) -> tuple[str, ...]:
         """ERM sees crops and flips."""
         return ("size", "normalize", *(("crop", "flip") if baseline == "untrained" else ()))

@@ -78,6 +78,11 @@ class EvaluationSection(Section):
         """What a baseline is asked, by the part of the options that its numbers depend on: more runs share them."""
         return self
 
+    @classmethod
+    def trains_baseline(cls, baseline: str, metric: str | None) -> bool:
+        """Whether all weights of a baseline are trained on labels for a metric (None: the accuracy)."""
+        return False
+
     def views_of_baseline(self, baseline: str) -> tuple[str, ...]:
         """The options of `views` that a baseline's numbers depend on."""
         return ("size", "normalize")

@@ -23,7 +23,9 @@ class Backbone(Section):
         "torchvision's vision transformer at any size; any network of timm, by `name`; or, for `data.kind: gaussian`, "
         "one matrix without bias, which starts as half of a random orthogonal one.",
     )
-    name: str | None = option(None, "What timm calls the network: `convnext_atto`, say.")
+    name: str | None = option(
+        None, "What timm calls the network: `convnext_atto`, say. Weights come by `network.weights` alone."
+    )
     stem: Literal["imagenet", "cifar"] = option(
         "imagenet", "`cifar`: first convolution 3×3 with stride 1 and no max-pool (ResNets only)."
     )
@@ -75,13 +77,13 @@ class Backbone(Section):
         return of_kind.get(self.kind, (resnet,))
 
     def words(self) -> str:
-        """Its name in the field, a transformer's shape, and a width and a norm that the name doesn't mean."""
+        """Its name in the field (of timm's without the weights that it may name, which it does not have), a
+        transformer's shape, and a width and a norm that the name doesn't mean."""
         shape = f"/{self.patch}, {self.depth} layers of {self.width}" if self.kind == "vit" else ""
         if self.kind in ("resnet18", "resnet50") and self.width != 64:
             shape = f" of width {self.width}"
-        return (
-            _NAMES.get(self.kind, self.name or self.kind) + shape + (" with group norm" if self.norm == "group" else "")
-        )
+        name = _NAMES.get(self.kind, (self.name or self.kind).partition(".")[0])
+        return name + shape + (" with group norm" if self.norm == "group" else "")
 
     def needs(self, recipe: "Recipe") -> None:
         """A linear backbone takes vectors; a transformer is built for views of one side, cut into whole patches."""
