@@ -135,7 +135,8 @@ def common_classes(found: Mapping[str, Sequence[Picture]], folder: Path) -> tupl
             lone = sorted(classes ^ first[1])[0]
             has, lacks = (first[0], name) if lone in first[1] else (name, first[0])
             raise DataError(
-                f"class '{lone}' is in {has}/ but not in {lacks}/",
+                f"class '{lone}' is in {has}/ but not in {lacks}/"
+                + ", which has no class folders" * (not labels[lacks]),
                 where=str(folder),
                 remedy=f"{', '.join(found)} need the same class folders: add its pictures, or move it away everywhere.",
             )

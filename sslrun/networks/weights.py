@@ -100,7 +100,10 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors in a file by name, on the CPU. Raises `InputError` for one that is damaged or holds anything else."""
+    """The tensors in a file by name, on the CPU; of a checkpoint those that it calls its `state_dict`.
+
+    Raises `InputError` for one that is damaged or holds anything else.
+    """
     try:
         if _of_torch(path):
             state = read_archive(path, torch.device("cpu"))
@@ -111,6 +114,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError("no such file", where=str(path)) from error
     except UNREADABLE as error:
         raise InputError(f"can't be read as weights: {reason(error)}", where=str(path)) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(
             "is not a state dict (names to tensors)",

@@ -134,7 +134,7 @@ def test_seed_alone_decides_and_the_global_generator_is_left_alone() -> None:
 SMALL = Backbone(kind="small_resnet", width=8)
 
 
-@pytest.mark.parametrize("ending", [".safetensors", ".pt"])
+@pytest.mark.parametrize("ending", [".safetensors", ".pt", ".ckpt"])
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("head", ["fc", "classifier"])
 def test_weights_from_a_file(tmp_path: Path, ending: str, prefix: str, head: str) -> None:
@@ -145,6 +145,8 @@ def test_weights_from_a_file(tmp_path: Path, ending: str, prefix: str, head: str
     path = tmp_path / f"weights{ending}"
     if ending == ".pt":
         torch.save(state, path)
+    elif ending == ".ckpt":  # as training scripts keep it, beside other things
+        torch.save({"state_dict": state, "epoch": 3, "optimizer": {"lr": 0.1}}, path)
     else:
         save_file(state, path)
     load_weights(heir, path)

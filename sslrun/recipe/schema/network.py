@@ -131,8 +131,8 @@ class Network(Section):
     projector: Projector = option(Projector(), "The projector.")
     weights: str | None = option(
         None,
-        "Start the encoder from this file (.safetensors or .pt state dict with torchvision's names, or with timm's for "
-        "its networks). Its digest is part of the identity, its place is not.",
+        "Start the encoder from this file (.safetensors, or torch's state dict or checkpoint, with torchvision's "
+        "names, or with timm's for its networks). Its digest is part of the identity, its place is not.",
         operational=True,
     )
 
