@@ -20,6 +20,7 @@ from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import State
 from sslrun.sweeps.warming import without_script
 
+KNN_ALONE = ("training.epochs=1", "evaluation.linear=null", "evaluation.baselines=[]")
 GRID = "base: quickstart\naxes: {predictor: {ours: {}, none: {method.predictor: {kind: none}}}}\n"
 
 
@@ -55,7 +56,7 @@ def test_pretrain_evaluate_and_load(tmp_path: Path, sslrun: Callable[..., tuple[
 
 def test_a_grid(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text(GRID)
-    asked: dict[str, Any] = {"changes": [*SMALL, "training.epochs=1"], "results": tmp_path / "r", "jobs": 1}
+    asked: dict[str, Any] = {"changes": [*SMALL, *KNN_ALONE], "results": tmp_path / "r", "jobs": 1}
     table = api.sweep(tmp_path / "two.yaml", **asked)
     assert sorted(table["method.predictor.kind"]) == ["directpred", "none"]
     assert table["knn"].between(0, 1).all()
@@ -71,7 +72,7 @@ def test_a_grid(tmp_path: Path) -> None:
 def test_a_grid_from_a_script_without_a_guard(tmp_path: Path) -> None:
     """Its processes don't run the script again, which need not be a file."""
     (tmp_path / "two.yaml").write_text(GRID)
-    changes = [*SMALL, "training.epochs=1", "evaluation.linear=null", "evaluation.baselines=[]"]
+    changes = [*SMALL, *KNN_ALONE]
     script = f"import sslrun\nprint('once')\nprint(len(sslrun.sweep('two.yaml', {changes!r}, jobs=2)))\n"
     done = subprocess.run(
         [sys.executable, "-"], input=script, cwd=tmp_path, capture_output=True, text=True, check=False

@@ -186,6 +186,8 @@ def _some_rows(kept: KeptTable, printed: KeptTable, result: Compared) -> None:
         else:
             result.differing.append(f"{', '.join(row)}: there, no such row here")
     result.differing += [f"{', '.join(row)}: here, no such row there" for row in printed.rows if row not in kept.rows]
+    if not result.differing:
+        result.differing.append(f"{len(kept.rows)} rows there, {len(printed.rows)} here")
 
 
 def _each_row(kept: KeptTable, printed: KeptTable, result: Compared) -> None:

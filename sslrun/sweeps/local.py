@@ -157,7 +157,7 @@ class LocalEngine:
                 daemon=True,
             )
             try:
-                with without_script((task, data)):
+                with without_script(task):
                     process.start()
                 return process, ours
             except (OSError, EOFError) as error:  # the server was killed since it was looked at

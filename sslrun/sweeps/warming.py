@@ -61,8 +61,8 @@ def _short_folder() -> None:
 @contextmanager
 def without_script(handed: Any) -> Iterator[None]:
     """Within, processes start without the script that called us, which `multiprocessing` has each of them run again:
-    it may be no file, or have no `if __name__ == "__main__"`. A kind that was defined there, and is in what is
-    `handed` to the process, needs it: raises `InputError` where it can't be run again."""
+    it may be no file, or have no `if __name__ == "__main__"`. A kind that was defined there, and is in the recipes
+    that are `handed` to the process, needs it: raises `InputError` where it can't be run again."""
     script = sys.modules["__main__"]
     needed = b"__main__" in pickle.dumps(handed)
     if needed and script.__spec__ is None and not Path(getattr(script, "__file__", None) or "").is_file():

@@ -152,6 +152,8 @@ def test_rows_and_columns_that_are_others_are_named(kept: str) -> None:
     more = replace(results, rows=(*results.rows, ("magic", *numbers)))
     (found_more,) = compare([more], [results])[0]
     assert found_more.same > 8 and found_more.differing == [f"magic, {', '.join(numbers)}: there, no such row here"]
+    (found_twice,) = compare([replace(results, rows=(*results.rows, other))], [results])[0]
+    assert found_twice.differing == ["3 rows there, 2 here"]
     narrow = replace(results, header=results.header[:2], rows=tuple(row[:2] for row in results.rows))
     (found_narrow,) = compare([results], [narrow])[0]
     assert found_narrow.differing == [
