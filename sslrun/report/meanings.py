@@ -9,8 +9,8 @@ from fnmatch import fnmatch
 
 from sslrun.recipe.introspect import sections
 from sslrun.recipe.schema import Recipe
-from sslrun.recipe.schema.base import Section, defined
-from sslrun.recipe.schema.judging import EvaluationSection
+from sslrun.recipe.schema.base import Section
+from sslrun.recipe.schema.judging import evaluations
 from sslrun.runs.cells import ACCURACY, SECONDS, Number
 
 OF_RUNS = {
@@ -96,7 +96,7 @@ def meaning(column: str) -> str | None:
         told = _of_number(signal)
         return told and f"On the way, by evaluation.every: {told}"
     found = _NUMBER.fullmatch(column)
-    if found is not None and found["kind"] in _evaluations():
+    if found is not None and found["kind"] in evaluations():
         parts = found.groupdict()
         epoch = int(parts["epoch"]) if parts["epoch"] else None
         return _of_number(
@@ -110,7 +110,7 @@ def columns() -> Iterator[tuple[str, str]]:
     yield from OF_TABLES.items()
     yield from OF_RUNS.items()
     yield from OF_TRAINING.items()
-    for kind, section in _evaluations().items():
+    for kind, section in evaluations().items():
         for pattern, text in section.MEANS.items():
             shown = re.sub(r"\(nn\|\[\\d\.\]\+\)|\[\\d\.\]\+", "PER_CENT", pattern).replace("\\", "").replace(".+", "*")
             yield kind if pattern == ACCURACY else f"{kind}.{shown}", text
@@ -126,13 +126,9 @@ def matching(pattern: str) -> list[tuple[str, str]]:
     return [(pattern, own), *found] if own else found
 
 
-def _evaluations() -> dict[str, type[EvaluationSection]]:
-    return {section.NAME: section for section in defined(EvaluationSection)}
-
-
 def _of_number(number: Number) -> str | None:
     told = "Seconds that the evaluation took." if number.metric == SECONDS else None
-    for pattern, text in _evaluations()[number.kind].MEANS.items():
+    for pattern, text in evaluations()[number.kind].MEANS.items():
         told = told or (text if re.fullmatch(pattern, number.metric) else None)
     if told is None:
         return None

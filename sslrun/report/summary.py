@@ -9,8 +9,7 @@ from typing import Any
 
 from sslrun.console import span
 from sslrun.recipe.schema import NonContrastive, Recipe
-from sslrun.recipe.schema.base import defined
-from sslrun.recipe.schema.judging import EvaluationSection
+from sslrun.recipe.schema.judging import evaluations
 from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.history import is_number
@@ -52,7 +51,7 @@ def scores(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[
     Empty without a cell that it has a column for. `weights` is the recipe's `network.weights`.
     """
     at = cells[0].at if cells else None
-    titles = {section.NAME: section.COLUMNS for section in defined(EvaluationSection)}
+    titles = {name: section.COLUMNS for name, section in evaluations().items()}
     columns = [
         (Number(cell.kind, metric=metric), title)
         for cell in cells
@@ -151,7 +150,7 @@ def worth(cells: Sequence[EvaluationRecord], weights: str | None) -> str | None:
     Errors are of test images drawn anew, taken as independent of each other: as both encoders see the same images it
     is, if anything, too large. Up to twice it counts as no difference. `weights` is the recipe's `network.weights`.
     """
-    titles = {section.NAME: section.COLUMNS for section in defined(EvaluationSection)}
+    titles = {name: section.COLUMNS for name, section in evaluations().items()}
     parts, beaten = [], False
     for cell in cells:
         ours, theirs = (cell.metrics.get(Number(cell.kind, baseline=name).key) for name in (None, "untrained"))
@@ -164,11 +163,8 @@ def worth(cells: Sequence[EvaluationRecord], weights: str | None) -> str | None:
             parts.append(f"{title} {ours - theirs:+.3f}" + ("" if spread is None else f" ± {spread:.3f}"))
     if not parts:
         return None
-    return (
-        f"{'over' if beaten else 'not clearly over'} the {starting(weights)}   "
-        + ", ".join(parts)
-        + " (standard error)"
-    )
+    told = f"{'over' if beaten else 'not clearly over'} the {starting(weights)}"
+    return f"{told}   {', '.join(parts)} (standard error)"
 
 
 def selected_on_test(history: Sequence[dict[str, Any]]) -> str | None:
@@ -226,7 +222,7 @@ def at_the_edge(decay: float, decays: Sequence[float], held_out: Mapping[str, fl
 
 def edges(cells: Iterable[EvaluationRecord]) -> Iterator[tuple[str, str, float]]:
     """(evaluation, metric, decay) of each choice of a run itself that fell on an edge: a better one may lie beyond."""
-    sections = {section.NAME: section for section in defined(EvaluationSection)}
+    sections = evaluations()
     for cell in cells:
         field = sections[cell.kind].model_fields.get("decays") if cell.kind in sections else None
         decays: Any = cell.settings.get("decays", field.default if field else ())

@@ -14,8 +14,7 @@ import pandas as pd
 
 from sslrun.errors import InputError
 from sslrun.recipe.schema import Recipe
-from sslrun.recipe.schema.base import defined
-from sslrun.recipe.schema.judging import EvaluationSection
+from sslrun.recipe.schema.judging import evaluations
 from sslrun.report.collecting import Results
 from sslrun.report.intervals import Difference, estimate, judge, paired_difference
 from sslrun.runs.cells import SECONDS, main_numbers
@@ -138,11 +137,11 @@ def yardsticks(results: Results, metrics: Sequence[str]) -> list[str]:
 
 
 def whose(results: Results, metric: str, baseline: str) -> str:
-    """What a metric is of that is of a baseline, in words."""
-    number = results.numbers.get(metric)
-    section = {one.NAME: one for one in defined(EvaluationSection)}.get(number.kind) if number else None
-    trained = section is not None and number is not None and section.trains_baseline(baseline, number.metric)
+    """Who a baseline is, in words, as a metric judges it: its weights may have been trained for that."""
     words = {"untrained": "the untrained encoder", "pixels": "raw pixels"}[baseline]
+    number = results.numbers.get(metric)
+    section = evaluations().get(number.kind) if number is not None else None
+    trained = section is not None and number is not None and section.trains_baseline(baseline, number.metric)
     return f"{words}, fine-tuned" if trained else words
 
 

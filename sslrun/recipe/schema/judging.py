@@ -115,6 +115,11 @@ class EvaluationSection(Section):
         super().__pydantic_init_subclass__(**kwargs)
 
 
+def evaluations() -> dict[str, type[EvaluationSection]]:
+    """The sections of all kinds of evaluation that there are, plug-ins' too, by name."""
+    return {section.NAME: section for section in defined(EvaluationSection)}
+
+
 def fraction_name(fraction: float) -> str:
     """A labelled fraction in per cent, as metrics are named by it: `1`, `5`, `100`, `0.5`."""
     return f"{float(100 * Fraction(str(fraction))):g}"
