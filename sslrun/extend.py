@@ -21,7 +21,7 @@ from sslrun.networks.predictors.base import MatrixRule
 from sslrun.networks.predictors.correlation import CorrelationRule
 from sslrun.recipe.schema.base import Misfit, Section, option
 from sslrun.recipe.schema.data import Data as DataSection
-from sslrun.recipe.schema.data import DomainSection
+from sslrun.recipe.schema.domains import DomainSection
 from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.recipe.schema.method import Method as MethodSection
 from sslrun.recipe.schema.method import NonContrastive as NonContrastiveSection

@@ -226,7 +226,8 @@ class Dataset(ABC):
             (names[domain], found.class_names[label]): count
             for domain, label, count in zip(*pairs.tolist(), numbers.tolist(), strict=True)
         }
-        return Counts(len(labels), labelled)
+        of_domain = dict(zip(names, np.bincount(domains[domains >= 0], minlength=len(names)).tolist(), strict=True))
+        return Counts(len(labels), labelled, {name: count for name, count in of_domain.items() if count})
 
     def _hold(self, split: Split) -> Decoded:
         """The images of a split that are quick to make, kept in memory."""

@@ -68,12 +68,13 @@ class PictureSet(Dataset):
             place = self.folder / self.below
             bad = [DataError("an empty file", where=str(place / one.name)) for one in of_no_bytes]
             raise decoding.Unreadable(bad, len(index))
-        if split != "pretrain" and self.section.LABELLED and not any(one.label for one in pictures):
+        if split != "pretrain" and self.section.labelled and not any(one.label for one in pictures):
+            unlabelled = "data.classes: false" if self.section.SEVERAL_DOMAINS else "data.kind: pictures"
             raise DataError(
                 "no class folders, so these pictures have no labels",
                 where=str((self.folder / pictures[0].name).parent),
-                remedy="Evaluations compare labels: sort the pictures into one folder for each class. Pretraining "
-                "alone needs none: data.kind: pictures, or set the evaluations to null.",
+                remedy="Evaluations compare labels: sort the pictures into one folder for each class. "
+                f"Pretraining alone needs none: {unlabelled}, or set the evaluations to null.",
             )
         return listing, index
 
@@ -91,7 +92,8 @@ def in_class_folders(folder: Path, below: str) -> list[Picture]:
     """The pictures under `folder/below/CLASS/`, by class and name; without class folders, those of `folder/below`
     itself, which have no label.
 
-    Raises `DataError` for a folder without pictures, an empty class, or a file that is no picture.
+    Raises `DataError` for a folder without pictures, an empty class, a file that is no picture, or a picture beside
+    class folders.
     """
     classes = subfolders(folder / below)
     if not classes:
@@ -102,6 +104,7 @@ def in_class_folders(folder: Path, below: str) -> list[Picture]:
             where=str(folder / below),
             remedy="Expected one folder for each class; or pictures without classes, for pretraining alone.",
         )
+    none_beside(folder / below, "class")
     found: list[Picture] = []
     for label in classes:
         inside = list(_walk(folder, f"{below}/{label}", label))
@@ -113,17 +116,32 @@ def in_class_folders(folder: Path, below: str) -> list[Picture]:
     return found
 
 
-def every_picture(folder: Path, whereabouts: str = "") -> list[Picture]:
-    """All pictures below `folder`, at any depth, by name; what is none is passed over. A remedy ends in `whereabouts`.
+def every_picture(folder: Path, below: str = "", whereabouts: str = "") -> list[Picture]:
+    """All pictures in `folder/below`, at any depth, by name; what is none is passed over. A remedy ends in
+    `whereabouts`.
 
     Raises `DataError` for a folder that is not there, or has no pictures.
     """
-    if not folder.is_dir():
+    place = folder / below
+    if not place.is_dir():
         remedy = f"Name one with pictures in it, at any depth.{whereabouts}"
-        raise DataError("no such folder", where=str(folder), remedy=remedy)
-    if found := sorted(_walk(folder, "", "", only=False)):
+        raise DataError("no such folder", where=str(place), remedy=remedy)
+    if found := sorted(_walk(folder, below, "", only=False)):
         return found
-    raise DataError("no pictures in this folder", where=str(folder), remedy=f"Expected {_endings()}, at any depth.")
+    raise DataError("no pictures in this folder", where=str(place), remedy=f"Expected {_endings()}, at any depth.")
+
+
+def none_beside(folder: Path, what: str) -> None:
+    """Raise `DataError` for a picture in a folder whose sub-folders are each a `what`."""
+    with os.scandir(folder) as entries:
+        files = [one.name for one in entries if one.is_file() and not litter(one.name)]
+    beside = sorted(name for name in files if name.lower().endswith(ENDINGS))
+    if beside:
+        raise DataError(
+            f"a picture beside folders that are each a {what}: it is of none",
+            where=str(folder / beside[0]),
+            remedy=f"Move it into the folder of its {what}, or elsewhere.",
+        )
 
 
 def common_classes(found: Mapping[str, Sequence[Picture]], folder: Path) -> tuple[str, ...]:
@@ -156,9 +174,14 @@ def _walk(folder: Path, below: str, label: str, only: bool = True) -> Iterator[P
         if litter(entry.name):
             continue
         if entry.is_dir():
+            if entry.is_symlink():
+                _leads_elsewhere(folder / name)
             yield from _walk(folder, name, label, only)
         elif entry.name.lower().endswith(ENDINGS) and entry.is_file():
             yield Picture(name, label, FileState.of(entry.stat()))
+        elif entry.is_symlink() and not Path(entry).exists():
+            target = os.path.realpath(entry)
+            raise DataError(f"a link to {target}, which is not there", where=entry.path, remedy="Mend or remove it.")
         elif only:
             place = "inside a class folder" if label else "where pictures or class folders belong"
             raise DataError(
@@ -166,6 +189,17 @@ def _walk(folder: Path, below: str, label: str, only: bool = True) -> Iterator[P
                 where=str(folder / name),
                 remedy=f"Pictures end in {_endings()}. Move other files elsewhere.",
             )
+
+
+def _leads_elsewhere(link: Path) -> None:
+    """Raise `DataError` for a link to a folder that it lies in itself."""
+    target = Path(os.path.realpath(link))
+    if target in Path(os.path.realpath(link.parent), link.name).parents:
+        raise DataError(
+            f"a link to {target}, a folder that it lies in",
+            where=str(link),
+            remedy="Remove it: that folder's pictures are found without it.",
+        )
 
 
 def _endings() -> str:

@@ -61,19 +61,20 @@ def _features_apart(encoder: nn.Module, images: ImageSet, subject: Subject) -> T
 
 
 def balanced(sets: Sequence[ImageSet], most: int | None) -> ImageSet:
-    """Equally many labelled images of every domain in `sets` together, in their order; at most `most` of each.
+    """Equally many images of every domain in `sets` together, in their order; at most `most` of each. Images without
+    label are passed over, unless none has any.
 
     Within a domain the classes take turns, each giving its next image in order. Raises `DataError` where there are
     fewer than two domains.
     """
     domains_M = torch.cat([domains_of(images) for images in sets])
     labels_M = torch.cat([images.labels for images in sets])
-    known_M = (domains_M >= 0) & (labels_M >= 0)
+    known_M = (domains_M >= 0) & ((labels_M >= 0) | (labels_M < 0).all())
     of_domain = [(known_M & (domains_M == domain)).nonzero()[:, 0] for domain in torch.unique(domains_M[known_M])]
     if len(of_domain) < 2:
         raise DataError(
-            "labelled images of fewer than two domains: there is nothing to tell apart",
-            remedy="Analyses of domains need data with labels in two domains or more.",
+            "images of fewer than two domains: there is nothing to tell apart",
+            remedy="Analyses of domains need images of two or more; labelled ones, where any has a label.",
         )
     count = min(map(len, of_domain))
     count = count if most is None else min(count, most)
@@ -102,7 +103,8 @@ def domains_of(images: ImageSet) -> Tensor:
 def analyse(
     h_MD: Tensor, images: ImageSet, section: Analyses, beat: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
-    """All measures of the features of images that all have a class and a domain, and their levels by chance.
+    """All measures of the features of images that all have a domain, and their levels by chance; those that compare
+    classes are left out where no image has one.
 
     Parts of 1; `domain_purity_excess` is what purity exceeds chance by, `images` their number. The domain probe calls
     `beat` all along. `class_purity_across` is of neighbours from other domains, where the section asks for it. Raises
@@ -110,24 +112,28 @@ def analyse(
     """
     h_MD = h_MD.cpu() if h_MD.device.type == "mps" else h_MD  # which has no float64
     labels_M, domains_M = images.labels.to(h_MD.device), domains_of(images).to(h_MD.device)
+    labelled = bool((labels_M >= 0).all())
     nearest_MK = neighbours(h_MD, section.neighbours)
-    of_class_MK = neighbours(h_MD, section.neighbours, within_M=labels_M)
-    assigned_M = clusters(h_MD, section.clusters or len(torch.unique(labels_M)))
+    assigned_M = clusters(h_MD, section.clusters or len(torch.unique(labels_M if labelled else domains_M)))
     found, chance = purity(nearest_MK, domains_M), purity_chance(domains_M)
-    across = {}
-    if section.across_domains:
+    of_classes = {}
+    if labelled:
+        of_class_MK = neighbours(h_MD, section.neighbours, within_M=labels_M)
+        of_classes = {
+            "domain_purity_same_class": purity(of_class_MK, domains_M),
+            "domain_purity_same_class_chance": purity_chance(domains_M, labels_M),
+            "class_purity": purity(nearest_MK, labels_M),
+            "class_purity_chance": purity_chance(labels_M),
+        }
+    if labelled and section.across_domains:
         across_MK = neighbours(h_MD, section.neighbours, across_M=domains_M)
-        across["class_purity_across"] = purity(across_MK, labels_M)
-        across["class_purity_across_chance"] = purity_chance_across(labels_M, domains_M)
+        of_classes["class_purity_across"] = purity(across_MK, labels_M)
+        of_classes["class_purity_across_chance"] = purity_chance_across(labels_M, domains_M)
     return {
         "domain_purity": found,
         "domain_purity_chance": chance,
         "domain_purity_excess": found - chance,
-        "domain_purity_same_class": purity(of_class_MK, domains_M),
-        "domain_purity_same_class_chance": purity_chance(domains_M, labels_M),
-        "class_purity": purity(nearest_MK, labels_M),
-        "class_purity_chance": purity_chance(labels_M),
-        **across,
+        **of_classes,
         "cluster_purity": cluster_purity(assigned_M, domains_M),
         "cluster_purity_chance": cluster_purity_chance(domains_M),
         "domain_probe": domain_probe(h_MD, domains_M, labels_M, beat),

@@ -115,8 +115,8 @@ def domain_probe(h_MD: Tensor, domains_M: Tensor, labels_M: Tensor, beat: Callab
 
     The name is from arXiv 2303.06088's kind of analysis; five folds, and scikit-learn's default, C = 1, are our choice.
     Logistic regression of the domain from features standardised on the fitted folds, weight decay 1/n for n of them.
-    Folds deal out the images of each domain and class in turn. `beat` is called all along, as in `fit`. Raises
-    `InputError` for fewer images than folds.
+    Folds deal out the images of each domain and class (-1 for none) in turn. `beat` is called all along, as in
+    `fit`. Raises `InputError` for fewer images than folds.
     """
     if len(h_MD) < FOLDS:
         raise InputError(f"a domain probe with {FOLDS} folds of {len(h_MD)} images")
@@ -135,7 +135,8 @@ def domain_probe(h_MD: Tensor, domains_M: Tensor, labels_M: Tensor, beat: Callab
 
 def folds(domains_M: Tensor, labels_M: Tensor) -> Tensor:
     """The fold of each image, int64 (M,) in 0 .. 4: images ordered by domain and class are dealt out in turn."""
-    order_M = (domains_M * (labels_M.max() + 1) + labels_M).argsort(stable=True)
+    classes_M = labels_M - labels_M.min()
+    order_M = (domains_M * (classes_M.max() + 1) + classes_M).argsort(stable=True)
     folds_M = torch.empty_like(order_M)
     folds_M[order_M] = torch.arange(len(order_M), device=order_M.device) % FOLDS
     return folds_M

@@ -39,7 +39,8 @@ class StyleMeasures:
 
     `told`: images whose domain a linear classifier finds inside one view (None without several source domains).
     `matched`: images whose other view is the nearest by mean and spread of colours. `unseen`: nearest neighbours of the
-    unseen domains among the sources, from pixels as they are, and with one amplitude for all (None if none is unseen).
+    unseen domains among the sources, from pixels as they are, and with one amplitude for all (None if none is unseen,
+    or there are no classes).
     """
 
     matched: dict[str, float]
@@ -74,12 +75,14 @@ class StyleMeasures:
         rows.append(["views matched by colours alone", *_parts(self.matched), f"{self.matched_chance:.3f}"])
         if self.unseen is not None:
             raw, one = self.unseen
-            what = f"unseen {', '.join(self.held_out)}: neighbours of pixels, of one amplitude for all"
+            what = f"nearest source's class right, {', '.join(self.held_out)} unseen"
             rows.append([what, f"{raw:.2f}", "", f"{one:.2f}", ""])
         console.say()
         if title:
             console.say(title, style="bold")
         console.table(rows, ["" if title else "what a style can do here", "none", "FA", "BSS", "chance"])
+        if self.unseen is not None:
+            console.say("Nearest sources are by pixels; under BSS all images of all domains have one amplitude.")
         if self.in_full:
             console.say("The recipe has no style: FA and BSS are measured in full, at ratio 1.")
         for warning in self.warnings():
@@ -109,7 +112,7 @@ def measure_style(recipe: Recipe, data: Dataset) -> StyleMeasures:
         pair = views(sources.images[spread], views.draw(batch, recipe.seed, 0)[:2])
         matched[name] = match(*(colours(views.unnormalized(view)) for view in pair))
     held_out = tuple(getattr(recipe.data, "held_out", ()))
-    unseen = _unseen(recipe, sources, data.some("test", _few)) if held_out else None
+    unseen = _unseen(recipe, sources, data.some("test", _few)) if held_out and recipe.data.labelled else None
     chance = 1 / len(torch.unique(sources.domains)) if several and sources.domains is not None else 1.0
     in_full = recipe.views.style.kind == "none"
     return StyleMeasures(matched, 1 / batch, told if several else None, chance, unseen, held_out, in_full)

@@ -94,11 +94,11 @@ def _hardness(part: SubFigure, runs: Sequence[Analysed], kind: str) -> None:
 
 
 def _planes(part: SubFigure, planes: Sequence[tuple[str, "Plane"]], lines: int) -> None:
-    """Points in the colour of their domain; classes have markers of their own if there are at most ten."""
+    """Points in the colour of their domain; classes have markers of their own if there are any, and at most ten."""
     axes = np.atleast_1d(part.subplots(lines, min(_A_LINE, len(planes)))).ravel()
     first = planes[0][1]
     domains, classes = np.unique(first.domains), np.unique(first.labels)
-    marked = len(classes) <= len(_MARKERS)
+    marked = bool(first.class_names) and len(classes) <= len(_MARKERS)
     for ax, (title, plane) in zip(axes, planes, strict=False):
         order = np.random.default_rng(0).permutation(len(plane.points))  # no domain lies on top of the others
         colours = np.array(COLOURS)[np.searchsorted(domains, plane.domains) % len(COLOURS)]

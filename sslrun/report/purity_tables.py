@@ -78,10 +78,11 @@ def references(runs: Sequence[Analysed], part: str = "") -> dict[str, dict[str, 
 def tables(runs: Sequence[Analysed]) -> list[Table]:
     """What the features know, the same under batch norm statistics of each domain's own where it was asked for, then
     the hardness of negatives where a history has it."""
+    useless = "read it with class purity" if "class_purity" in runs[0].metrics else "of classes, none are known here"
     notes = (
         f"On {runs[0].metrics['images']:,} images, equally many of each domain. Purity: the part of the nearest "
         "neighbours that",
-        "share an image's domain. A useless encoder has low domain purity too: read it with class purity.",
+        f"share an image's domain. A useless encoder has low domain purity too: {useless}.",
     )
     found = [_knowledge(runs, "", "What the features know of the domains", notes)]
     if any(measured(run.metrics, OWN_STATISTICS) for run in runs):

@@ -191,7 +191,9 @@ def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str |
     said.append(edge_note(list(edges(cells))))
     judged = sum(cell.seconds or 0.0 for cell in cells)
     said.append(f"took   {span(folder.status.seconds)} to train, {span(judged)} to judge")
-    return [*filter(None, said), f"kept in   {folder.path}", "next:", f"  sslrun plot {shlex.quote(str(folder.path))}"]
+    looks = ("plot", "analyse") if any(cell.kind == "analyses" for cell in cells) else ("plot",)
+    commands = [f"  sslrun {look} {shlex.quote(str(folder.path))}" for look in looks]
+    return [*filter(None, said), f"kept in   {folder.path}", "next:", *commands]
 
 
 def as_json(folder: RunFolder, cells: Sequence[EvaluationRecord]) -> dict[str, Any]:

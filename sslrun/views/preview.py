@@ -49,15 +49,24 @@ def preview_sheet(recipe: schema.Recipe, images: ImageSet, path: Path) -> None:
         write_sheet(path, {"": columns})
     else:
         x_NCSS = views.unnormalized(views.plain(images_NCHW))
-        write_sheet(path, {"Views of the first step": columns} | _style_groups(views, style, x_NCSS, recipe.seed))
+        groups = _style_groups(views, style, x_NCSS, recipe.seed, _titles(images))
+        write_sheet(path, {"Views of the first step": columns} | groups)
+
+
+def _titles(images: ImageSet) -> list[str]:
+    """A number for each image, from 1, and its domain if it has one."""
+    domains = [] if images.domains is None else images.domains.tolist()
+    names = [f", {images.domain_names[domain]}" for domain in domains] or [""] * len(images)
+    return [f"{number}{name}" for number, name in enumerate(names, start=1)]
 
 
 def _style_groups(
-    views: Views, style: schema.FourierStyle | schema.BatchStyle, x_NCSS: Tensor, seed: int
+    views: Views, style: schema.FourierStyle | schema.BatchStyle, x_NCSS: Tensor, seed: int, titles: list[str]
 ) -> dict[str, dict[str, Column]]:
-    """Whole images as they are, with a style each (FA), with one style for all in two views (BSS); and amplitudes."""
+    """Whole images as they are, with a style each (FA), with one style for all in two views (BSS); and amplitudes.
+    `titles` stand below the images as they are."""
     n, size = len(x_NCSS), x_NCSS.shape[-1]
-    pictures = {"raw": Column(x_NCSS, [str(number) for number in range(1, n + 1)])}
+    pictures = {"raw": Column(x_NCSS, titles)}
     spectra = {"raw": Column(_amplitudes(x_NCSS, x_NCSS))}
 
     def draw(kind: Literal["fa", "bss"], view: int) -> StyleDraws:
@@ -71,8 +80,9 @@ def _style_groups(
         styled_NCSS = views.styled(x_NCSS, draws)
         references, ratios = (torch.as_tensor(drawn).expand(n).tolist() for drawn in (draws.reference, draws.ratio))
         if draws is each:
-            given = zip(references, ratios, strict=True)
-            pictures[label] = Column(styled_NCSS, [f"style of {j + 1}, r = {ratio:.2f}" for j, ratio in given])
+            whose = ["its own" if j == i else f"style of {j + 1}" for i, j in enumerate(references)]
+            styles = [f"{one}, r = {ratio:.2f}" for one, ratio in zip(whose, ratios, strict=True)]
+            pictures[label] = Column(styled_NCSS, styles)
         else:
             gives = [i == references[0] for i in range(n)]
             notes = [f"gives the style, r = {ratios[0]:.2f}" if it_does else None for it_does in gives]

@@ -21,7 +21,7 @@ class AnyPictures(PictureSet):
     @cached_property
     def found(self) -> list[Picture]:
         """Raises `DataError` for a folder that is not there, or has no pictures."""
-        return every_picture(self.folder, self.whereabouts)
+        return every_picture(self.folder, whereabouts=self.whereabouts)
 
     def part(self, split: Split) -> str:
         """One part, whatever is asked for."""

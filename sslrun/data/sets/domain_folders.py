@@ -1,4 +1,5 @@
-"""Any pictures sorted as `<path>/<domain>/<class>/*.jpg`: domains and classes are the folders' names.
+"""Any pictures sorted as `<path>/<domain>/<class>/*.jpg`, or without classes: the folders' names are domains and
+classes.
 
 Which pictures are held out from learning is decided by their names, so that adding some moves few of the others.
 """
@@ -15,7 +16,15 @@ from numpy.typing import NDArray
 from sslrun.data.dataset import open_dataset
 from sslrun.data.domains import DomainSet
 from sslrun.data.listing import Listing, Picture
-from sslrun.data.pictures import PictureSet, common_classes, in_class_folders, listed, subfolders
+from sslrun.data.pictures import (
+    PictureSet,
+    common_classes,
+    every_picture,
+    in_class_folders,
+    listed,
+    none_beside,
+    subfolders,
+)
 from sslrun.errors import DataError
 from sslrun.recipe.messages import nearest
 from sslrun.recipe.schema import DomainFolders
@@ -28,24 +37,27 @@ class DomainFoldersSet(DomainSet, PictureSet):
     section: DomainFolders
 
     def decoding(self) -> dict[str, Any]:
-        return super().decoding() | {"validation": self.section.validation}
+        classes = {} if self.section.classes else {"classes": False}
+        return super().decoding() | {"validation": self.section.validation} | classes
 
     def facts(self) -> Iterator[str]:
         """Each picture with the digest of its content."""
         return self.picture_facts(self.whole.pictures)
 
     def find(self) -> Listing:
-        """Raises `DataError` for a missing folder, an empty class, a file that is no picture, domains whose classes
-        differ, and a `held_out` that names no domain or leaves none."""
+        """Raises `DataError` for a missing folder, an empty class, a file that is no picture, one that is in no
+        domain's folder, domains whose classes differ, and a `held_out` that names no domain or leaves none."""
         folder = self.folder
-        layout = f"Expected {folder}/DOMAIN/CLASS/*.jpg."
+        layout = f"Expected {folder}/DOMAIN/{'CLASS/' * self.section.classes}*.jpg."
         if not folder.is_dir():
             raise DataError("no such folder", where=str(folder), remedy=layout + self.whereabouts)
         names = tuple(subfolders(folder))
         if len(names) < 2:
             raise DataError(f"{len(names)} folders, where each is a domain", where=str(folder), remedy=layout)
+        none_beside(folder, "domain")
         _check_held_out(self.section.held_out, names, folder)
-        by_domain = {name: in_class_folders(folder, name) for name in names}
+        found = in_class_folders if self.section.classes else every_picture
+        by_domain = {name: found(folder, name) for name in names}
         classes = common_classes(by_domain, folder)
         return listed(
             folder,

@@ -11,6 +11,7 @@ from pydantic import field_validator, model_validator
 from sslrun.recipe.plugins import PluginName, digests, named
 from sslrun.recipe.schema.base import Misfit, Section, option
 from sslrun.recipe.schema.data import *
+from sslrun.recipe.schema.domains import *
 from sslrun.recipe.schema.evaluation import *
 from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.recipe.schema.method import *
@@ -52,7 +53,7 @@ class Recipe(Section):
     def judged(self) -> dict[str, EvaluationSection]:
         """The evaluations that it asks for, by name; of images without labels those alone that compare none."""
         asked = self.evaluation.asked()
-        return {name: section for name, section in asked.items() if self.data.LABELLED or not section.LABELS}
+        return {name: section for name, section in asked.items() if self.data.labelled or not section.LABELS}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         """A recipe that another process hands over brings its plug-ins along."""

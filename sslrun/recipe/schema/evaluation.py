@@ -135,7 +135,8 @@ class Udg(EvaluationSection):
 
 
 class Analyses(EvaluationSection):
-    """Domain purity of an encoder's features on source images held out and on target images, class purity beside it."""
+    """Domain purity of an encoder's features on source images held out and on target images, class purity beside it;
+    of images without classes what they know of the domains alone."""
 
     NAME = "analyses"
     COLUMNS: ClassVar[Mapping[str, str]] = {"domain_purity": "domain purity", "class_purity": "class purity"}
@@ -152,9 +153,10 @@ class Analyses(EvaluationSection):
     }
     METRICS = ()
     SPLITS = ("validation", "test")
+    LABELS = False
 
     neighbours: int = option(10, "Nearest neighbours (cosine similarity) whose domain and class are compared.", ge=1)
-    clusters: int | None = option(None, "Clusters of k-means; as many as there are classes if null.", ge=2)
+    clusters: int | None = option(None, "Clusters of k-means; as many as classes, or else as domains, if null.", ge=2)
     images_per_domain: int | None = option(
         1000,
         "Most images of each domain. All domains give equally many, their classes taking turns in file order, so "
@@ -174,12 +176,16 @@ class Analyses(EvaluationSection):
 
     def suits(self, counted: Counted) -> None:
         """By how many images of each class are drawn of each domain: as many as of the smallest, classes in turn."""
-        super().suits(counted)
         found: dict[str, dict[str, int]] = {}
+        without_classes: dict[str, dict[str, int]] = {}
         for split in self.SPLITS:
-            found |= counted(split).domains()
+            counts = counted(split)
+            found |= counts.domains()
+            without_classes |= {domain: {"": count} for domain, count in counts.of_domain.items()}
+        labelled = bool(found)
+        found = found or without_classes
         if len(found) < 2:
-            raise InputError("labelled images of fewer than two domains", where="evaluation.analyses")
+            raise InputError(f"{'labelled ' * labelled}images of fewer than two domains", where="evaluation.analyses")
         smallest = min(sum(classes.values()) for classes in found.values())
         each = min(smallest, self.images_per_domain or smallest)
         drawn: Counter[str] = Counter()
@@ -187,7 +193,8 @@ class Analyses(EvaluationSection):
             drawn.update(_in_turn(classes, each))
         count = each * len(found)
         self.has_neighbours(self.neighbours, count - 1, "in all")
-        self.has_neighbours(self.neighbours, min(drawn.values()) - 1, "of the same class")
+        if labelled:
+            self.has_neighbours(self.neighbours, min(drawn.values()) - 1, "of the same class")
         if self.across_domains:
             self.has_neighbours(self.neighbours, count - each, "of other domains")
         if (self.clusters or 0) > count:

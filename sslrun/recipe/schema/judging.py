@@ -21,7 +21,9 @@ class Counts:
 
     total: int
     labelled: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """By domain and class; images without label are counted in `total` alone."""
+    """By domain and class; of images without label `total` and `of_domain` alone know."""
+    of_domain: Mapping[str, int] = field(default_factory=dict)
+    """All images of each domain."""
 
     @property
     def classes(self) -> dict[str, int]:
