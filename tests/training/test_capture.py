@@ -12,8 +12,10 @@ from fake_cuda import CalledAgain, Operations, fake_cuda
 from test_on_a_gpu import CPU, CUDA, IMAGES, METHODS, PREDICTORS, STYLES, VECTORS, trainer
 from torch import Tensor
 
-from sslrun.training import capture
+from sslrun.methods.base import Method
+from sslrun.training import capture, pretrain
 from sslrun.training.capture import pack, tensors_of, unpack, why_not, with_tensors
+from sslrun.training.optimizers import Updates
 from sslrun.training.pretrain import Trainer
 
 ODD = ["training={epochs: 4, batch_size: 10, last_batch: keep}"]  # 10, 10, 4
@@ -137,6 +139,23 @@ def test_what_is_not_captured_and_why(changes: list[str], graph: str, pixels: in
     found = why_not(graph, made.method, made.updates, pixels, CUDA)
     assert found is None if reason is None else reason in (found or "")
     assert "CUDA" in (why_not("auto", made.method, made.updates, 100, CPU) or "") and made.captured is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "pixels"), [(VECTORS, 8), (IMAGES, 8 * 12 * 12), ([*IMAGES, "views.size=10"], 8 * 10 * 10)]
+)
+def test_whether_to_capture_is_asked_of_the_size_of_a_batch(
+    changes: list[str], pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def no(graph: str, method: Method, updates: Updates, pixels: int, device: torch.device) -> str:
+        asked.append(pixels)
+        return "no"
+
+    monkeypatch.setattr(pretrain, "why_not", no)
+    trainer(CPU, changes)
+    assert asked == [pixels]
 
 
 def test_draws_are_packed_and_put_back() -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from sslrun.files import write_text
 from sslrun.recipe import read_recipe
 from sslrun.recipe.schema import Recipe
 from sslrun.runs.folder import RunFolder, create
+from sslrun.training import pretrain as loop
+from sslrun.training.diagnostics import calmer
 from sslrun.training.pretrain import Trainer, assemble, pretrain
 from sslrun.training.starting import starting_encoder
 
@@ -125,6 +128,51 @@ def test_the_targets_momentum_is_that_of_the_step(tmp_path: Path, ema: str) -> N
         moved = zip(before, trainer.method.online.parameters(), trainer.method.target.parameters(), strict=True)
         for old, online, new in moved:
             torch.testing.assert_close(new, momentum * old + (1 - momentum) * online.detach(), rtol=1e-5, atol=1e-7)
+
+
+def test_a_rule_that_meets_numbers_that_are_not_finite_is_told_with_what_calms_the_method(tmp_path: Path) -> None:
+    run = Training(tmp_path)
+    trainer = run.trainer()
+
+    def fails(views: Sequence[Tensor], iteration: int, updates: Any) -> Tensor:
+        if iteration == 2:
+            raise torch.linalg.LinAlgError("the algorithm failed to converge")  # type: ignore[attr-defined]
+        return torch.ones(())
+
+    trainer.method.step = fails  # type: ignore[method-assign]
+    with pytest.raises(RunFailed) as told:
+        run.go(trainer=trainer)
+    assert "infinite numbers or NaN in the predictor's rule at step 2" in str(told.value)
+    assert calmer(trainer.method) in str(told.value) and not run.folder.checkpoint.exists()
+
+
+def test_an_epochs_end_is_saved_where_that_takes_little_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps of 10 s, epochs of 40 s, saving takes 1.7 s: more than 2 % of two epochs, less of three."""
+    now, saved = [0.0], []
+
+    def saves(*args: Any) -> None:
+        now[0] += 1.7
+        saved.append(args[2].epoch)
+
+    def observes(epoch: int, encoder: nn.Module) -> dict[str, float]:
+        now[0] += 40.0
+        return {}
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(loop, "save_checkpoint", saves)
+    run = Training(tmp_path, "training.epochs=8", "run.checkpoint_minutes=60")
+    trainer = run.trainer()
+    step = trainer.method.step
+
+    def steps(views: Sequence[Tensor], iteration: int, updates: Any) -> Tensor:
+        now[0] += 0.001  # of no time no speed can be told
+        return step(views, iteration, updates)
+
+    trainer.method.step = steps  # type: ignore[method-assign]
+    run.go([observes], trainer=trainer)
+    assert saved == [1, 4, 7, 8]
 
 
 COLLAPSED, HEALTHY = 0.01, 0.9
