@@ -21,7 +21,8 @@ from sslrun.recipe.schema import Recipe
 
 @dataclass
 class DataReport:
-    """The state of a data set: images by split and domain, names of classes, the cache's size, and what is wrong."""
+    """The state of a data set: images by split and domain (`validation and test` where these are the same), names of
+    classes, the cache's size, and what is wrong."""
 
     kind: str
     place: str  # the folder that holds it, or "built in"
@@ -75,29 +76,29 @@ def check(dataset: Dataset, recipe: Recipe | None = None, watch: Progress = lamb
         needed = {"pretrain", *(split for section in recipe.judged().values() for split in section.SPLITS)}
     problems: list[InputError] = []
     unseen: dict[str, tuple[Listing, Labels]] = {}  # by part: what no run has decoded
-    for split in dataset.splits:
-        if (split, dataset.part(split)) == ("pretrain", "train"):
-            continue
-        alone = split == dataset.part("pretrain") and split not in needed  # needed for pretraining, and that only
+    for part, (split, *others) in _splits_of_parts(dataset).items():
+        asked = not needed.isdisjoint({split, *others})
+        alone = split == dataset.part("pretrain") and not asked  # needed for pretraining, and that only
         try:
             listing, index = dataset.chosen("pretrain" if alone else split, empty=True)
             decoded = dataset.decoded(split)
             report.cache_place = str(cache.place(dataset.root)) if dataset.cached else None
         except DataError as error:
-            if alone or split in needed:
+            if alone or asked:
                 problems.append(error)
             continue
-        report.counts[split] = len(index)
+        named = " and ".join([split, *others])
+        report.counts[named] = len(index)
         report.class_names, report.shape = listing.class_names, dataset.shape
         for domain, name in enumerate(listing.domain_names):
             count = 0 if listing.domains is None else int((listing.domains[index] == domain).sum())
-            report.domain_counts.setdefault(name, {}).update({split: count} if count else {})
+            report.domain_counts.setdefault(name, {}).update({named: count} if count else {})
         if dataset.cached:
             size = len(index) * int(np.prod(dataset.shape))
             report.cache_bytes += size
             report.cache_missing_bytes += 0 if decoded else size
-            if not decoded and (alone or split in needed):
-                unseen[dataset.part(split)] = listing, index
+            if not decoded and (alone or asked):
+                unseen[part] = listing, index
     missing = [path.name for path in dataset.files if not path.is_file()]
     if len(missing) > 1:
         report.problems.append(f"missing in all: {', '.join(missing)}")
@@ -110,6 +111,15 @@ def check(dataset: Dataset, recipe: Recipe | None = None, watch: Progress = lamb
     texts = (text if text == last[one.remedy] else text.removesuffix(f"\n{one.remedy}") for text, one in told.items())
     report.problems = [*texts, *report.problems]
     return report
+
+
+def _splits_of_parts(dataset: Dataset) -> dict[str, list[Split]]:
+    """The splits that each part of the images is: one may be several. Pretraining is told where it has its own."""
+    found: dict[str, list[Split]] = {}
+    for split in dataset.splits:
+        if (split, part := dataset.part(split)) != ("pretrain", "train"):
+            found.setdefault(part, []).append(split)
+    return found
 
 
 def unreadable(chosen: Sequence[tuple[Listing, Labels]], watch: Progress = lambda *_: None) -> list[DataError]:

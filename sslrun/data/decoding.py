@@ -82,7 +82,10 @@ def decode(path: Path, side: int) -> Pixels:
             image = _upright(file)
             if image.mode[0] in "IF":
                 raise DataError(
-                    f"{image.mode} picture: more than 8 bits a value", where=str(path), remedy="Convert it to 8 bits."
+                    f"{image.mode} picture: more than 8 bits a value",
+                    where=str(path),
+                    remedy="Convert it to 8 bits, and all others by the same scale (of 16 bits: value / 257), so that "
+                    "they stay as bright against each other as they are.",
                 )
             # Through RGBA, or Pillow warns of palettes with transparency; the colours are the same.
             image = (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")

@@ -63,7 +63,7 @@ class Screen:
     def watch(self, row: dict[str, Any]) -> None:
         """Where training stands: a finished epoch's row, or `epoch`, `step` and `steps` within one."""
         if "std" in row:
-            loss = f"loss {row['loss']:.3f}  " if row["loss"] is not None else ""
+            loss = "untrained: " if row["loss"] is None else f"loss {row['loss']:.3f}  "
             speed = f"  {row['images_per_second']:,.0f} img/s" if row["images_per_second"] else ""
             self._text = f"{loss}std {row['std']:.2f}  rank {row['rank']:.1f} of {len(row['spectrum'])}{speed}"
             if self._live is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from domain_trees import PACS, write_pacs
+from domain_trees import FOLDERS, PACS, write_folders, write_pacs
 from tiny_data import Written, write_cifar10, write_pictures
 from torchvision import datasets
 
@@ -15,7 +15,7 @@ from sslrun.data.check import check
 from sslrun.data.dataset import open_dataset
 from sslrun.errors import DataError, InputError
 from sslrun.folding import wrapped
-from sslrun.recipe.schema import Cifar, Digits, Folder, Stl10
+from sslrun.recipe.schema import Cifar, Digits, Folder, Pictures, Stl10
 from sslrun.recipe.shipped import shipped
 
 PICTURES = Folder(kind="folder", path="set", store=20)
@@ -33,6 +33,19 @@ def test_counts_and_the_cache_before_and_after_it_is_made(tmp_path: Path) -> Non
     assert check(open_dataset(PICTURES, tmp_path)).cache_missing_bytes == 6 * 3 * 20 * 20
     open_dataset(PICTURES, tmp_path).images("test")
     assert "made already" in check(open_dataset(PICTURES, tmp_path)).text()
+
+
+def test_images_that_are_two_splits_are_counted_once(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    report = check(open_dataset(Pictures(kind="pictures", path="set", store=20), tmp_path))
+    assert report.counts == {"train and test": 21}
+    assert report.cache_bytes == report.cache_missing_bytes == 21 * 3 * 20 * 20
+    write_folders(tmp_path)
+    report = check(open_dataset(FOLDERS.model_copy(update={"held_out": ()}), tmp_path))
+    assert report.counts == {"train": 48, "validation and test": 12}
+    assert set(report.domain_counts) == {"fog", "night", "sun"}
+    assert all(of == {"train": 16, "validation and test": 4} for of in report.domain_counts.values())
+    assert report.cache_bytes == 60 * 3 * 16 * 16
 
 
 def test_stl10_cifar_and_digits_are_counted(stl10: Written) -> None:

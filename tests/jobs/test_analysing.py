@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -149,6 +150,8 @@ def test_planes_are_the_principal_axes_of_the_features(results: Path) -> None:
         assert plane.points[:, 0] @ plane.points[:, 1] == pytest.approx(0, abs=1e-9)
     assert (a.domains == b.domains).all()
     assert a.domain_names[int(a.domains[-1])] == "neon"
+    assert np.array_equal(untrained.points, planes(runs(results)[:1])[-1].points)
+    assert not np.allclose(untrained.points, planes(runs(results)[1:])[-1].points)  # of another seed
 
 
 def test_runs_on_other_data_or_of_other_questions_are_refused(results: Path, tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_a_line_a_finished_epoch_and_within_one_how_far_it_is(
         seen.say("by the way")
     assert shown == [
         (3, "loss 0.123  std 0.50  rank 2.2 of 2  1,234 img/s"),
-        (3, "std 0.50  rank 2.2 of 2"),
-        (3.25, "std 0.50  rank 2.2 of 2"),
+        (3, "untrained: std 0.50  rank 2.2 of 2"),
+        (3.25, "untrained: std 0.50  rank 2.2 of 2"),
     ]
     assert capsys.readouterr().out.splitlines() == ["first run 2 0", "by the way"]
     assert folder.log.exists() == logged
