@@ -16,13 +16,15 @@ from sslrun.evaluation.judge import Judge
 from sslrun.evaluation.own_statistics import with_statistics_of
 from sslrun.evaluation.purity import neighbours, purity
 from sslrun.files import write_text
-from sslrun.jobs import analysing, evaluate_run, places
+from sslrun.jobs import analysing, evaluate_run, evaluating, places
 from sslrun.jobs.analysing import analyse_runs, planes
 from sslrun.jobs.evaluating import kept_encoder
+from sslrun.networks.group import Group
 from sslrun.recipe import read_recipe, to_yaml
 from sslrun.recipe.schema import Analyses
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, create
+from sslrun.runs.records import EvaluationRecord
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -139,6 +141,19 @@ def test_an_encoder_kept_on_the_way_is_analysed_as_the_last_is(results: Path) ->
     assert kept.metrics == last.metrics  # it is the last one
     with pytest.raises(InputError, match="no encoder was kept after epoch 7"):
         analyse_runs([b], at=7)
+
+
+def test_processes_of_a_group_judge_together(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Group] = []
+
+    def judges(*_: object, group: Group) -> list[EvaluationRecord]:
+        asked.append(group)
+        return []
+
+    monkeypatch.setattr(evaluating, "evaluation_job", judges)
+    group, folder = Group(1, 2), runs(results)[0]
+    assert evaluating.evaluate_by(read_recipe(folder.recipe), folder, (), group=group) == []
+    assert asked == [group]
 
 
 def test_planes_are_the_principal_axes_of_the_features(results: Path) -> None:

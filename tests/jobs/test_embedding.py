@@ -77,7 +77,7 @@ def test_a_folder_of_pictures_to_embeddings(photos: Path, sslrun: Run) -> None:
         code, out, err = sslrun("embed", "pictures", photos, "--out", "dead.npz")
         assert code == 0 and "20 pictures" in out and (f"{run.name} {said}" in err if said else not err)
     for arguments, told in {
-        ("--out", "f.xlsx"): ".parquet, .csv, .npz, not .xlsx",
+        ("--out", "f.xlsx"): "f.xlsx: features are written as .parquet, .csv, .npz, not .xlsx",
         ("--out", "f"): "not a file without a suffix",
         ("--sheet", "s.jpg"): "--sheet s.png",
         (): "--out FILE",

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,43 @@ def test_two_runs_on_one_port_are_told(tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setenv("WORLD_SIZE", "2")
         code, _, err = sslrun("pretrain", "quickstart", *SMALL, "--results", tmp_path)
     assert code == 2 and "MASTER_PORT" in err and "a port of its own" in err
+
+
+@pytest.mark.parametrize(
+    ("device", "there", "expected"),
+    [
+        ("auto", 2, ["device 1", "nccl 1 of 2"]),
+        ("cuda", 2, ["device 1", "nccl 1 of 2"]),
+        ("auto", 0, ["gloo 1 of 2"]),
+        ("cpu", 2, ["gloo 1 of 2"]),
+        ("mps", 2, ["gloo 1 of 2"]),
+        ("auto", 1, None),
+    ],
+)
+def test_processes_meet_on_devices_of_their_own_where_there_are_some(
+    device: str, there: int, expected: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def meet(backend: str, *, rank: int, world_size: int, timeout: timedelta) -> None:
+        assert timeout >= timedelta(days=1)
+        done.append(f"{backend} {rank} of {world_size}")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: done.append(f"device {number}"))
+    monkeypatch.setattr(processes.dist, "init_process_group", meet)
+    monkeypatch.setattr(processes.dist, "destroy_process_group", lambda: done.append("left"))
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    if expected is None:
+        with pytest.raises(InputError, match="process 2 on this machine would have a device of its own, and 1 are"):
+            processes.joined(device).__enter__()
+        return
+    with processes.joined(device) as group:
+        assert (group.rank, group.size, done) == (1, 2, expected)
+    assert done == [*expected, "left"]
 
 
 @pytest.mark.parametrize(
