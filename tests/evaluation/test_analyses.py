@@ -102,6 +102,21 @@ def test_features_that_know_nothing_are_at_chance() -> None:
     assert found["domain_probe"] == pytest.approx(0.25, abs=0.06)
 
 
+@pytest.mark.parametrize("k", [1, 7])
+def test_all_measures_at_once_are_those_of_loops(k: int) -> None:
+    h, labels, domains = features(seed=k)
+    found = analyse(h, image_set(labels, domains), Analyses(neighbours=k, across_domains=True))
+    assert found["domain_purity"] == by_loop(h, domains, k)
+    assert found["domain_purity_same_class"] == by_loop(h, domains, k, labels)
+    assert found["class_purity"] == by_loop(h, labels, k)
+    assert found["class_purity_across"] == by_loop(h, labels, k, across=domains)
+    others = [(domains != domain) for domain in domains]
+    alike = [float((labels[other] == label).double().mean()) for label, other in zip(labels, others, strict=True)]
+    assert found["class_purity_across_chance"] == pytest.approx(np.mean(alike))
+    without = analyse(h, image_set(labels, domains), Analyses(neighbours=k))
+    assert found.keys() - without.keys() == {"class_purity_across", "class_purity_across_chance"}
+
+
 def test_features_that_are_the_domain_are_pure() -> None:
     labels, domains = torch.arange(240) % 3, torch.arange(240) // 3 % 4
     noise = torch.randn(240, 4, generator=torch.Generator().manual_seed(0))

@@ -69,6 +69,7 @@ def test_the_lines_that_are_printed_load_the_same_network(
         (r"no small_resnet of width 8\n", {"kind": "small_resnet", "width": 8}, "x.safetensors"),
         (r"no small_resnet of width 8\n", {"kind": "small_resnet", "width": 8}, "x.pt"),
         ("no resnet18 of width 64 with group norm", {"kind": "resnet18", "norm": "group"}, "x"),
+        (r"no resnet18 of width 16\n", {"kind": "resnet18", "width": 16}, "x.safetensors"),
     ],
 )
 def test_networks_of_our_own_are_kept_as_safetensors_only(
