@@ -250,3 +250,21 @@ def test_small_fits_take_one_thread_and_large_ones_all(multiplications: int, mos
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("held_out", [0.01, 0.5, 0.99])
+def test_of_each_class_one_image_at_least_is_held_out_and_one_fitted_where_there_are_two(held_out: float) -> None:
+    y_N = torch.tensor([0, 1, 1, 2, 2, 2, 4, 0, 0, 0, 0, 0])
+    fitted, held = _split(y_N, held_out, 3)
+    assert sorted([*fitted.tolist(), *held.tolist()]) == list(range(12))
+    assert set(y_N[fitted].tolist()) == {0, 1, 2, 4}
+    assert set(y_N[held].tolist()) == {0, 1, 2}
+
+
+def test_features_as_small_as_you_like_are_standardised_all_the_same() -> None:
+    h, _ = correlated(300)
+    expected = StandardScaler().fit(h.double().numpy()).transform(h.double().numpy())
+    for scale in (1.0, 1e-7, 1e7):
+        x, y = standardised(h * scale, h[:5] * scale)
+        np.testing.assert_allclose(x.numpy(), expected, rtol=1e-3, atol=1e-4)
+        assert torch.equal(y, x[:5])

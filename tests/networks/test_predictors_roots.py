@@ -1,12 +1,14 @@
 """The root by matrix products against the eigensolver: made-up spectra, and F while DirectPred trains a network."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from sslrun.networks.predictors import build_predictor, predictor_from_correlation
+from sslrun.networks.predictors import build_predictor, correlation, predictor_from_correlation
 from sslrun.networks.predictors.roots import SHIFT, largest_eigenvalue, root_predictor
 from sslrun.recipe.schema import DirectPredictor
 
@@ -89,3 +91,22 @@ def test_only_where_it_is_the_same_rule(options: dict[str, object], does: bool) 
     section = DirectPredictor.model_validate({"kind": "directpred", **options})
     predictor = build_predictor(section, 4, torch.Generator())
     assert getattr(predictor, "root_does") is does  # noqa: B009 - only DirectPred has it
+
+
+@pytest.mark.parametrize(("device", "by_products"), [("cuda", True), ("cpu", False)])
+def test_on_cuda_alone_the_rule_is_done_by_products(
+    device: str, by_products: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its F on a device that is not here: what it hands to whom is seen, nothing is computed."""
+    seen: list[tuple[object, ...]] = []
+    F = SimpleNamespace(device=torch.device(device))
+    monkeypatch.setattr(correlation, "root_predictor", lambda *given: seen.append(("products", *given)))
+    monkeypatch.setattr(
+        correlation, "predictor_from_correlation", lambda *given, **how: seen.append(("eigen", *given, how))
+    )
+    monkeypatch.setattr(correlation.CorrelationEstimate, "value", F)
+    section = DirectPredictor(kind="directpred", epsilon=0.2, floor=0.1)
+    predictor = build_predictor(section, 4, torch.Generator())
+    assert isinstance(predictor, correlation.DirectPred)
+    predictor.compute_matrix()
+    assert seen == [("products", F, 0.2) if by_products else ("eigen", F, 0.5, 0.2, 0.1, {"epsilon_inside": False})]
