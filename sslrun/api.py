@@ -15,6 +15,7 @@ from sslrun.jobs.exporting import finished_encoder
 from sslrun.jobs.exporting import load_encoder as _load_encoder
 from sslrun.paths import user_path
 from sslrun.recipe import Recipe, read_recipe
+from sslrun.recipe.plugins import load_all
 from sslrun.runs import load_runs
 from sslrun.runs.folder import RunFolder, results_folder
 from sslrun.runs.records import EvaluationRecord, State
@@ -125,12 +126,20 @@ def sweep(
     return table[table["identity"].isin(own)].reset_index(drop=True)
 
 
-def load_encoder(run: str | Path | Run, *, results: str | Path | None = None, device: str = "cpu") -> "nn.Module":
+def load_encoder(
+    run: str | Path | Run,
+    *,
+    results: str | Path | None = None,
+    imports: Sequence[str | Path] = (),
+    device: str = "cpu",
+) -> "nn.Module":
     """The trained encoder of a run, or the one in a `.safetensors` file, in evaluation mode on `device`.
 
     It takes images (N, C, H, W), float32 from 0 to 1, less the mean and over the std of the recipe's `views.normalize`
     if that is not null, and gives features (N, D). `sslrun export` prints the lines that make one of a picture.
+    `imports` are the files of plug-ins that are not here or installed.
     """
+    load_all(imports)
     file = None if isinstance(run, Run) else user_path(run, "run")
     file = file if file is not None and file.is_file() else finished_encoder(_folder(run, results))
     return _load_encoder(file).to(choose_device(device)).eval()

@@ -117,6 +117,7 @@ def cite(
         typer.Argument(metavar="RUN|RECIPE", help="A run; else a recipe's name.", autocompletion=recipe_or_run_names),
     ],
     results: ResultsOption = None,
+    imports: ImportOption = [],  # noqa: B006
 ) -> None:
     """Print BibTeX of what a run, or else a recipe, stands on: the papers of its parts, and this tool.
 
@@ -132,7 +133,7 @@ def cite(
         if run not in shipped() and not user_path(run, "RUN or RECIPE").is_file():
             raise
         recipe = Path(run)
-    console.write(bibtex(read_recipe(str(recipe))) + "\n")
+    console.write(bibtex(read_recipe(str(recipe), imports=imports)) + "\n")
 
 
 @command("run")

@@ -33,6 +33,7 @@ def embed(
     results: ResultsOption = None,
     data: DataOption = None,
     device: DeviceOption = None,
+    imports: ImportOption = [],  # noqa: B006
 ) -> None:
     """Write the features that a run's encoder computes from pictures, and draw some with their nearest neighbours.
 
@@ -45,6 +46,7 @@ def embed(
     folder = run_folder(run, results)
     from sslrun.jobs import embedding
     from sslrun.paths import user_path
+    from sslrun.recipe.plugins import load_all
     from sslrun.runs.verdict import COLLAPSES, WORDS
 
     with suppress(InputError):  # a folder that was copied in part may lack its status
@@ -52,6 +54,7 @@ def embed(
             console.error(
                 f"warning: {folder.path.name} ended in {WORDS[verdict]}: its features may say little of the pictures"
             )
+    load_all(imports)
     if out is not None:
         embedding.check_format(out)
     wanted = None if pictures is None else user_path(pictures, "FOLDER")

@@ -131,6 +131,7 @@ def explain(
     a: Annotated[str, typer.Argument(metavar="A", help=_EITHER, autocompletion=recipe_or_run_names)],
     b: Annotated[str, typer.Argument(metavar="B", help="Another recipe or run.", autocompletion=recipe_or_run_names)],
     results: ResultsOption = None,
+    imports: ImportOption = [],  # noqa: B006
     as_json: JsonOption = False,
 ) -> None:
     """Say whether two runs or recipes are the same science (would have the same numbers), and what differs.
@@ -139,7 +140,10 @@ def explain(
     """
     from sslrun.recipe.explain import Comparison
     from sslrun.recipe.explain import explain as compare
+    from sslrun.recipe.plugins import load_all
     from sslrun.report.compare import differences, plugins_since  # of runs more is known
+
+    load_all(imports)
 
     (ours, run_a), (theirs, run_b) = (_recipe_or_run(name, results) for name in (a, b))
     if run_a is not None and run_b is not None:

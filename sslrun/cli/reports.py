@@ -235,6 +235,7 @@ def export(
     to: Annotated[str, typer.Option("--to", help="safetensors, torchvision, timm or onnx.")],
     out: Annotated[Path | None, path_option("--out", "The file to write [named as the run].")] = None,
     results: ResultsOption = None,
+    imports: ImportOption = [],  # noqa: B006
 ) -> None:
     """Write a run's encoder for other programs, and print the Python that loads it and feeds it a picture.
 
@@ -242,9 +243,11 @@ def export(
     """
     from sslrun.jobs.exporting import export as export_encoder
     from sslrun.jobs.exporting import feeding, loading_here
+    from sslrun.recipe.plugins import load_all
     from sslrun.runs.records import State
     from sslrun.runs.verdict import NONE, WORDS
 
+    load_all(imports)
     folder = run_folder(run, results)
     path, lines = export_encoder(folder, to, out)
     with suppress(InputError):  # a run without a readable status has an encoder all the same

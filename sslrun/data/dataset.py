@@ -233,7 +233,11 @@ class Dataset(ABC):
         """The images of a split that are quick to make, kept in memory."""
         part = self.part(split)
         if part not in self._held:
-            self._held[part] = cache.decoded(*self.chosen(split))
+            found = cache.decoded(*self.chosen(split))
+            if found.images.shape[1:] != self.shape:
+                what = f"{type(self).__name__}.shape is {self.shape}, and its images have {found.images.shape[1:]}"
+                raise DataError(what, where=f"data.kind: {self.section.kind}")
+            self._held[part] = found
         return self._held[part]
 
 

@@ -46,6 +46,8 @@ class Picture(NamedTuple):
 class Listing:
     """N images. `blocks(index)` yields those of an ascending index, in order, as uint8 arrays (n, C, H, W) of any n,
     or vectors as float32 (n, D); it raises `DataError` for a file that can't be read.
+
+    Raises `ValueError` where numbers and names don't fit together.
     """
 
     labels: Labels  # (N,), -1 for none
@@ -56,6 +58,19 @@ class Listing:
     validation: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     """(N,), where they have domains: whether an image is held out from learning in its domain."""
     pictures: Sequence[Picture] = ()  # of all images, where each has its own file
+
+    def __post_init__(self) -> None:
+        _check("labels", self.labels, len(self.labels), self.class_names)
+        if self.domains is not None:
+            _check("domains", self.domains, len(self.labels), self.domain_names)
+
+
+def _check(what: str, numbers: Labels, count: int, names: Sequence[str]) -> None:
+    if numbers.dtype != np.int64 or numbers.shape != (count,):
+        raise ValueError(f"{what} are int64 ({count},), not {numbers.dtype} {numbers.shape}")
+    if count and (numbers.min() < -1 or numbers.max() >= len(names)):
+        told = f"{what} run from {numbers.min()} to {numbers.max()}, with {len(names)} names"
+        raise ValueError(f"{told}: they are places in these, from 0, or -1 for none")
 
 
 def evenly(labels: Labels, limit: int | None, domains: Labels | None = None) -> Labels:
@@ -82,7 +97,13 @@ def places(labels: Labels) -> Labels:
 
 
 def in_memory(images: Pixels, labels: Labels, class_names: tuple[str, ...]) -> Listing:
-    """A listing whose `images` (N, C, H, W), or vectors (N, D), have been read already."""
+    """A listing whose `images`, uint8 (N, C, H, W), or vectors, float32 (N, D), have been read already. Raises
+    `ValueError` for others, or another number of labels."""
+    if (images.dtype.name, images.ndim) not in (("uint8", 4), ("float32", 2)):
+        what = f"{images.dtype} {images.shape}"
+        raise ValueError(f"images are uint8 (N, C, H, W), or vectors float32 (N, D), not {what}")
+    if len(images) != len(labels):
+        raise ValueError(f"{len(images)} images with {len(labels)} labels")
 
     def blocks(index: Labels) -> Iterator[Pixels]:
         yield images if len(index) == len(images) else images[index]

@@ -6,6 +6,7 @@ judges is in `evaluation.judge`.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sslrun import console
 from sslrun.data import Dataset
 from sslrun.errors import DataError, InputError, Unreadable
 from sslrun.evaluation.judge import Judge, Subject
+from sslrun.files import read_json
 from sslrun.jobs.places import Places, choose_device, identify, images_folder, places
 from sslrun.jobs.threads import use_threads
 from sslrun.networks.group import ALONE, Group
@@ -22,6 +24,7 @@ from sslrun.networks.weights import load_weights
 from sslrun.recipe import read_recipe
 from sslrun.recipe.combining import on_device
 from sslrun.recipe.identity import evaluation_identity, evaluation_numerics, science
+from sslrun.recipe.plugins import digests
 from sslrun.recipe.schema import Recipe
 from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.runs.cells import CellName
@@ -179,14 +182,30 @@ def check_pretrained(recipe: Recipe, folder: RunFolder, where: Places) -> None:
                 where="--set",
                 remedy="Only evaluation.* and run.* can change here; `sslrun pretrain` makes another run.",
             )
-        plugins = f", or these plug-ins have changed since: {', '.join(pretrained.imports)}"
+        if changed := _changed_plugins(pretrained, folder):
+            copies = [folder.plugins / f"{name.replace('.', '/')}.py" for name in changed]
+            own = " ".join(f"--import {path}" for path in copies if path.exists())
+            raise DataError(
+                f"the source of {' and '.join(changed)} has changed since this run was pretrained",
+                where=folder.path.name,
+                remedy=(f"The run has a copy of it as it was: {own}\n" if own else "Put it back as it was. ")
+                + "`sslrun pretrain` makes another run by that of today.",
+            )
         raise DataError(
             "the images found here are not those that this run was pretrained on: some were added, removed or changed "
-            "since, or it is another folder" + plugins * bool(pretrained.imports),
+            "since, or it is another folder",
             where=where.data.place,
             remedy="Put them back as they were, or give the right folder with --data (or --set data.path=). `sslrun "
             "pretrain` makes another run of these.",
         )
+
+
+def _changed_plugins(recipe: Recipe, folder: RunFolder) -> list[str]:
+    """The plug-ins whose source is another than the run's environment says."""
+    with suppress(OSError, ValueError, AttributeError):
+        kept = read_json(folder.environment).get("plugins") or {}
+        return [name for name, digest in digests(recipe.imports).items() if kept.get(name, digest) != digest]
+    return []
 
 
 def kept_encoder(folder: RunFolder, judge: Judge, at: int | None) -> nn.Module:

@@ -18,7 +18,7 @@ from sslrun.data.images import ImageSet
 from sslrun.data.suiting import require
 from sslrun.errors import DataError, InputError, Interrupted, RunFailed, RunHeld, SslrunError
 from sslrun.evaluation.judge import Judge
-from sslrun.files import REFUSED, unlocked, whose, write_json
+from sslrun.files import REFUSED, replacing, unlocked, whose, write_json
 from sslrun.jobs.evaluating import asked_for, evaluation_job
 from sslrun.jobs.places import Places, choose_device, identify
 from sslrun.jobs.processes import others_needed
@@ -171,6 +171,10 @@ def _train(
     own: dict[str, Any] = {"data": where.data.fingerprint}
     own |= {"plugins": of} if (of := dict(plugins.digests(recipe.imports))) else {}
     write_json(folder.environment, environment(threads) | own)
+    for name, source in plugins.sources_of(recipe.imports).items():
+        (folder.plugins / name).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(folder.plugins / name) as part:
+            part.write_bytes(source)
     trainer = assemble(recipe, encoder, images, device, group, say=say)
     begun = time.perf_counter()
 

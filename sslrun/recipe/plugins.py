@@ -13,8 +13,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -23,6 +22,7 @@ from pydantic import Field
 
 from sslrun.errors import InputError, SslrunError
 from sslrun.paths import user_path
+from sslrun.recipe.plugin_sources import digest, origin, sources
 from sslrun.recipe.schema.base import Kind, Section, defined, definitions, kinds
 from sslrun.recipe.schema.judging import EvaluationSection
 
@@ -38,7 +38,7 @@ class Plugin:
     name: str
     module: str
     digest: str
-    """Of its source files and the version of the distribution that it comes with; 64 hex digits."""
+    """Of its source files and the version of the distribution that it comes with; 64 hex digits (`plugin_sources`)."""
 
     def owns(self, thing: Any) -> bool:
         """Whether a class or function was defined in it."""
@@ -46,35 +46,41 @@ class Plugin:
 
 
 _loaded: dict[str, Plugin] = {}
+_by_file: set[str] = set()
+"""Those that were asked for by their files: they are meant wherever a recipe has the name."""
 
 
 class PluginMissing(InputError):
     """No module of a plug-in's name is to be found."""
 
 
-def load(name: str, folders: Iterable[Path] = ()) -> Plugin:
-    """The plug-in of that name, imported once a process; `folders` are looked into first, then the current one.
+def load(name: str, folders: Iterable[Path] = (), *, asked: bool = False) -> Plugin:
+    """The plug-in of that name, imported once a process; `folders` are looked into first, then the current one. If it
+    is `asked` for by its file, it is meant wherever a recipe names it from then on.
 
     Raises `PluginMissing`; and `InputError` with the plug-in's file and line where importing it fails, a kind is taken,
     or a section has nothing that builds it. Nothing of a plug-in that was refused stays.
     """
     module_name = next((point.module for point in entry_points(group=GROUP, name=name)), name)
+    if name in _by_file and name in _loaded and not asked:
+        return _loaded[name]
     file = _file(module_name, [*folders, Path.cwd()])
     if name in _loaded:
         known = sys.modules[module_name]
-        if file is not None and not _same(_origin(known), file):
-            what = f"another module of the name {name} is loaded: {_origin(known)}"
+        if file is not None and not _same(origin(known), file):
+            what = f"another module of the name {name} is loaded: {origin(known)}"
             raise InputError(what, where=str(file), remedy="Give one of them another name.")
+        _by_file.update([name] if asked else [])
         return _loaded[name]
     before = set(sys.modules)
     builders = [(builder, dict(builder.registry)) for builder in filter(None, map(_builder, defined(Section)))]
     try:
         with definitions(module_name):
             module = _import(module_name, name)
-            if file is not None and not _same(_origin(module), file):
-                what = f"another module of the name {name} comes first: {_origin(module)}"
+            if file is not None and not _same(origin(module), file):
+                what = f"another module of the name {name} comes first: {origin(module)}"
                 raise InputError(what, where=str(file), remedy="Give the file another name.")
-            plugin = Plugin(name, module_name, _digest(module))
+            plugin = Plugin(name, module_name, digest(module))
             _check_builders(plugin, module)
     except BaseException:
         for new in set(sys.modules) - before:
@@ -86,6 +92,7 @@ def load(name: str, folders: Iterable[Path] = ()) -> Plugin:
                     builder.register(section, made_by)
         raise
     _loaded[name] = plugin
+    _by_file.update([name] if asked else [])
     return plugin
 
 
@@ -96,7 +103,8 @@ def load_all(names: Iterable[str | Path], folders: Sequence[Path] = ()) -> list[
         path = user_path(given, "--import")
         is_file = path.suffix == ".py" or "/" in given
         try:
-            loaded.append(load(path.stem if is_file else given, [path.parent, *folders] if is_file else folders).name)
+            name, places = (path.stem, [path.parent, *folders]) if is_file else (given, folders)
+            loaded.append(load(name, places, asked=is_file).name)
         except PluginMissing:
             if is_file:
                 raise PluginMissing(
@@ -117,6 +125,11 @@ def digests(names: Iterable[str]) -> Mapping[str, str]:
     evaluations and nothing else."""
     plugins = [load(name) for name in names]
     return {plugin.name: plugin.digest for plugin in plugins if not _only_judges(plugin)}
+
+
+def sources_of(names: Iterable[str]) -> dict[str, bytes]:
+    """The source files of plug-ins, by their names below a folder that they can be imported from."""
+    return {path: content for name in names for path, content in sources(sys.modules[load(name).module]).items()}
 
 
 def _only_judges(plugin: Plugin) -> bool:
@@ -149,10 +162,6 @@ def _file(module_name: str, folders: list[Path]) -> Path | None:
             whole = folder.joinpath(*module_name.split("."))
             return whole / "__init__.py" if whole.is_dir() else whole.with_suffix(".py")
     return None
-
-
-def _origin(module: ModuleType) -> Path:
-    return Path(module.__file__ or "").resolve()
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -213,21 +222,6 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip()}".removesuffix(": ")
 
 
-def _digest(module: ModuleType) -> str:
-    """Of all source files of a module or package, by their names and contents, and of its distribution's version."""
-    file = _origin(module)
-    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
-    total = sha256()
-    for path in files:
-        total.update(f"{path.relative_to(file.parent).as_posix()}\0".encode() + sha256(path.read_bytes()).digest())
-    for distribution in packages_distributions().get(module.__name__.partition(".")[0], []):
-        try:
-            total.update(f"{distribution} {version(distribution)}\0".encode())
-        except PackageNotFoundError:
-            continue
-    return total.hexdigest()
-
-
 def _builder(section: type[Section]) -> Any:
     """The generic function that makes what a section says; none if its module is not imported."""
     module, _, name = str(getattr(section, "BUILDER", "")).partition(":")
@@ -248,8 +242,8 @@ def _check_builders(plugin: Plugin, module: ModuleType) -> None:
             remedy = f"Write a function for it: @{name}.register, its first parameter `section: {section.__name__}`."
             raise InputError(f"nothing builds '{called}'", where=where, remedy=remedy)
         if made_by and plugin.owns(made_by) and (lacking := sorted(getattr(made_by, "__abstractmethods__", ()))):
-            where = f"{_origin(module)}:{inspect.getsourcelines(made_by)[1]}"
+            where = f"{origin(module)}:{inspect.getsourcelines(made_by)[1]}"
             raise InputError(f"{made_by.__name__} lacks {' and '.join(lacking)}", where=where, remedy="Define them.")
         if _ours(section) and made_by and plugin.owns(made_by):
-            where = f"{_origin(module)}:{inspect.getsourcelines(made_by)[1]}"
+            where = f"{origin(module)}:{inspect.getsourcelines(made_by)[1]}"
             raise InputError(f"replaces what builds '{called}'", where=where, remedy="Define a kind of your own.")

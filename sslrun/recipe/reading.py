@@ -82,12 +82,12 @@ def with_plugins(document: Document, folders: Sequence[Path], more: Iterable[str
     written = document.values.get("imports") or []
     if not isinstance(written, list) or not all(isinstance(name, str) and re.match(PLUGIN, name) for name in written):
         return document  # for the schema to refuse
+    names = load_all(more, folders)  # first: one that is given by its file is meant by a name, too
     for index, name in enumerate(written):
         try:
             load_plugin(name, folders)
         except PluginMissing as error:
             refuse(document, ("imports", index), error.what, error.remedy or "", key=False)
-    names = load_all(more, folders)
     return Document({**document.values, "imports": [*written, *names]}, document.spots) if names else document
 
 

@@ -19,9 +19,9 @@ from sslrun.errors import SslrunError
 from sslrun.recipe.schema import Collapse
 from sslrun.report.collecting import Results
 from sslrun.report.intervals import estimate
-from sslrun.report.plots import Rows, bounds, courses, matrix, thresholds
+from sslrun.report.plots import Rows, bounds, courses, matrix, signals, thresholds
 from sslrun.report.table import NONE
-from sslrun.report.tables import Labels, conditions, level, proportion, reach, summary, values, whose
+from sslrun.report.tables import Labels, conditions, level, proportion, reach, signals_of, summary, values, whose
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import FINISHED, State
 
@@ -85,6 +85,7 @@ def _levels(ax: Axes, results: Results, metric: str) -> None:
         ax.axvline(untrained, label=f"{who}, {untrained:.3f}", **LEVEL)
     collapse = bounds_of(results)
     verdicts = {"std": ("complete", collapse.std), "rank": ("dimensional", collapse.rank)}
+    verdicts |= {"size": ("complete", collapse.std)} if "size" in signals_of(results.runs) else {}
     if metric in verdicts:
         kind, bound = verdicts[metric]
         ax.axvline(bound, label=f"{kind} collapse below {bound:g}", **LEVEL)
@@ -152,13 +153,14 @@ def _history(folder: RunFolder) -> Rows:
 
 
 @style()
-def curves(found: Courses, collapse: Collapse) -> Figure | None:
-    """Loss, std and effective rank over epochs, each condition's mean over its seeds; dashed the verdict's bounds."""
+def curves(found: Courses, results: Results) -> Figure | None:
+    """Loss and the verdict's signals over epochs, each condition's mean over its seeds; dashed the verdict's bounds."""
     if not found:
         return None
-    figure, axes = panels(1, 3, 3.2, 2.6 + 0.17 * -(-len(found) // 3))
-    courses(axes[0], list(found.items()))
-    bounds(axes[0], collapse)
+    shown = signals("size" in signals_of(results.runs))
+    figure, axes = panels(1, len(shown), 9.6 / len(shown), 2.6 + 0.17 * -(-len(found) // 3))
+    courses(axes[0], list(found.items()), shown)
+    bounds(axes[0], shown, bounds_of(results))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
     return figure
 

@@ -19,7 +19,7 @@ from sslrun.runs.status import state_of
 from sslrun.runs.table import evaluation_numbers
 from sslrun.runs.verdict import WORDS
 
-_SIGNALS = ("loss", "std", "rank", "alignment", "asymmetry", "commutator")
+_SIGNALS = ("loss", "std", "size", "rank", "alignment", "asymmetry", "commutator")
 _MADE_WITH = (
     "sslrun",
     "commit",

@@ -13,7 +13,7 @@ from sslrun.console import span
 from sslrun.report.collecting import Results, every_run
 from sslrun.report.differing import differing, of_a_kind, short_names
 from sslrun.report.table import NONE, Cell, Table, count, number
-from sslrun.report.tables import check_metrics, default_metrics
+from sslrun.report.tables import check_metrics, default_metrics, signals_of
 from sslrun.runs.records import State
 from sslrun.runs.verdict import WORDS
 
@@ -60,7 +60,7 @@ def _otherwise(runs: pd.DataFrame) -> list[str]:
 
 
 def _signals(runs: Any) -> list[str]:
-    return [name for name in ("std", "rank") if name in runs and runs[name].notna().any()]
+    return [name for name in signals_of(runs) if runs[name].notna().any()]
 
 
 def _row(row: dict[Any, Any], metrics: Sequence[str]) -> tuple[Cell, ...]:

@@ -43,6 +43,7 @@ OF_TRAINING = {
     "memory_share": "Share of the GPU's memory that was taken after the epoch, by all its processes.",
     "seconds": "Seconds at work so far.",
     "std": "Spread of normalised projector outputs, about 1 when spread and 0 when collapsed.",
+    "size": "Root mean square of the outputs' entries, which shrinks to nothing where a loss is of size too.",
     "rank": "Effective rank of the outputs' covariance: how many directions they use.",
     "rank_correlation": "Effective rank of the outputs' correlation F, which counts their mean too.",
     "cosine": "Mean cosine similarity between outputs of different images; near 1 when collapsed.",

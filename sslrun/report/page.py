@@ -143,7 +143,7 @@ def _parts(document: Document, live: bool) -> list[Part]:
     found = charts.histories(results, unfinished=live) if len(results.runs) else {}
     about = f"Means over seeds of {len(found)} condition{'s' * (len(found) != 1)}."
     courses = [
-        (about, charts.curves(found, charts.bounds_of(results))),
+        (about, charts.curves(found, results)),
         ("Eigenvalues of the correlation F of the projector's outputs, largest first.", charts.spectra(found)),
     ]
     dots = (

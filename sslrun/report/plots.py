@@ -31,19 +31,25 @@ from sslrun.runs.verdict import WORDS
 Rows = Sequence[dict[str, Any]]
 _MOST_OPTIONS = 3  # that name a curve
 Panel = Callable[[Figure, Axes, Rows], None]
-SIGNALS = {"loss": "Loss", "std": "Spread of the outputs", "rank": "Effective rank"}
-_AXES = {"loss": "loss", "std": "std, 1 where fully spread", "rank": "dimensions in use"}
+SIGNALS = {
+    "loss": "Loss",
+    "std": "Spread of the outputs",
+    "size": "Size of the outputs",
+    "rank": "Effective rank",
+}
+_AXES = {
+    "loss": "loss",
+    "std": "std of unit vectors, 1 where fully spread",
+    "size": "root mean square of an entry",
+    "rank": "dimensions in use",
+}
 
 
 @style()
 def plot_run(folder: RunFolder) -> Figure:
     """The figure of a run. Raises `InputError` if it has no history yet."""
     rows, collapse = history(folder), thresholds(folder)
-    drawn: list[Panel] = [
-        partial(_signal, name="loss"),
-        partial(_signal, name="std", below=collapse.std, verdict="complete collapse"),
-        partial(_signal, name="rank", below=collapse.rank, verdict="dimensional collapse"),
-    ]
+    drawn: list[Panel] = [partial(_signal, name=name, collapse=collapse) for name in signals(sized(folder))]
     if any(_probes(row) for row in rows):
         drawn.append(_probe)
     drawn.append(_spectrum)
@@ -65,29 +71,35 @@ def plot_run(folder: RunFolder) -> Figure:
 
 @style()
 def plot_two(a: RunFolder, b: RunFolder) -> Figure:
-    """Loss, std, effective rank and the last spectrum of both. Raises `InputError` if one has no history yet."""
+    """Loss, what the verdict rests on, and the last spectrum of both. Raises `InputError` if one has no history yet."""
     names = differing(a, b)
     both = [(plain(name), [history(folder)]) for name, folder in zip(names, (a, b), strict=True)]
-    figure, axes = panels(1, 4, 2.75, 2.9)
-    courses(axes[0], both)
-    bounds(axes[0], thresholds(a))
+    shown = signals(sized(a) or sized(b))
+    figure, axes = panels(1, len(shown) + 1, 2.75, 2.9)
+    courses(axes[0], both, shown)
+    bounds(axes[0], shown, thresholds(a))
     for (_, (rows,)), (colour, _) in zip(both, STROKES, strict=False):
         _, s_ED = matrix(rows, "spectrum")
         if s_ED.size and s_ED[-1].max() > 0:
             s_D = s_ED[-1][s_ED[-1] > 1e-9 * s_ED[-1].max()]
-            axes[0, 3].plot(range(1, len(s_D) + 1), s_D, color=colour)
-    axes[0, 3].set(title="Eigenvalues of F, last epoch", xlabel="mode j", ylabel="$s_j$", yscale="log")
-    axes[0, 3].xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            axes[0, -1].plot(range(1, len(s_D) + 1), s_D, color=colour)
+    axes[0, -1].set(title="Eigenvalues of F, last epoch", xlabel="mode j", ylabel="$s_j$", yscale="log")
+    axes[0, -1].xaxis.set_major_locator(MaxNLocator(6, integer=True))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 
 
-def courses(axes: Sequence[Axes], found: Sequence[tuple[str, Sequence[Rows]]]) -> None:
-    """Loss, std and effective rank over epochs: of each labelled group of runs the mean."""
-    for ax, (name, title) in zip(axes, SIGNALS.items(), strict=False):
+def signals(of_size: bool) -> list[str]:
+    """What is drawn of a run first: its loss and the signals that its verdict rests on, by size where its loss is."""
+    return [name for name in SIGNALS if of_size or name != "size"]
+
+
+def courses(axes: Sequence[Axes], found: Sequence[tuple[str, Sequence[Rows]]], names: Sequence[str]) -> None:
+    """The named signals over epochs, a panel each: of each labelled group of runs the mean."""
+    for ax, name in zip(axes, names, strict=False):
         for (label, histories), (colour, dashes) in zip(found, STROKES, strict=False):
             course(ax, *mean_course(histories, name), color=colour, linestyle=dashes, label=label)
-        ax.set(title=title, xlabel="epoch", ylabel=_AXES[name])
+        ax.set(title=SIGNALS[name], xlabel="epoch", ylabel=_AXES[name])
 
 
 def course(ax: Axes, epochs: Sequence[int], values: Any, **look: Any) -> None:
@@ -125,6 +137,14 @@ def thresholds(folder: RunFolder) -> Collapse:
         return Collapse()
 
 
+def sized(folder: RunFolder) -> bool:
+    """Whether the run's loss is of its outputs' size too; no if its recipe can't be read."""
+    try:
+        return read_recipe(folder.recipe).method.sized
+    except (InputError, OSError):
+        return False
+
+
 def _title(folder: RunFolder) -> str:
     try:
         status = folder.status
@@ -135,11 +155,10 @@ def _title(folder: RunFolder) -> str:
     return f"{folder.path.name}   {state}, {where}"
 
 
-def _signal(figure: Figure, ax: Axes, rows: Rows, name: str, below: float | None = None, verdict: str = "") -> None:
+def _signal(figure: Figure, ax: Axes, rows: Rows, name: str, collapse: Collapse) -> None:
     course(ax, *series(rows, name), color=COLOURS[0])
     ax.set(title=SIGNALS[name], xlabel="epoch", ylabel=_AXES[name])
-    if below is not None:
-        threshold(ax, below, verdict)
+    bounds([ax], [name], collapse)
 
 
 def differing(a: RunFolder, b: RunFolder) -> tuple[str, str]:
@@ -165,10 +184,13 @@ def _kind_or_value(value: Any) -> str:
     return str(value["kind"]) if isinstance(value, dict) and "kind" in value else value_text(value)
 
 
-def bounds(axes: Sequence[Axes], collapse: Collapse) -> None:
-    """The verdict's bounds in the panels of std and rank, as `courses` has them."""
-    threshold(axes[1], collapse.std, "complete collapse")
-    threshold(axes[2], collapse.rank, "dimensional collapse")
+def bounds(axes: Sequence[Axes], names: Sequence[str], collapse: Collapse) -> None:
+    """The verdict's bounds in the panels of the named signals, as `courses` has them."""
+    for ax, name in zip(axes, names, strict=False):
+        if name in ("std", "size"):
+            threshold(ax, collapse.std, "complete collapse")
+        elif name == "rank":
+            threshold(ax, collapse.rank, "dimensional collapse")
 
 
 def threshold(ax: Axes, value: float, below: str) -> None:

@@ -12,7 +12,7 @@ from sslrun.recipe.schema import NonContrastive, Recipe
 from sslrun.recipe.schema.judging import evaluations
 from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
-from sslrun.runs.history import is_number
+from sslrun.runs.history import is_number, series
 from sslrun.runs.records import EvaluationRecord, Metric
 from sslrun.runs.verdict import NONE, WORDS
 
@@ -118,22 +118,36 @@ def _entry(values: Sequence[Metric]) -> str:
     return " / ".join(f"{value:.3f}" for value in values if is_number(value)) or "–"
 
 
-def verdict_line(folder: RunFolder, dimension: int) -> str:
-    """The verdict and the numbers and bounds that it rests on."""
-    status = folder.status
+def verdict_line(folder: RunFolder, history: Sequence[Mapping[str, Any]]) -> str:
+    """The verdict, the numbers and bounds that it rests on, and whether by the `history` a collapse may yet come.
+
+    It may where std or size is less than half of what it was and fell by over 2 % in the last tenth of the epochs.
+    """
+    status, dimension = folder.status, len(history[-1].get("spectrum") or ()) if history else 0
+    falls = {name: _falls(history, name) for name in ("std", "size")} if status.verdict == NONE else {}
     names = ("std", "size", "rank")
     std, size, rank = (status.evidence.get(name) for name in names)
     least_std, least_size, least_rank = (status.evidence.get(f"{name}_threshold") for name in names)
     said = []
     if std is not None and least_std is not None:
-        said.append(f"std {_beside(std, least_std, '.2f')} (complete below {least_std:g})")
+        said.append(f"std {_beside(std, least_std, '.2f')} (complete below {least_std:g}{falls.get('std', '')})")
     if size is not None and least_size is not None:
-        said.append(f"size {_beside(size, least_size, '.2g')} (complete below {least_size:g})")
+        said.append(f"size {_beside(size, least_size, '.2g')} (complete below {least_size:g}{falls.get('size', '')})")
+    else:
+        falls.pop("size", None)
     if rank is not None and least_rank is not None:
         of = f" of {dimension}" if dimension else ""
         said.append(f"effective rank {_beside(rank, least_rank, '.1f')}{of} (dimensional below {least_rank:g})")
     kind = status.verdict or NONE
-    return "   ".join(filter(None, [WORDS.get(kind, kind), ", ".join(said)]))
+    words = WORDS.get(kind, kind) + " yet" * any(falls.values())
+    return "   ".join(filter(None, [words, ", ".join(said)]))
+
+
+def _falls(history: Sequence[Mapping[str, Any]], name: str) -> str:
+    _, values = series(history, name)
+    before = values[-1 - max(1, len(values) // 10)] if len(values) > 1 else 0.0
+    falling = bool(values) and values[-1] < max(values) / 2 and values[-1] < 0.98 * before
+    return f"; it was {max(values):.2g}, and still falls" if falling else ""
 
 
 def _beside(value: float, bound: float, form: str) -> str:
@@ -186,8 +200,7 @@ def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str |
     `weights` is the recipe's `network.weights`.
     """
     history = folder.history.read()
-    dimension = len(history[-1].get("spectrum") or ()) if history else 0
-    said = [verdict_line(folder, dimension), worth(cells, weights), selected_on_test(history)]
+    said = [verdict_line(folder, history), worth(cells, weights), selected_on_test(history)]
     said.append(edge_note(list(edges(cells))))
     judged = sum(cell.seconds or 0.0 for cell in cells)
     said.append(f"took   {span(folder.status.seconds)} to train, {span(judged)} to judge")

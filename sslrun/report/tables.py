@@ -24,18 +24,18 @@ from sslrun.runs.verdict import COLLAPSES
 
 Labels = tuple[str, ...]
 Values = dict[int, float]
-_LEAST = {"std": 0.0, "rank": 0.0, "plateau": 1.0}
+_LEAST = {"std": 0.0, "size": 0.0, "rank": 0.0, "plateau": 1.0}
 """Signals that can't be smaller."""
 
 
 def default_metrics(results: Results) -> list[str]:
     """The evaluations' accuracies (of those without one their averages over domains, or else the first metric), as far
-    as any run has them, of a grid those that it asks for; where no run has an evaluation, as without labels, `std` and
-    `rank`."""
+    as any run has them, of a grid those that it asks for; where no run has an evaluation, as without labels, the
+    verdict's signals."""
     runs = results.runs
     columns = [name for name in map(str, runs) if name not in results.timing]
     filled = [name for name in columns if runs[name].notna().any()]
-    signals: list[str] = [name for name in ("std", "rank") if name in columns]
+    signals = signals_of(runs)
     ended = len(runs) > 0 and runs["status"].isin(FINISHED).any()
     others = unasked(results)
     asked = [name for name in filled if name not in others]
@@ -46,6 +46,12 @@ def default_metrics(results: Results) -> list[str]:
         or _accuracies(results, columns)
         or signals
     )
+
+
+def signals_of(runs: pd.DataFrame) -> list[str]:
+    """The signals that the verdicts of some runs rest on: `std`, `rank`, and `size` where a loss is of it too."""
+    sized = "verdict.size" in runs and runs["verdict.size"].notna().any()
+    return [name for name in ("std", *(["size"] if sized else []), "rank") if name in runs]
 
 
 def unasked(results: Results) -> set[str]:

@@ -63,6 +63,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def plugins(self) -> Path:
+        """Copies of its plug-ins' sources, as it was trained with them."""
+        return self.path / "plugins"
+
+    @property
     def history(self) -> History:
         """Its epochs, one row each."""
         return History(self.path / "history.jsonl")

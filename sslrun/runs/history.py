@@ -2,6 +2,7 @@
 
 A process killed while writing leaves at most half a line at the end, which readers pass over and the next writer
 cuts off. Non-finite numbers are kept as null. What is damaged is read up to its first bad line, and `damage` names it.
+Rows that were written before there was a `size` have that of their `spectrum`.
 """
 
 import json
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypeGuard
 
 from sslrun.errors import InputError, RunFailed
@@ -21,7 +23,17 @@ DAMAGED = "Put a copy of it back, or start the run anew with --fresh."
 """What to do where rows would be missing."""
 _TAIL = 1 << 14
 _MOST = 1e300
-_NUMBERS = {"step", "loss", "lr", "images_per_second", "std", "rank", "rank_correlation", "cosine", "seconds"} | {
+_NUMBERS = {
+    "step",
+    "loss",
+    "lr",
+    "images_per_second",
+    "std",
+    "size",
+    "rank",
+    "rank_correlation",
+    "cosine",
+    "seconds",
     "memory_share",
     "asymmetry",
     "commutator",
@@ -126,6 +138,12 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
+def size_of(spectrum: Sequence[float]) -> float:
+    """The root mean square of the outputs' entries from the eigenvalues of their correlation F, whose mean it is the
+    square of."""
+    return math.sqrt(max(0.0, fmean(spectrum)))
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, list) and all(entry is None or is_number(entry) for entry in value)
 
@@ -146,6 +164,8 @@ def _row(line: bytes) -> Row:
             raise ValueError(f"{name} is {value!r:.60}")
         if value is not None and name in _LISTS and not _is_list(value):
             raise ValueError(f"{name} is {value!r:.60}")
+    if "size" not in row and (spectrum := row.get("spectrum")) and None not in spectrum:
+        row["size"] = size_of(spectrum)
     return row
 
 

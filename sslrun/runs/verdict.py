@@ -4,10 +4,10 @@ It speaks of collapse alone; what training was worth is a comparison with the un
 Signals come from `sslrun.training.diagnostics`.
 """
 
-import math
 from collections.abc import Mapping
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
+
+from sslrun.runs.history import size_of
 
 if TYPE_CHECKING:
     from sslrun.recipe.schema import Collapse
@@ -30,8 +30,8 @@ def evidence(last: Mapping[str, Any], bounds: "Collapse", *, sized: bool = False
     """
     seen: Evidence = {"std": last["std"], "rank": last["rank"]}
     limits = {"std": bounds.std, "rank": bounds.rank}
-    if sized and last.get("spectrum"):  # of F: its trace is the mean square of an output
-        seen["size"] = math.sqrt(max(0.0, fmean(last["spectrum"])))
+    if sized and last.get("spectrum"):
+        seen["size"] = size_of(last["spectrum"])
         limits["size"] = bounds.std
     return seen | {f"{name}_threshold": bound for name, bound in limits.items()}
 

@@ -73,7 +73,6 @@ def _of_timm(about: dict[str, Any]) -> dict[str, Any] | None:
 def _card(told: Told, status: Status, about: dict[str, Any], recipe: str, for_timm: bool) -> str:
     """The model card, in Markdown, by `card.md.j2` beside this file."""
     folder = told.folder
-    dimension = len((folder.history.last() or {}).get("spectrum") or ())
     fed = f"{'grey' if about['channels'] == 1 else 'RGB'} images of {about['size']} × {about['size']} px, values 0 to 1"
     if about["mean"]:
         fed += f", less mean {about['mean']}, over std {about['std']}"
@@ -82,7 +81,7 @@ def _card(told: Told, status: Status, about: dict[str, Any], recipe: str, for_ti
         name=told.name,
         for_timm=for_timm,
         weights=_WEIGHTS,
-        verdict=verdict_line(folder, dimension),
+        verdict=verdict_line(folder, folder.history.read()),
         table=scores(folder.evaluations(), folder.record.recipe["network"]["weights"]),
         fed=fed,
         recipe=recipe.rstrip(),

@@ -14,6 +14,7 @@ from sslrun.errors import RunFailed
 from sslrun.methods import Method
 from sslrun.networks import statistics
 from sslrun.networks.backbones import Linear
+from sslrun.runs.history import size_of
 from sslrun.training.optimizers import calmer
 
 MOST_IMAGES = 1024
@@ -50,10 +51,10 @@ def signals(
 ) -> dict[str, Any]:
     """The signals of `method` on uint8 `images_NCHW`, whose unaugmented view is `plain(images)`.
 
-    Of the projector's outputs: `std`, `rank` (of the covariance), `rank_correlation`, `cosine`, `spectrum` (of the
-    correlation F, largest first). Of a predictor that is one matrix: `asymmetry`, `commutator`, `smallest_eigenvalue`,
-    `alignment` (mean over the modes that matter) and, per mode of F, `alignments` and `p`. Of a moving target:
-    `proportionality` to the online network. Of a linear network (no projector): its `weights`, for
+    Of the projector's outputs: `std`, `rank` (of the covariance), `rank_correlation`, `cosine`, `size`, `spectrum` (of
+    the correlation F, largest first). Of a predictor that is one matrix: `asymmetry`, `commutator`,
+    `smallest_eigenvalue`, `alignment` (mean over the modes that matter) and, per mode of F, `alignments` and `p`. Of a
+    moving target: `proportionality` to the online network. Of a linear network (no projector): its `weights`, for
     `sslrun.theory.overlay`, and `balance`, the residual of the theory's invariant at a predictor rate of `alpha_p`.
     Raises `RunFailed` where numbers are not finite, naming what was so first.
     """
@@ -91,7 +92,8 @@ def signals(
             found["balance"] = float(statistics.balance_residual(W_DI, W_DD, alpha_p))
         if method.target is not None:
             found["weights"]["target"] = next(method.target.parameters()).tolist()
-    return found | {"spectrum": spectrum_D.tolist()}
+    spectrum = spectrum_D.tolist()
+    return found | {"size": size_of(spectrum), "spectrum": spectrum}
 
 
 def not_finite(what: str, method: Method) -> RunFailed:

@@ -64,11 +64,20 @@ class Trainer:
                 return self.captured.step(images_NCHW, self.views.for_device(draws), iteration)
             whole = group.size == 1
             views = self.views(images_NCHW, draws) if whole else self.views.part(images_NCHW, draws, group.part())
-            return self.method.step(views, iteration, self.updates)
+            loss = self.method.step(views, iteration, self.updates)
         # Of a predictor's rule, before the flag of the step is read.
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             self.updates.raise_if_not_finite()
             raise not_finite(f"the predictor's rule at step {iteration}", self.method) from error
+        if not isinstance(loss, Tensor) or loss.shape or loss.requires_grad:  # a plug-in's, which types don't hold
+            code = type(self.method).step.__code__
+            given = f"{loss.requires_grad * 'not detached, '}{tuple(loss.shape)}" if isinstance(loss, Tensor) else loss
+            raise RunFailed(
+                f"{type(self.method).__name__}.step gave {given}",
+                where=f"{code.co_filename}:{code.co_firstlineno}",
+                remedy="It gives the loss of the batch: one number, a tensor of shape (), detached.",
+            )
+        return loss
 
     def plain(self, images_NCHW: Tensor) -> Tensor:
         """The unaugmented view of uint8 images, on the device, as the encoder wants it."""

@@ -190,7 +190,7 @@ def test_means_are_dots_on_an_axis_where_they_are_and_collapse_is_marked(tmp_pat
     spread = charts.dots(results, "std", False)
     assert spread is not None
     assert "complete collapse below 0.05" in [text.get_text() for text in spread.legends[0].texts]
-    courses = charts.curves(charts.histories(results), charts.bounds_of(results))
+    courses = charts.curves(charts.histories(results), results)
     assert courses is not None
     shown = plot_run(RunFolder(next(tmp_path.glob("quick-*"))))
     for panel in (1, 2):  # the same bound in every figure

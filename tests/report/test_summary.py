@@ -45,12 +45,15 @@ def test_what_training_was_worth(cells: list[EvaluationRecord], weights: str | N
     assert worth(cells, weights) == said
 
 
+SEEN = [{"epoch": 0, "spectrum": [1.0] * 16}]
+
+
 def test_the_verdict_is_said_with_its_bounds(tmp_path: Path) -> None:
     none, complete = make_run(tmp_path, 0), make_run(tmp_path, 1, state="collapsed", verdict="complete")
-    assert verdict_line(none, 16).startswith("no collapse   std 0.8")
-    assert "(complete below 0.05), effective rank 7." in verdict_line(none, 16)
-    assert "of 16 (dimensional below 2)" in verdict_line(none, 16)
-    assert verdict_line(complete, 16).startswith("complete collapse   std 0.0")
+    assert verdict_line(none, SEEN).startswith("no collapse   std 0.8")
+    assert "(complete below 0.05), effective rank 7." in verdict_line(none, SEEN)
+    assert "of 16 (dimensional below 2)" in verdict_line(none, SEEN)
+    assert verdict_line(complete, SEEN).startswith("complete collapse   std 0.0")
 
 
 @pytest.mark.parametrize(
@@ -71,4 +74,31 @@ def test_signals_have_the_digits_that_show_their_side_of_the_bound(
     seen = {"std": std, "rank": rank, "std_threshold": 0.05, "rank_threshold": 2.0}
     status = json.loads((folder.path / "status.json").read_text()) | {"evidence": seen}
     (folder.path / "status.json").write_text(json.dumps(status))
-    assert verdict_line(RunFolder(folder.path), 0).endswith(f"   {said}")
+    assert verdict_line(RunFolder(folder.path), ()).endswith(f"   {said}")
+
+
+@pytest.mark.parametrize(
+    ("name", "course", "verdict", "said"),
+    [
+        ("size", [0.5 * 0.9**epoch for epoch in range(17)], "none", "0.05; it was 0.5, and still falls)"),
+        ("size", [0.5 * 0.9**epoch for epoch in range(17)], "dimensional", None),
+        ("size", [0.5 * 0.9**epoch for epoch in range(7)], "none", None),  # more than half of it is there
+        ("size", [0.5, *[0.09] * 12], "none", None),  # and stays
+        ("size", [0.5, *[0.09 - 0.0001 * epoch for epoch in range(30)]], "none", None),  # hardly falls
+        ("std", [0.9, 0.8, 0.3], "none", "0.05; it was 0.9, and still falls)"),
+        ("std", [0.9], "none", None),
+    ],
+)
+def test_a_run_that_still_shrinks_has_not_collapsed_yet(
+    tmp_path: Path, name: str, course: list[float], verdict: str, said: str | None
+) -> None:
+    folder = make_run(tmp_path, 0)
+    rank = 1.5 if verdict == "dimensional" else 8.0
+    seen = {"std": 0.8, "size": 0.09, "rank": rank} | {name: course[-1]}
+    bounds = {"std_threshold": 0.05, "size_threshold": 0.05, "rank_threshold": 2.0}
+    status = json.loads((folder.path / "status.json").read_text()) | {"evidence": seen | bounds, "verdict": verdict}
+    (folder.path / "status.json").write_text(json.dumps(status))
+    history = [{"epoch": epoch, "std": 0.8, "size": 0.4, name: value} for epoch, value in enumerate(course)]
+    line = verdict_line(RunFolder(folder.path), history)
+    assert line.startswith("no collapse yet   ") == (said is not None)
+    assert f"(complete below {said}" in line if said else "falls" not in line
