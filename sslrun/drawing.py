@@ -58,6 +58,8 @@ _STYLE: Any = {
     "figure.dpi": 100,
     "savefig.dpi": 200,
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType: those who check submissions refuse matplotlib's own Type 3
+    "axes.formatter.useoffset": False,
     "svg.hashsalt": "sslrun",
     "image.cmap": "cividis",
 }

@@ -1,6 +1,7 @@
 """The commands that take what runs have learned elsewhere: embed, export-logs."""
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -98,5 +99,9 @@ def export_logs(
         raise InputError("name runs, or a grid", where="--grid")
     tracker, target, place = choose(to), out or Path("logs") / to, results_folder(results)
     chosen = [run_folder(run, results) for run in dict.fromkeys(runs or ())]
-    count = tell(lambda: told_runs(place, chosen, grid), tracker.begin, target, follow=follow, say=console.say)
+    damaged: dict[str, str] = {}
+    runs_now = partial(told_runs, place, chosen, grid, damaged)
+    count = tell(runs_now, tracker.begin, target, follow=follow, say=console.say)
+    for name, why in damaged.items():
+        console.say(f"{name}   left out: {why}")
     console.say(f"{count} run{'s' * (count != 1)} written for {to}, in {target}")

@@ -77,7 +77,10 @@ def theory(
     else:
         setting = flags_setting(alpha_p, eta, beta)
     found = forecast(setting, p0=P0 if p0 is None else p0, s0=s0, tau0=tau0, sigma2=sigma2)
-    echo_json(found.numbers) if as_json else console.say("\n".join(found.lines))
+    if as_json:
+        echo_json(found.numbers)
+    elif phase is None:  # a map is of many starts, of which no single one is told
+        console.say("\n".join(found.lines))
     if phase is not None:
         from sslrun.theory.figures import phase_figure
 

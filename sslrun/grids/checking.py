@@ -38,9 +38,11 @@ def check_shape(document: Document) -> None:
         wrong = [label for label in labels if not isinstance(labels, dict) or not isinstance(labels[label], dict)]
         if isinstance(labels, dict | list) and wrong:
             value = labels[wrong[0]] if isinstance(labels, dict) else wrong[0]
-            hint = (
-                f'"{wrong[0]}": {{{axis if "." in axis else "OPTION"}: {shown(value)}}}, say; {{}} is the base as it is'
-            )
+            option, values = axis if "." in axis else "OPTION", [(wrong[0], value)]
+            if isinstance(value, list) and "." in str(wrong[0]):  # values of an option, which are to be a label each
+                option, values = wrong[0], [(shown(one), one) for one in value[:3]]
+            each = ", ".join(f'"{label}": {{{option}: {shown(one)}}}' for label, one in values)
+            hint = f"{each}, say; {{}} is the base as it is"
             path = ("axes", axis, wrong[0]) if isinstance(labels, dict) else ("axes", axis)
             what = "an axis has labels, and each label what it changes"
             refuse(document, path, f"{'.'.join(map(str, path))}: {what}", hint, key=False)

@@ -38,13 +38,17 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+_BREAKS = {"\x85", "\u2028", "\u2029"}
+"""What YAML takes for the end of a line, unless it is escaped."""
+
+
 def _list(dumper: _Dumper, values: list[Any]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=True)
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.Node:
     try:
-        same = plain(text) == text
+        same = plain(text) == text and not _BREAKS.intersection(text)
     except ValueError:
         same = False
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if same else '"')

@@ -20,7 +20,8 @@ _JUDGED_ALIKE = {
 }
 """What of `evaluation` changes no metric's meaning."""
 _DATA = "data"
-"""The column that tells runs on other contents of data apart."""
+_BESIDE = (_DATA, "plugins")
+"""The columns that tell runs on other contents of data, and by other sources of plug-ins, apart."""
 _MOST_AXES, _MOST_TOLD = 4, 6
 _NUMBER = 1
 """Where numbers stand among labels: behind none, before words."""
@@ -46,10 +47,10 @@ def axes(runs: pd.DataFrame) -> tuple[Labels, Labels]:
     also = [name for name in rest if finer(name, [*kinds, *_kinds_above(name, found)])][
         : max(0, _MOST_AXES - len(apart))
     ]
-    if _DATA in runs:
-        alike = runs[_DATA].groupby(pd.Series(_rows(found, apart, len(runs)), runs.index))
-        found[_DATA] = [_label(value) for value in alike.transform(_known)]
-        also += [_DATA] * finer(_DATA, apart)
+    for name in [name for name in _BESIDE if name in runs]:
+        alike = runs[name].groupby(pd.Series(_rows(found, apart, len(runs)), runs.index))
+        found[name] = [_label(value) for value in alike.transform(_known)]
+        also += [name] * finer(name, apart)
     shown = {*apart, *also}
     return (
         {name: labels for name, labels in found.items() if name in shown},
@@ -123,7 +124,8 @@ def of_a_kind(name: str, found: Labels) -> bool:
 
 
 def _known(data: pd.Series) -> pd.Series:
-    """The data of runs that are otherwise alike; those that didn't keep it are taken for runs on the only one known."""
+    """The data, or the sources, of runs that are otherwise alike; those that didn't keep it are taken for runs on the
+    only one known."""
     known = data.dropna().unique()
     return data.fillna(known[0]) if len(known) == 1 else data
 

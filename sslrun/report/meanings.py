@@ -31,6 +31,7 @@ OF_RUNS = {
     "finished": "When training ended, in UTC.",
     "threads": "CPU threads that it began with and keeps to.",
     "data": "First digits of its data's fingerprint: runs that differ in it saw other images or labels.",
+    "plugins": "Plug-ins that it was trained with, and the first digits of their sources' digests.",
     "note": "What people noted of it.",
     "tags": "Words to find it by.",
 }
@@ -51,7 +52,8 @@ OF_TRAINING = {
     "asymmetry": "How far the predictor's matrix is from symmetric.",
     "commutator": "How far the predictor's matrix and F are from sharing eigenvectors.",
     "smallest_eigenvalue": "Smallest eigenvalue of the predictor's matrix.",
-    "alignment": "Mean alignment of the predictor's eigenvectors with F's; 1 by construction where it is set from F.",
+    "alignment": "Mean alignment of the predictor with F's eigenvectors, over modes of more than a thousandth of the "
+    "largest; 1 by construction where it is set from F.",
     "alignments": "That alignment for each mode of F.",
     "p": "The predictor's eigenvalue for each mode of F.",
     "proportionality": "How nearly the moving target is proportional to the online network.",

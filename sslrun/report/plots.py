@@ -39,8 +39,8 @@ SIGNALS = {
 }
 _AXES = {
     "loss": "loss",
-    "std": "std of unit vectors, 1 where fully spread",
-    "size": "root mean square of an entry",
+    "std": "std, 1 where fully spread",
+    "size": "root mean square",
     "rank": "dimensions in use",
 }
 
@@ -269,7 +269,7 @@ def _eigenvalues(figure: Figure, ax: Axes, rows: Rows) -> None:
 
 def _structure(figure: Figure, ax: Axes, rows: Rows) -> None:
     names = {
-        "alignment": "alignment (mean)",
+        "alignment": "alignment, $s_j > s_1/1000$",
         "asymmetry": "asymmetry of $W_p$",
         "commutator": "$[F, W_p]$, relative",
         "smallest_eigenvalue": "smallest eigenvalue",

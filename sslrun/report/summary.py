@@ -8,7 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 from sslrun.console import span
-from sslrun.recipe.schema import NonContrastive, Recipe
+from sslrun.recipe.explain import value_text
+from sslrun.recipe.schema import NonContrastive, Optimizer, Recipe
 from sslrun.recipe.schema.judging import evaluations
 from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
@@ -40,9 +41,19 @@ def headline(recipe: Recipe, folder: RunFolder, images: int, size: int, device: 
     line = f"{folder.path.name}   " + " · ".join(parts)
     if isinstance(recipe.method, NonContrastive) and not recipe.method.stop_gradient:
         line += "\nwithout stop-gradient: the online network is its own target, and ema is ignored"
+    if (own := recipe.optimizer.predictor) is not None and (others := _unlike(own, recipe.optimizer.network)):
+        line += f"\nthe predictor's optimiser has a section of its own: {', '.join(others)}"
     if left_out := recipe.evaluation.asked().keys() - recipe.judged().keys():
         line += f"\nwithout labels: {' and '.join(sorted(left_out))} left out; std, rank and neighbours judge it"
     return line
+
+
+def _unlike(own: Optimizer, network: Optimizer) -> list[str]:
+    """The options but the learning rate in which the predictor's optimiser is not the network's: nothing is taken over
+    from that."""
+    names = [name for name in type(own).model_fields if name != "lr"]
+    pairs = [(name, getattr(own, name), getattr(network, name)) for name in names]
+    return [f"{name} {value_text(ours)}, not {value_text(theirs)}" for name, ours, theirs in pairs if ours != theirs]
 
 
 def scores(cells: Sequence[EvaluationRecord], weights: str | None) -> list[list[str]]:
@@ -204,7 +215,8 @@ def closing(folder: RunFolder, cells: Sequence[EvaluationRecord], weights: str |
     said.append(edge_note(list(edges(cells))))
     judged = sum(cell.seconds or 0.0 for cell in cells)
     said.append(f"took   {span(folder.status.seconds)} to train, {span(judged)} to judge")
-    looks = ("plot", "analyse") if any(cell.kind == "analyses" for cell in cells) else ("plot",)
+    looks = ["plot"] + ["analyse"] * any(cell.kind == "analyses" for cell in cells)
+    looks += ["theory --run"] * (folder.record.recipe.get("data", {}).get("kind") == "gaussian")
     commands = [f"  sslrun {look} {shlex.quote(str(folder.path))}" for look in looks]
     return [*filter(None, said), f"kept in   {folder.path}", "next:", *commands]
 

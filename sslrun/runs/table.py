@@ -36,10 +36,10 @@ def load_runs(folder: str | Path) -> "pandas.DataFrame":
     """One row a run of the results folder `folder`, sorted by folder name.
 
     Columns: `identity`, `name`, `folder`, `status` (a run whose process was killed is `interrupted`), `verdict` with
-    its evidence as `verdict.std` etc., times, `data` (which), `note`, `tags`; the recipe's fields, dotted; the last
-    epoch's signals; evaluations: the accuracy of a kind as `knn`, `untrained.knn`, `pixels.knn`, its other metrics as
-    `knn.<metric>`, of an encoder kept on the way as `knn@100`, and where settings differ from the recipe's as
-    `knn[k=20]`.
+    its evidence as `verdict.std` etc., times, `data` (which), `plugins` (which sources), `note`, `tags`; the recipe's
+    fields, dotted; the last epoch's signals; evaluations: the accuracy of a kind as `knn`, `untrained.knn`,
+    `pixels.knn`, its other metrics as `knn.<metric>`, of an encoder kept on the way as `knn@100`, and where settings
+    differ from the recipe's as `knn[k=20]`.
 
     `.attrs["left_out"]` lists (path, why) of what could not be read; `.attrs["timing"]` the columns that say when
     and how fast, which differ between equal runs; `.attrs["numbers"]` has, for each column of an evaluation, the
@@ -97,7 +97,7 @@ def _row(
             "name": folder.name,
             "folder": path.name,
             **_state(folder, status),
-            **_data(folder),
+            **_beside_recipe(folder),
             **said,
         }
     except InputError as error:
@@ -143,11 +143,15 @@ def _state(folder: RunFolder, status: Status) -> Columns:
     }
 
 
-def _data(folder: RunFolder) -> Columns:
-    """The first digits of its data's fingerprint; nothing of runs that kept none."""
-    with suppress(OSError, ValueError, TypeError, LookupError):
-        return {"data": read_json(folder.environment)["data"][:8]}
-    return {}
+def _beside_recipe(folder: RunFolder) -> Columns:
+    """The first digits of its data's fingerprint, and of its plug-ins' sources; nothing of runs that kept none."""
+    found: Columns = {}
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
+        kept = read_json(folder.environment)
+        found["data"] = kept["data"][:8]
+        if sources := [f"{name} {digest[:8]}" for name, digest in sorted((kept.get("plugins") or {}).items())]:
+            found["plugins"] = ", ".join(sources)
+    return found
 
 
 def _plateau(recipe: Columns, folder: RunFolder) -> int | None:

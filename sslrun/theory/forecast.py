@@ -122,6 +122,8 @@ def _why_collapse(mode: _Mode, tau_end: float, limit: float, points: tuple[float
             f"Collapse: without weight decay s - p^2/alpha_p stays at {float(offset(p0, s0, mode.alpha_p)):.4g}, "
             f"and on that line s reaches zero before p comes to rest at {points[1]:.6g}."
         )
+    if mode.eta_p != eta:
+        return f"Collapse: {_integrated(mode, points[0])}"
     if p0 < points[0]:
         return (
             f"Collapse: p(0) = {p0:g} starts below the threshold p- = {points[0]:.6g}, "
@@ -147,11 +149,22 @@ def _why_useful(mode: _Mode, useful_s: float | None, t90: float | None, points: 
     end = f"Useful: the mode ends at p+ = {points[1]:.6g}, s = {useful_s:.6g}{arrival}"
     if mode.eta == 0:
         return f"{end}; without weight decay the size of its features still depends on where it started."
+    if mode.eta_p != mode.eta:
+        return f"{end}: {_integrated(mode, points[0])}"
     if p0 >= points[0]:
         return f"{end}, because p(0) = {p0:g} starts above the threshold p- = {points[0]:.6g}."
     return (
         f"{end}: p(0) = {p0:g} is below the threshold p- = {points[0]:.6g}, but s(0) = {s0:g}, above "
         f"p^2/alpha_p = {mode.on_parabola:.4g}, pulls the predictor over it."
+    )
+
+
+def _integrated(mode: _Mode, threshold: float) -> str:
+    """Of unequal decays, under which s = p^2/alpha_p is no invariant line, and p- alone parts no starts on it."""
+    s_minus = mode.eta_p / mode.eta * threshold**2 / mode.alpha_p
+    return (
+        f"integrated from p(0) = {mode.p0:g}, s(0) = {mode.s0:g}, as no threshold has a closed form where network and "
+        f"predictor decay unequally; the saddle between the two fates lies at p- = {threshold:.6g}, s- = {s_minus:.4g}."
     )
 
 

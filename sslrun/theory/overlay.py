@@ -181,6 +181,10 @@ def closing(found: Overlay) -> list[str]:
             f"value (p: {p_J.min():.2f} to {p_J.max():.2f} %, s: {s_J.min():.2f} to {s_J.max():.2f} %)"
         )
     lines.append(f"theory: {_fate(found.exact)}; run: {_fate(found.measured)}")
+    lines.append(
+        f"A mode lives while its s is above {100 * COLLAPSED:g} % of its start; the verdict of a run has another "
+        "bound, of the size of all outputs. Modes are numbered by p and s at the start, smallest first."
+    )
     if found.misaligned is not None and found.misaligned > 1e-6:
         lines.append(
             f"At the start W_p is not symmetric, or does not share F's eigenvectors ({found.misaligned:.2g} of a norm "

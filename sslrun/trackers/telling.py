@@ -16,10 +16,13 @@ _GOING_ON = (State.RUNNING, State.QUEUED, State.MISSING)
 POLL_SECONDS = 2.0
 
 
-def told_runs(results: Path, chosen: Sequence[RunFolder] = (), grid: str | None = None) -> tuple[list[Told], bool]:
+def told_runs(
+    results: Path, chosen: Sequence[RunFolder] = (), grid: str | None = None, left_out: dict[str, str] | None = None
+) -> tuple[list[Told], bool]:
     """The runs to tell of (those `chosen`, else those of a grid, else all), and whether more is to come of them.
 
-    Raises `InputError` for a grid that is not there.
+    Damaged ones are not among them, and `left_out` gets why, by name; one that is `chosen` is refused. Raises
+    `InputError` for a grid that is not there.
     """
     labels: dict[str, dict[str, str]] = {}
     more = False
@@ -32,12 +35,27 @@ def told_runs(results: Path, chosen: Sequence[RunFolder] = (), grid: str | None 
         labels = {cell.identity: dict(cell.labels) for cell in record.cells}
         folders = [known[identity] for identity in labels if identity in known]
         more = len(folders) < len(labels)
-    whole = [folder for folder in folders if (folder.path / "identity.json").exists()]
-    every = [settings(folder) for folder in whole]
+    whole, every = [], []
+    for folder in folders:
+        try:
+            if (folder.path / "identity.json").exists():
+                _readable(folder)
+                every.append(settings(folder))
+                whole.append(folder)
+        except InputError as error:
+            if chosen or left_out is None:
+                raise
+            left_out[folder.path.name] = f"{error.where}: {error.what}"
     names = dict.fromkeys(name for one in every for name in one)
     varied = frozenset({"seed", *(name for name in names if len({one.get(name) for one in every}) > 1)})
     runs = [Told(folder, grid or "sslrun", labels.get(folder.identity, {}), varied) for folder in whole]
     return runs, more or any(state_of(one.folder) in _GOING_ON for one in runs)
+
+
+def _readable(folder: RunFolder) -> None:
+    """Raise `InputError` for a run whose state or whose last row is damaged."""
+    state_of(folder)
+    folder.history.last()
 
 
 def tell(

@@ -23,9 +23,11 @@ def test_round_trip(tmp_path: Path, recipe: Recipe) -> None:
     assert to_yaml(again) == to_yaml(recipe)
 
 
-@pytest.mark.parametrize(
-    "text", ["1e-4", "on", "null", "~", "", "2012", "1_000", ".5", "<<", "a: b", "#x", " x ", "é", "😀", "\x07", "a\nb"]
-)
+TEXTS = ["1e-4", "on", "null", "~", "", "2012", "1_000", ".5", "<<", "a: b", "#x", " x ", "é", "😀", "\x07", "a\nb"]
+TEXTS += ["\x85", "a\u2028b", "\u2029"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_text_stays_text(text: str) -> None:
     recipe = build(BASES[0] | {"run": {"results": text}})
     assert parse(to_yaml(recipe), "x").values["run"]["results"] == text

@@ -438,6 +438,19 @@ def test_runs_of_one_seed_that_no_axis_tells_apart_are_named(tmp_path: Path, plu
     assert [run.path.name in said[0] for run in runs] == [True, True, False]
 
 
+def test_runs_by_two_sources_of_a_plug_in_are_two_rows(tmp_path: Path) -> None:
+    for seed, threads, source, knn in ((0, 1, "aa" * 32, 0.5), (1, 1, "aa" * 32, 0.6), (0, 2, "bb" * 32, 0.8)):
+        run = make_run(tmp_path, seed, f"run.threads={threads}", knn=knn)
+        about = {"data": "00" * 32, "plugins": {"rule": source}}
+        run.environment.write_text(json.dumps(json.loads(run.environment.read_text()) | about))
+    found = collect(tmp_path)
+    assert found.axes == ("plugins",) and found.order["plugins"] == ["rule aaaaaaaa", "rule bbbbbbbb"]
+    linear = build(found).summary[lambda table: table["metric"] == "linear"]  # 0.01 more than kNN
+    means = {row["plugins"]: (row["n"], row["mean"]) for row in linear.to_dict("records")}
+    assert means["rule aaaaaaaa"] == (2, pytest.approx(0.56)) and means["rule bbbbbbbb"] == (1, pytest.approx(0.81))
+    assert not any("as if they were one" in note for note in build(found).notes)
+
+
 def test_runs_without_evaluations_have_std_and_rank_though_others_have_more(tmp_path: Path) -> None:
     make_run(tmp_path, 0)
     for seed, change in enumerate(((), (NO_EMA,))):

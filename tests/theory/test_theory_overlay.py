@@ -48,7 +48,7 @@ def test_eight_modes_follow_the_exact_flow_and_each_its_own(run: RunFolder) -> N
         assert predicted is not None
         for measured, foretold in zip(found.measured, predicted, strict=True):
             assert error(measured, foretold).max() < 0.01  # steps four times as long as the recipe's, half the batch
-    assert "6 of 8 modes live" in closing(found)[-1].split("run:")[1]
+    assert "6 of 8 modes live" in closing(found)[-2].split("run:")[1]
 
 
 def test_the_balance_residual_decays_as_theory_says(run: RunFolder) -> None:
@@ -76,7 +76,7 @@ def test_theory_predicts_and_the_run_shows_collapse(tmp_path: Path, change: str)
     found = overlay(folder)
     assert found.exact is not None
     assert error(found.measured.s_TJ, found.exact.s_TJ).max() < 0.01
-    assert "theory: collapse" in closing(found)[-1] and "run: collapse" in closing(found)[-1]
+    assert "theory: collapse" in closing(found)[-2] and "run: collapse" in closing(found)[-2]
     assert forecast(found.setting).numbers["outcome"] == "collapse"
 
 

@@ -1,5 +1,6 @@
 """Outcomes over settings, and their plain sentences, against simulation and the exact statements."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,28 @@ def test_separate_decays_change_the_features_size_not_the_predictors() -> None:
     p, s, _ = simulate(0.5, 0.25, 1.0, 1.0, 0.02, None, 0.0009, 2000.0, eta_p=0.08)
     assert forecast.numbers["useful_p"] == pytest.approx(float(p), abs=1e-8)
     assert forecast.numbers["useful_s"] == pytest.approx(float(s), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("p0", "rates", "lives"),
+    [
+        (0.10, {"alpha_p": 10.0, "eta": 0.04, "eta_p": 0.4}, False),  # though above p-, on s = p²/alpha_p
+        (0.12, {"alpha_p": 10.0, "eta": 0.04, "eta_p": 0.4}, True),
+        (0.02, {"alpha_p": 0.1, "eta": 0.04, "eta_p": 0.004}, False),
+        (0.03, {"alpha_p": 0.1, "eta": 0.04, "eta_p": 0.004}, True),  # though below p-
+    ],
+)
+def test_of_unequal_decays_no_threshold_is_claimed(p0: float, rates: dict[str, float], lives: bool) -> None:
+    """The starts' fates are those of an integration of the flow elsewhere (fourth-order Runge-Kutta)."""
+    forecast = describe_mode(p0, **rates)
+    p, _, _ = simulate(
+        p0, p0**2 / rates["alpha_p"], 1.0, rates["alpha_p"], 0.04, None, 0.0009, 5000.0, eta_p=rates["eta_p"]
+    )
+    assert (float(p) > 0.1) == lives == (forecast.numbers["outcome"] != "collapse")
+    assert "no threshold has a closed form" in forecast.lines[0] and "starts above" not in forecast.lines[0]
+    p_minus = (1 - math.sqrt(1 - 4 * 0.04 * 1.0009)) / (2 * 1.0009)
+    s_minus = rates["eta_p"] / 0.04 * p_minus**2 / rates["alpha_p"]
+    assert f"at p- = {p_minus:.6g}, s- = {s_minus:.4g}" in forecast.lines[0]
 
 
 def test_a_target_that_never_moves_is_refused() -> None:

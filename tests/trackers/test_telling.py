@@ -203,6 +203,17 @@ def test_trackio_takes_runs_into_its_own_database(results: Path, sslrun: Run, mo
     assert {run.name for run in trackio.Api().runs("sslrun")} == {folder.path.name for folder in runs_of(results)}
 
 
+def test_a_damaged_run_is_left_out_and_named(results: Path, sslrun: Run) -> None:
+    whole, damaged = runs_of(results)
+    (damaged.path / "status.json").write_text('{"bro')
+    code, out, err = sslrun("export-logs", "--to", "csv")
+    assert code == 0, err
+    assert "1 run written for csv" in out and f"{damaged.path.name}   left out: " in out and "status.json" in out
+    assert any(whole.path.name in path.read_text() for path in Path("logs/csv").rglob("*.csv"))
+    code, _, err = sslrun("export-logs", damaged.path, "--to", "csv")
+    assert code == 2 and "status.json" in err
+
+
 def test_what_cannot_be_told_is_said(results: Path, sslrun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments, told in {
         ("--to", "mlflow"): "tensorboard",

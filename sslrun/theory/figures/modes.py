@@ -131,6 +131,9 @@ def overlay_figure(found: Overlay) -> Figure:
                     ax.plot(found.times_T, course[column][:, mode], dashes, color=colour, linewidth=1)
         of_largest = ", of the largest" if column and found.setting.rule is not None else ""
         ax.set(xlabel="flow time t", ylabel=name + of_largest)
+        low, high = ax.get_ylim()
+        if column == 0 and high - low < 0.1:  # p stands still, but for rounding
+            ax.set_ylim((low + high) / 2 - 0.5, (low + high) / 2 + 0.5)
     handles = [Line2D([], [], color=INK, linestyle="", marker=".", label="measured")]
     handles += [
         Line2D([], [], color=INK, linewidth=1, linestyle=dashes, label=name)
