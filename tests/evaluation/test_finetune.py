@@ -13,7 +13,8 @@ from sslrun.errors import InputError, RunFailed
 from sslrun.evaluation.features import extract
 from sslrun.evaluation.finetune import Tuned, finetune
 from sslrun.networks.backbones import build_backbone
-from sslrun.recipe.schema import Backbone, Digits, Recipe, SimClr, Training, Udg, Views
+from sslrun.recipe.schema import Backbone, Crop, Digits, Recipe, Schedule, SimClr, Training, Udg, Views
+from sslrun.training.optimizers import learning_rates
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
@@ -105,3 +106,27 @@ def test_a_loss_that_is_not_finite_is_told() -> None:
 def test_one_labelled_image_is_too_few() -> None:
     with pytest.raises(InputError, match="too little"):
         finetune(encoder(), TRAIN.subset(torch.tensor([0])), VALIDATION, TEST, RECIPE, Udg(), CPU)
+
+
+def test_it_sees_the_recipes_crops_and_flips_where_it_is_to_augment_and_nothing_of_them_else() -> None:
+    cropped = RECIPE.model_copy(update={"views": Views(crop=Crop(scale=(0.3, 0.6)), flip=0.5)})
+
+    def found(recipe: Recipe, augment: bool) -> list[int]:
+        options = Udg(epochs=2, batch_size=24, augment=augment)
+        return finetune(encoder(), TRAIN, VALIDATION, TEST, recipe, options, CPU).predicted_N.tolist()
+
+    assert found(cropped, False) == found(RECIPE, True) == found(RECIPE, False)
+    assert found(cropped, True) != found(RECIPE, True)
+
+
+@pytest.mark.parametrize(("epochs", "warm_up"), [(1, 0), (2, 1), (5, 1)])
+def test_an_epoch_of_warm_up_if_there_is_another(epochs: int, warm_up: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Schedule, int, int]] = []
+
+    def rates(schedule: Schedule, steps_per_epoch: int, epochs: int) -> Any:
+        asked.append((schedule, steps_per_epoch, epochs))
+        return learning_rates(schedule, steps_per_epoch, epochs)
+
+    monkeypatch.setattr("sslrun.evaluation.finetune.learning_rates", rates)
+    tuned(epochs=epochs, batch_size=24, least_steps=5)  # 72 images: three steps, gone through twice
+    assert asked == [(Schedule(kind="cosine", warmup_epochs=warm_up), 6, epochs)]

@@ -109,3 +109,10 @@ def test_small_views_are_no_part_of_it(tmp_path: Path) -> None:
     whole = measured(read_recipe("bss/digits_casts", given), tmp_path)
     with_small = measured(read_recipe("bss/digits_casts", [*given, "views.small={count: 2, size: 8}"]), tmp_path)
     assert with_small == whole and whole.matched_chance == 1 / 63
+
+
+def test_one_source_domain_is_not_told_from_others(tmp_path: Path) -> None:
+    recipe = read_recipe("bss/digits_casts", ["data.held_out=[dusk, ember, moss]"])
+    found = measured(recipe, tmp_path)
+    assert found.told is None and found.told_chance == 1
+    assert found.unseen is not None and found.held_out == ("dusk", "ember", "moss")

@@ -71,7 +71,7 @@ def test_erm_tunes_at_every_fraction_and_pixels_at_none() -> None:
 def test_each_domain_their_mean_and_all_images_together() -> None:
     images = TEST.images.subset(torch.arange(45))
     assert images.domains is not None
-    predicted = torch.randint(0, 4, (45,), generator=torch.Generator().manual_seed(0))
+    predicted = torch.randint(0, 4, (45,), generator=torch.Generator().manual_seed(2))
     hits = (predicted == images.labels).double()
     found = by_domain(predicted, images)
     each = [float(hits[images.domains == domain].mean()) for domain in (2, 3)]
