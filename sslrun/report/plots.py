@@ -25,6 +25,7 @@ from sslrun.recipe.schema.judging import EvaluationSection
 from sslrun.runs.cells import ACCURACY, Number
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.history import DAMAGED, series
+from sslrun.runs.records import State
 from sslrun.runs.status import state_of
 from sslrun.runs.verdict import WORDS
 
@@ -49,7 +50,8 @@ _AXES = {
 def plot_run(folder: RunFolder) -> Figure:
     """The figure of a run. Raises `InputError` if it has no history yet."""
     rows, collapse = history(folder), thresholds(folder)
-    drawn: list[Panel] = [partial(_signal, name=name, collapse=collapse) for name in signals(sized(folder))]
+    there = [name for name in signals(sized(folder)) if series(rows, name)[1]]
+    drawn: list[Panel] = [partial(_signal, name=name, collapse=collapse) for name in there]
     if any(_probes(row) for row in rows):
         drawn.append(_probe)
     drawn.append(_spectrum)
@@ -58,11 +60,13 @@ def plot_run(folder: RunFolder) -> Figure:
     if any(row.get("asymmetry") is not None for row in rows):
         drawn.append(_structure)
     columns = 2 if len(drawn) <= 4 else 3 if len(drawn) <= 6 else 4
-    figure, axes = panels(-(-len(drawn) // columns), columns, 2.75, 2.35, title=plain(_title(folder)))
+    figure, axes = panels(-(-len(drawn) // columns), columns, 2.75, 2.35, title=_title(folder))
     for panel, ax in zip(drawn, axes.flat, strict=False):
         panel(figure, ax, rows)
         if ax.get_xlabel().startswith("epoch"):
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            if len(rows) == 1:
+                ax.set(xlim=(rows[0]["epoch"] - 0.5, rows[0]["epoch"] + 0.5), xticks=[rows[0]["epoch"]])
     for ax in axes.flat[len(drawn) :]:
         ax.set_axis_off()
     figure.draw_without_rendering()  # once is not enough: ticks change with the sizes that the layout gives
@@ -149,10 +153,11 @@ def _title(folder: RunFolder) -> str:
     try:
         status = folder.status
     except InputError:
-        return folder.path.name
+        return plain(folder.path.name)
     where = f"epoch {status.epoch} of {status.epochs}" if status.epochs else f"epoch {status.epoch}"
     state = WORDS.get(status.verdict or "", state_of(folder).value)
-    return f"{folder.path.name}   {state}, {where}"
+    why = f": {plain(status.reason.splitlines()[0])}" if status.reason and state == State.FAILED else ""
+    return f"{plain(folder.path.name)}   {state}, {where}{why}"
 
 
 def _signal(figure: Figure, ax: Axes, rows: Rows, name: str, collapse: Collapse) -> None:
@@ -195,7 +200,8 @@ def bounds(axes: Sequence[Axes], names: Sequence[str], collapse: Collapse) -> No
 
 def threshold(ax: Axes, value: float, below: str) -> None:
     """A dashed line; under the axis, where no curve goes, what ends below it. The axis starts at zero."""
-    ax.set_ylim(0, max(ax.get_ylim()[1], 1.25 * value))
+    largest = ax.dataLim.y1 if np.isfinite(ax.dataLim.y1) else 0.0
+    ax.set_ylim(0, max(1.05 * largest, 1.25 * value))
     ax.axhline(value, **LEVEL)
     # In short lines, which do not meet those of the next panel.
     ax.set_xlabel(f"{ax.get_xlabel()}\ndashed: below {value:.2g}\n{below}")
@@ -232,7 +238,7 @@ def _spectrum(figure: Figure, ax: Axes, rows: Rows) -> None:
     colours = ScalarMappable(Normalize(1, modes), "viridis_r")
     rgba_D = colours.to_rgba(np.arange(1, modes + 1))
     for mode in reversed(range(modes)):
-        ax.plot(epochs, s_ED[:, mode], color=rgba_D[mode], linewidth=0.8)
+        course(ax, epochs, s_ED[:, mode], color=rgba_D[mode], linewidth=0.8)
     positive = s_ED[s_ED > 0]
     if len(positive):
         # Rounding's tail would stretch the axis far below what means anything.
@@ -263,7 +269,9 @@ def _eigenvalues(figure: Figure, ax: Axes, rows: Rows) -> None:
         keep = s_D > 1e-9 * s_D.max()
         ax.plot(np.sqrt(s_D[keep]), p_D[keep], ".", color=colour, markersize=5, label=f"epoch {row['epoch']}")
     # Against the root, since on the theory's parabola p_j² = α_p s_j (arXiv 2102.06810, Theorem 1).
-    ax.set(title="Eigenvalues of $W_p$ and F", xlabel=r"$\sqrt{s_j}$", ylabel="$p_j = u_j^T W_p u_j$", xscale="log")
+    ax.set(title="Eigenvalues of $W_p$ and F", xlabel=r"$\sqrt{s_j}$", ylabel="$p_j = u_j^T W_p u_j$")
+    low, high = ax.dataLim.intervalx
+    ax.set_xscale("log" if high > 10 * low else "linear")  # within a decade its ticks would run into each other
     ax.legend(loc="upper left", handletextpad=0.2)
 
 

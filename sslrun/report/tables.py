@@ -66,11 +66,13 @@ def _accuracies(results: Results, columns: Sequence[str]) -> list[str]:
 
 
 def check_metrics(results: Results, names: Sequence[str]) -> list[str]:
-    """`names`, each a numeric signal or evaluation of the runs. Raises `InputError` with the nearest for any other."""
+    """`names`, each a numeric signal or evaluation of the runs; one by other settings, or by another source of a
+    plug-in, may go without saying these if there is one alone. Raises `InputError` with the nearest for any other."""
     given = {*Recipe.model_fields, "verdict", "epoch", "step"}
     signals = [name for name in map(str, results.runs) if name.partition(".")[0] not in given]
     allowed = [name for name in signals if _numeric(results.runs[name])]
-    return [one_of(name, allowed, "metric") for name in names]
+    bare = {name: re.sub(r"\[.*\]", "", name) for name in allowed}
+    return [one_of(name, allowed, "metric", [one for one in allowed if bare[one] == name]) for name in names]
 
 
 def _numeric(column: pd.Series) -> bool:

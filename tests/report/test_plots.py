@@ -57,6 +57,30 @@ def test_half_finished_and_poorer_histories_are_drawn_too(tmp_path: Path) -> Non
         plot_run(folder)
 
 
+def test_a_run_that_failed_at_once_has_no_empty_panel_and_says_why(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 0, state="failed", reason="the loss became NaN at step 3\nTry a lower rate.")
+    folder.history.path.write_text(folder.history.path.read_text().splitlines(keepends=True)[0])
+    figure = plot_run(folder)
+    assert (figure.get_suptitle() or "").endswith(": the loss became NaN at step 3")
+    assert "Loss" not in titles(figure)
+    for ax in figure.axes:
+        if ax.get_title("left"):
+            marks = [line for line in ax.lines if line.get_marker() not in ("None", "", None)]
+            assert marks or ax.collections, ax.get_title("left")  # one epoch is a point: of no line would be seen
+
+
+def test_outputs_size_is_drawn_where_a_loss_is_of_it_and_fits_its_panel(tmp_path: Path) -> None:
+    cosine = make_run(tmp_path, 0)
+    squared = make_run(tmp_path, 0, "method={kind: byol, loss: squared}")
+    assert "Size of the outputs" not in titles(plot_run(cosine))
+    figure = plot_run(squared)
+    size = next(ax for ax in figure.axes if ax.get_title("left") == "Size of the outputs")
+    rows = squared.history.read()
+    assert list(size.lines[0].get_ydata()) == [row["size"] for row in rows]
+    assert size.get_ylim()[1] > max(row["size"] for row in rows) and "complete collapse" in size.get_xlabel()
+    assert [title for title in titles(plot_two(cosine, squared)) if "Size" in title]
+
+
 def test_a_history_that_is_damaged_from_its_first_line_on_is_told(tmp_path: Path) -> None:
     folder = make_run(tmp_path, 0)
     assert load_runs(tmp_path).attrs["left_out"] == []

@@ -15,7 +15,7 @@ from sslrun.files import content_digest
 from sslrun.grids import read_grid
 from sslrun.report.collecting import Results, collect
 from sslrun.report.document import as_json, build
-from sslrun.report.tables import comparisons, default_metrics, read_baseline, summary
+from sslrun.report.tables import check_metrics, comparisons, default_metrics, read_baseline, summary
 from sslrun.runs.folder import RunFolder
 from sslrun.runs.records import CellRecord, GridRecord, State, grid_records
 from sslrun.runs.status import overview
@@ -519,3 +519,17 @@ def test_what_training_started_from_stands_below_the_means(tmp_path: Path) -> No
     assert "the untrained encoder, mean over conditions and seeds: knn 0.800" in build(results, metrics=["knn"]).notes
     alone = build(results, metrics=["std", "untrained.knn"]).notes
     assert not any("untrained encoder" in note for note in alone)
+
+
+def test_a_metric_by_other_settings_may_go_without_saying_these(tmp_path: Path) -> None:
+    run = make_run(tmp_path, 0)
+    asked = run.record.recipe["evaluation"]["knn"]
+    write_cell(run, "knn", 0.7, asked | {"k": 9})
+    assert check_metrics(collect(tmp_path), ["knn", "knn[k=9]"]) == ["knn", "knn[k=9]"]
+    for path in run.path.glob("evaluations/knn-*"):
+        if json.loads(path.read_text())["settings"]["k"] != 9:
+            path.unlink()
+    assert check_metrics(collect(tmp_path), ["knn"]) == ["knn[k=9]"]
+    write_cell(run, "knn", 0.6, asked | {"k": 11})
+    with pytest.raises(InputError, match=r"'knn' could be any of knn\[k=(9|11)\], knn\[k=(9|11)\]"):
+        check_metrics(collect(tmp_path), ["knn"])
