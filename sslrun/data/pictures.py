@@ -95,7 +95,7 @@ def in_class_folders(folder: Path, below: str) -> list[Picture]:
     Raises `DataError` for a folder without pictures, an empty class, a file that is no picture, or a picture beside
     class folders.
     """
-    classes = subfolders(folder / below)
+    classes = subfolders(folder / below, "class")
     if not classes:
         if unlabelled := sorted(_walk(folder, below, "")):
             return unlabelled
@@ -104,7 +104,6 @@ def in_class_folders(folder: Path, below: str) -> list[Picture]:
             where=str(folder / below),
             remedy="Expected one folder for each class; or pictures without classes, for pretraining alone.",
         )
-    none_beside(folder / below, "class")
     found: list[Picture] = []
     for label in classes:
         inside = list(_walk(folder, f"{below}/{label}", label))
@@ -131,19 +130,6 @@ def every_picture(folder: Path, below: str = "", whereabouts: str = "") -> list[
     raise DataError("no pictures in this folder", where=str(place), remedy=f"Expected {_endings()}, at any depth.")
 
 
-def none_beside(folder: Path, what: str) -> None:
-    """Raise `DataError` for a picture in a folder whose sub-folders are each a `what`."""
-    with os.scandir(folder) as entries:
-        files = [one.name for one in entries if one.is_file() and not litter(one.name)]
-    beside = sorted(name for name in files if name.lower().endswith(ENDINGS))
-    if beside:
-        raise DataError(
-            f"a picture beside folders that are each a {what}: it is of none",
-            where=str(folder / beside[0]),
-            remedy=f"Move it into the folder of its {what}, or elsewhere.",
-        )
-
-
 def common_classes(found: Mapping[str, Sequence[Picture]], folder: Path) -> tuple[str, ...]:
     """The classes that the pictures of each sub-folder have, sorted. Raises `DataError` if these differ."""
     labels = {name: {picture.label for picture in pictures} - {""} for name, pictures in found.items()}
@@ -161,9 +147,22 @@ def common_classes(found: Mapping[str, Sequence[Picture]], folder: Path) -> tupl
     return tuple(sorted(first[1]))
 
 
-def subfolders(folder: Path) -> list[str]:
-    """The names of the folders in `folder`, sorted, without hidden ones and what systems leave behind."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not litter(entry.name))
+def subfolders(folder: Path, each: str = "") -> list[str]:
+    """The names of the folders in `folder`, sorted, without hidden ones and what systems leave behind.
+
+    Where `each` is a thing of its own (a class, a domain), raises `DataError` for a picture beside them.
+    """
+    with os.scandir(folder) as entries:
+        ours = [(entry.name, entry.is_dir()) for entry in entries if not litter(entry.name)]
+    names = sorted(name for name, is_folder in ours if is_folder)
+    beside = sorted(name for name, is_folder in ours if not is_folder and name.lower().endswith(ENDINGS))
+    if each and names and beside:
+        raise DataError(
+            f"a picture beside folders that are each a {each}: it is of none",
+            where=str(folder / beside[0]),
+            remedy=f"Move it into the folder of its {each}, or elsewhere.",
+        )
+    return names
 
 
 def _walk(folder: Path, below: str, label: str, only: bool = True) -> Iterator[Picture]:

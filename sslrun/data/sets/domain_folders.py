@@ -16,15 +16,7 @@ from numpy.typing import NDArray
 from sslrun.data.dataset import open_dataset
 from sslrun.data.domains import DomainSet
 from sslrun.data.listing import Listing, Picture
-from sslrun.data.pictures import (
-    PictureSet,
-    common_classes,
-    every_picture,
-    in_class_folders,
-    listed,
-    none_beside,
-    subfolders,
-)
+from sslrun.data.pictures import PictureSet, common_classes, every_picture, in_class_folders, listed, subfolders
 from sslrun.errors import DataError
 from sslrun.recipe.messages import nearest
 from sslrun.recipe.schema import DomainFolders
@@ -51,10 +43,9 @@ class DomainFoldersSet(DomainSet, PictureSet):
         layout = f"Expected {folder}/DOMAIN/{'CLASS/' * self.section.classes}*.jpg."
         if not folder.is_dir():
             raise DataError("no such folder", where=str(folder), remedy=layout + self.whereabouts)
-        names = tuple(subfolders(folder))
+        names = tuple(subfolders(folder, "domain"))
         if len(names) < 2:
             raise DataError(f"{len(names)} folders, where each is a domain", where=str(folder), remedy=layout)
-        none_beside(folder, "domain")
         _check_held_out(self.section.held_out, names, folder)
         found = in_class_folders if self.section.classes else every_picture
         by_domain = {name: found(folder, name) for name in names}
