@@ -183,7 +183,7 @@ def check_pretrained(recipe: Recipe, folder: RunFolder, where: Places) -> None:
                 remedy="Only evaluation.* and run.* can change here; `sslrun pretrain` makes another run.",
             )
         if changed := _changed_plugins(pretrained, folder):
-            copies = [folder.plugins / f"{name.replace('.', '/')}.py" for name in changed]
+            copies = [path for name in changed for path in (folder.plugins / f"{name}.py", folder.plugins / name)]
             own = " ".join(f"--import {path}" for path in copies if path.exists())
             raise DataError(
                 f"the source of {' and '.join(changed)} has changed since this run was pretrained",

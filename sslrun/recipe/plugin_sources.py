@@ -80,10 +80,14 @@ def _installed(root: Path) -> bool:
 
 
 def _imported(path: Path, root: Path) -> Iterator[str]:
-    """The full names of all modules that a file may import, and of the packages that they are in."""
-    parts = path.relative_to(root).with_suffix("").parts
-    package = parts[:-1]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    """The full names of all modules that a file may import, and of the packages that they are in; none of one that is
+    no Python, which a package may hold too."""
+    package = path.relative_to(root).parts[:-1]
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -51,6 +51,20 @@ def test_what_it_imports_from_beside_it_is_part_of_its_digest(
     assert (load("mixed").digest != before) == counts
 
 
+def test_a_package_may_hold_what_is_no_python_and_is_copied_whole(tmp_path: Path) -> None:
+    package = tmp_path / "rules"
+    (package / "templates").mkdir(parents=True)
+    (package / "__init__.py").write_text("from rules.mixed import *\nfrom .near import x\nfrom own_helper import y\n")
+    (package / "mixed.py").write_text(MIXED)
+    (package / "near.py").write_text("x = 1\n")
+    (package / "templates/new.py").write_text("class {name}:\n")
+    (tmp_path / "own_helper.py").write_text("y = 1\n")
+    before = load("rules", [tmp_path]).digest
+    names = {"__init__.py", "mixed.py", "near.py", "templates/new.py"}
+    assert set(plugins.sources_of(["rules"])) == {*(f"rules/{name}" for name in names), "own_helper.py"}
+    assert before == load("rules", [tmp_path]).digest
+
+
 def test_alone_its_digest_is_as_it_always_was(written: Write, tmp_path: Path) -> None:
     """Of name and content; runs that are there keep their identities."""
     path = written("mixed", MIXED)
