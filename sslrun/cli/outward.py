@@ -101,7 +101,9 @@ def export_logs(
     chosen = [run_folder(run, results) for run in dict.fromkeys(runs or ())]
     damaged: dict[str, str] = {}
     runs_now = partial(told_runs, place, chosen, grid, damaged)
-    count = tell(runs_now, tracker.begin, target, follow=follow, say=console.say)
-    for name, why in damaged.items():
-        console.say(f"{name}   left out: {why}")
+    try:
+        count = tell(runs_now, tracker.begin, target, follow=follow, say=console.say)
+    finally:
+        for name, why in damaged.items():
+            console.say(f"{name}   left out: {why}")
     console.say(f"{count} run{'s' * (count != 1)} written for {to}, in {target}")

@@ -3,6 +3,7 @@
 Relies on `phase` for the outcome, `dynamics` for the course and `fixed_points` for its landmarks.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -37,6 +38,11 @@ class _Mode(NamedTuple):
     @property
     def on_parabola(self) -> float:
         return self.p0**2 / self.alpha_p
+
+    @property
+    def unequal(self) -> bool:
+        """Whether network and predictor decay at different rates, and not by rounding."""
+        return not math.isclose(self.eta_p, self.eta)
 
 
 def describe_mode(
@@ -122,7 +128,7 @@ def _why_collapse(mode: _Mode, tau_end: float, limit: float, points: tuple[float
             f"Collapse: without weight decay s - p^2/alpha_p stays at {float(offset(p0, s0, mode.alpha_p)):.4g}, "
             f"and on that line s reaches zero before p comes to rest at {points[1]:.6g}."
         )
-    if mode.eta_p != eta:
+    if mode.unequal:
         return f"Collapse: {_integrated(mode, points[0])}"
     if p0 < points[0]:
         return (
@@ -149,7 +155,7 @@ def _why_useful(mode: _Mode, useful_s: float | None, t90: float | None, points: 
     end = f"Useful: the mode ends at p+ = {points[1]:.6g}, s = {useful_s:.6g}{arrival}"
     if mode.eta == 0:
         return f"{end}; without weight decay the size of its features still depends on where it started."
-    if mode.eta_p != mode.eta:
+    if mode.unequal:
         return f"{end}: {_integrated(mode, points[0])}"
     if p0 >= points[0]:
         return f"{end}, because p(0) = {p0:g} starts above the threshold p- = {points[0]:.6g}."

@@ -42,6 +42,7 @@ def told_runs(
                 _readable(folder)
                 every.append(settings(folder))
                 whole.append(folder)
+                (left_out or {}).pop(folder.path.name, None)  # it was about to be written
         except InputError as error:
             if chosen or left_out is None:
                 raise

@@ -118,6 +118,11 @@ def test_of_unequal_decays_no_threshold_is_claimed(p0: float, rates: dict[str, f
     assert f"at p- = {p_minus:.6g}, s- = {s_minus:.4g}" in forecast.lines[0]
 
 
+def test_decays_that_differ_by_rounding_alone_are_equal() -> None:
+    forecast = describe_mode(0.2, eta=0.04, eta_p=0.1 * 0.4, alpha_p=1.0)
+    assert 0.1 * 0.4 != 0.04 and "starts above the threshold" in forecast.lines[0]
+
+
 def test_a_target_that_never_moves_is_refused() -> None:
     with pytest.raises(InputError, match="beta"):
         phase_map(0.1, eta=0.1, beta=0.0)
