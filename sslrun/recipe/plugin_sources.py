@@ -20,6 +20,11 @@ def origin(module: ModuleType) -> Path:
     return Path(module.__file__ or "").resolve()
 
 
+def root(file: Path, module_name: str) -> Path:
+    """The folder that a module in this file is imported from."""
+    return file.parents[module_name.count(".") + (file.name == "__init__.py")]
+
+
 def digest(module: ModuleType) -> str:
     """Of all source files of a module or package, by their names and contents, and of its distribution's version."""
     file, beside = origin(module), files_beside(module)
@@ -27,7 +32,7 @@ def digest(module: ModuleType) -> str:
     for path in _own(file):
         total.update(f"{path.relative_to(file.parent).as_posix()}\0".encode() + sha256(path.read_bytes()).digest())
     for path in beside:
-        name = path.relative_to(_root(module)).as_posix()
+        name = path.relative_to(root(file, module.__name__)).as_posix()
         total.update(f"beside {name}\0".encode() + sha256(path.read_bytes()).digest())
     for distribution in packages_distributions().get(module.__name__.partition(".")[0], []):
         try:
@@ -40,25 +45,25 @@ def digest(module: ModuleType) -> str:
 def sources(module: ModuleType) -> dict[str, bytes]:
     """The content of all source files, by their names below a folder that they can be imported from; nothing for a
     module that is installed."""
-    root = _root(module)
-    if _installed(root):
+    top = root(origin(module), module.__name__)
+    if _installed(top):
         return {}
-    packages = (path for path in _own(origin(module))[0].parents if path != root and root in path.parents)
+    packages = (path for path in _own(origin(module))[0].parents if path != top and top in path.parents)
     inits = [path / "__init__.py" for path in packages if (path / "__init__.py").is_file()]
     every = dict.fromkeys([*_own(origin(module)), *files_beside(module), *inits])
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in every}
+    return {path.relative_to(top).as_posix(): path.read_bytes() for path in every}
 
 
 def files_beside(module: ModuleType) -> list[Path]:
     """The files that are not the plug-in's own but lie beside them and are imported there by name, sorted."""
-    root, found = _root(module), dict.fromkeys(_own(origin(module)))
-    if _installed(root):
+    top, found = root(origin(module), module.__name__), dict.fromkeys(_own(origin(module)))
+    if _installed(top):
         return []
     own, waiting = len(found), list(found)
     while waiting:
         path = waiting.pop()
-        for name in _imported(path, root):
-            other = _beside(name, root)
+        for name in _imported(path, top):
+            other = _beside(name, top)
             if other is not None and other not in found:
                 found[other] = None
                 waiting.append(other)
@@ -69,20 +74,14 @@ def _own(file: Path) -> list[Path]:
     return sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
 
 
-def _root(module: ModuleType) -> Path:
-    """The folder that it is imported from."""
-    file = origin(module)
-    return file.parents[module.__name__.count(".") + (file.name == "__init__.py")]
+def _installed(folder: Path) -> bool:
+    return not {*_INSTALLED}.isdisjoint(folder.parts)
 
 
-def _installed(root: Path) -> bool:
-    return not {*_INSTALLED}.isdisjoint(root.parts)
-
-
-def _imported(path: Path, root: Path) -> Iterator[str]:
+def _imported(path: Path, top: Path) -> Iterator[str]:
     """The full names of all modules that a file may import, and of the packages that they are in; none of one that is
     no Python, which a package may hold too."""
-    package = path.relative_to(root).parts[:-1]
+    package = path.relative_to(top).parts[:-1]
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
@@ -100,14 +99,11 @@ def _imported(path: Path, root: Path) -> Iterator[str]:
             yield from (".".join(pieces[:count]) for count in range(1, len(pieces) + 1))
 
 
-def _beside(name: str, root: Path) -> Path | None:
-    """The file below `root` that this name imports; none if it is another's."""
-    top = name.partition(".")[0]
-    if top == "sslrun":
+def _beside(name: str, top: Path) -> Path | None:
+    """The file below `top` that this name imports; none if it is another's."""
+    first, known = name.partition(".")[0], sys.modules.get(name)
+    if first == "sslrun" or (known is None and first in sys.stdlib_module_names):
         return None
-    whole = root.joinpath(*name.split("."))
+    whole = top.joinpath(*name.split("."))
     path = whole / "__init__.py" if (whole / "__init__.py").is_file() else whole.with_suffix(".py")
-    known = sys.modules.get(name)
-    if not path.is_file() or (known is None and top in sys.stdlib_module_names):
-        return None
-    return path if known is None or origin(known) == path.resolve() else None
+    return path if path.is_file() and (known is None or origin(known) == path.resolve()) else None

@@ -11,7 +11,8 @@ import inspect
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,7 +23,7 @@ from pydantic import Field
 
 from sslrun.errors import InputError, SslrunError
 from sslrun.paths import user_path
-from sslrun.recipe.plugin_sources import digest, origin, sources
+from sslrun.recipe.plugin_sources import digest, origin, root, sources
 from sslrun.recipe.schema.base import Kind, Section, defined, definitions, kinds
 from sslrun.recipe.schema.judging import EvaluationSection
 
@@ -75,7 +76,7 @@ def load(name: str, folders: Iterable[Path] = (), *, asked: bool = False) -> Plu
     before = set(sys.modules)
     builders = [(builder, dict(builder.registry)) for builder in filter(None, map(_builder, defined(Section)))]
     try:
-        with definitions(module_name):
+        with definitions(module_name), _first(root(file, module_name) if file and asked else None):
             module = _import(module_name, name)
             if file is not None and not _same(origin(module), file):
                 what = f"another module of the name {name} comes first: {origin(module)}"
@@ -162,6 +163,18 @@ def _file(module_name: str, folders: list[Path]) -> Path | None:
             whole = folder.joinpath(*module_name.split("."))
             return whole / "__init__.py" if whole.is_dir() else whole.with_suffix(".py")
     return None
+
+
+@contextmanager
+def _first(folder: Path | None) -> Iterator[None]:
+    """Look for modules in this folder before all others, the current one among them."""
+    if folder is not None:
+        sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        if folder is not None:
+            sys.path.remove(str(folder))
 
 
 def _same(one: Path, other: Path) -> bool:

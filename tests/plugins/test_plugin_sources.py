@@ -87,6 +87,11 @@ def test_a_run_goes_on_by_its_own_copy_where_the_source_has_changed(
     assert code == 2 and "the source of mixed has changed since this run was pretrained" in err
     assert f"--import {run}/plugins/mixed.py" in err and "images" not in err
     forget()
+    with monkeypatch.context() as first:
+        first.syspath_prepend(tmp_path)  # the edited one lies in the current folder, which `python -m` looks into first
+        code, out, err = sslrun("evaluate", run, "--set", "evaluation.knn.k=4", "--import", run / "plugins/mixed.py")
+    assert code == 0 and "this run" in out, err
+    forget()
     path.unlink()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
