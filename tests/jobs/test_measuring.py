@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sslrun.data.images import ImageSet
 from sslrun.jobs import measuring, places
 from sslrun.jobs.measuring import measure
 from sslrun.recipe import read_recipe
@@ -50,3 +51,20 @@ def test_size_and_evaluations_are_counted(
     encoders = sum(value.nbytes for value in method.encoder.state_dict().values()) * (1 + kept.count(",") * 2)
     assert cost.size == weights + momenta + encoders
     assert cost.evaluation == probed * (1_400 + 397) * 0.5
+
+
+def test_an_encoders_way_is_timed_for_one_image_once_it_is_warm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = read_recipe("quickstart", ["run.device=cpu", "training.batch_size=40"])
+    now, took = [7.0], [100.0, 2.0]
+
+    def extract(*_: object, **__: object) -> None:
+        now[0] += took.pop(0)
+
+    monkeypatch.setattr(measuring, "extract", extract)
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    images = ImageSet(torch.zeros(40, 1, 16, 16, dtype=torch.uint8), torch.full((40,), -1))
+    cpu = torch.device("cpu")
+    trainer = assemble(recipe, starting_encoder(recipe, 1), images, cpu)
+    assert measuring._forward_seconds(recipe, trainer, images, cpu) == pytest.approx(2.0 / 40)

@@ -54,6 +54,14 @@ def test_replayed_steps_of_every_method_equal_plain_ones(method: str) -> None:
     equal([*CAPTURED[method], *odd], calls, exactly=method != "byol")
 
 
+def test_a_captured_step_leaves_numbers_where_it_took_tensors() -> None:
+    """They are what is saved, and what a plain step takes."""
+    made = trainer(CPU, [*VECTORS, *ODD, "optimizer.network.kind=adamw"], graphs=CalledAgain())
+    train(made, 8)
+    groups = [group for optimizer in made.updates.optimizers for group in optimizer.param_groups]
+    assert groups and all(type(group["lr"]) is float and not group["capturable"] for group in groups)
+
+
 def test_steps_are_replayed_as_they_are_in_every_phase() -> None:
     changes = [*CAPTURED["swav"], "training.epochs=6", "method.freeze_prototypes=5", "method.queue=null"]
     graphs = CalledAgain()

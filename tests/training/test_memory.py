@@ -41,6 +41,12 @@ def test_networks_without_numbers_are_as_large_as_those_with(changes: tuple[str,
     assert {meta[name].device.type for name in tensors} <= {"meta"}
 
 
+def test_views_are_as_large_as_the_images_where_they_have_no_size_of_their_own() -> None:
+    recipe = read_recipe("quickstart", ["views.size=null", "training.batch_size=32"])
+    assert memory_parts(recipe, (3, 5, 7), 1000)["batch's views"] == 4 * 32 * 2 * 3 * 5 * 7
+    assert memory_parts(recipe, (3, 5, 7), 11)["batch's views"] == 4 * 11 * 2 * 3 * 5 * 7
+
+
 @pytest.mark.parametrize(("kind", "copies"), [("sgd", 3), ("lars", 3), ("adamw", 4)])
 def test_parts_are_counted_by_hand(kind: str, copies: int) -> None:
     """Weights, gradients, and one moment each, or AdamW's two; float32 views; float64 rates."""

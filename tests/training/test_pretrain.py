@@ -175,6 +175,30 @@ def test_an_epochs_end_is_saved_where_that_takes_little_of_the_time(
     assert saved == [1, 4, 7, 8]
 
 
+def test_an_epochs_time_is_of_all_sessions_that_had_a_part_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    run = Training(tmp_path)
+
+    def slow() -> Trainer:
+        trainer = run.trainer()
+        step = trainer.method.step
+
+        def steps(views: Sequence[Tensor], iteration: int, updates: Any) -> Tensor:
+            now[0] += 3.0
+            return step(views, iteration, updates)
+
+        trainer.method.step = steps  # type: ignore[method-assign]
+        return trainer
+
+    with pytest.raises(Interrupted):
+        run.go(stop_after=6, trainer=slow())
+    now[0] = 5000.0  # another day
+    assert [row["seconds"] for row in run.go(trainer=slow())] == [0, 12, 24, 36, 48]
+
+
 COLLAPSED, HEALTHY = 0.01, 0.9
 
 
