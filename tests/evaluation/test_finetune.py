@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sslrun.data.images import ImageSet
 from sslrun.errors import InputError, RunFailed
 from sslrun.evaluation.features import extract
-from sslrun.evaluation.finetune import Tuned, finetune
+from sslrun.evaluation.finetune import Tuned, _head, finetune
 from sslrun.networks.backbones import build_backbone
 from sslrun.recipe.schema import Backbone, Crop, Digits, Recipe, Schedule, SimClr, Training, Udg, Views
 from sslrun.training.optimizers import learning_rates
@@ -130,3 +130,14 @@ def test_an_epoch_of_warm_up_if_there_is_another(epochs: int, warm_up: int, monk
     monkeypatch.setattr("sslrun.evaluation.finetune.learning_rates", rates)
     tuned(epochs=epochs, batch_size=24, least_steps=5)  # 72 images: three steps, gone through twice
     assert asked == [(Schedule(kind="cosine", warmup_epochs=warm_up), 6, epochs)]
+
+
+def test_the_head_starts_small_and_by_the_seed_alone() -> None:
+    network = encoder()
+    torch.manual_seed(5)
+    head = _head(network, 700, seed=3)
+    assert head.weight.shape[0] == 700 and not head.bias.any()
+    assert float(head.weight.std()) == pytest.approx(0.01, rel=0.05) and abs(float(head.weight.mean())) < 1e-3
+    torch.manual_seed(6)
+    assert torch.equal(head.weight, _head(network, 700, seed=3).weight)
+    assert not torch.equal(head.weight, _head(network, 700, seed=4).weight)
