@@ -9,6 +9,7 @@ from killed import BASE
 
 from sslrun.errors import InputError, Interrupted
 from sslrun.jobs import choose_device, places, pretrain_job
+from sslrun.jobs.places import folders
 from sslrun.jobs.threads import MOST_A_CORE, use_threads
 from sslrun.jobs.threads import _chosen as threads_chosen
 from sslrun.limits import cores
@@ -111,3 +112,27 @@ def test_fresh_mends_a_run_whose_status_is_damaged(tmp_path: Path) -> None:
         pretrain_job(recipe, places(recipe, tmp_path / "results"))
     folder, _ = pretrain_job(recipe, places(recipe, tmp_path / "results"), fresh=True)
     assert folder.status.finished_well
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "set_", "expected"),
+    [
+        ("given", "said", "set", "given"),
+        (None, "said", "set", "said"),
+        (None, None, "set", "set"),
+        (None, None, None, None),
+    ],
+)
+def test_where_arguments_come_before_recipe_environment_and_defaults(
+    given: str | None, said: str | None, set_: str | None, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("SSLRUN_RESULTS", set_ and f"{set_}/r"), ("SSLRUN_DATA", set_ and f"{set_}/d")):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    changes = [f"run={{results: {said}/r, data: {said}/d}}"] if said else []
+    arguments = (Path(given, "r"), Path(given, "d")) if given else (None, None)
+    found = folders(read_recipe("quickstart", changes), *arguments)
+    assert found == ((Path(expected, "r"), Path(expected, "d")) if expected else (Path("results"), Path("data")))
+    if not said:
+        assert folders(None, *arguments) == found
