@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sslrun.data.listing import check_numbers
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -27,9 +29,9 @@ class ImageSet:
         if (self.images.dtype, self.images.ndim) not in ((torch.uint8, 4), (torch.float32, 2)):
             what = f"{self.images.dtype} {tuple(self.images.shape)}"
             raise ValueError(f"images must be uint8 (N, C, H, W), or vectors float32 (N, D), not {what}")
-        _check("labels", self.labels, len(self), self.class_names)
+        check_numbers("labels", self.labels, len(self), self.class_names)
         if self.domains is not None:
-            _check("domains", self.domains, len(self), self.domain_names)
+            check_numbers("domains", self.domains, len(self), self.domain_names)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -53,10 +55,3 @@ class ImageSet:
             self.class_names,
             self.domain_names,
         )
-
-
-def _check(what: str, numbers: Tensor, count: int, names: tuple[str, ...]) -> None:
-    if numbers.dtype != torch.int64 or numbers.shape != (count,):
-        raise ValueError(f"{what} must be int64 ({count},), not {numbers.dtype} {tuple(numbers.shape)}")
-    if count and (int(numbers.min()) < -1 or int(numbers.max()) >= len(names)):
-        raise ValueError(f"{what} run from {int(numbers.min())} to {int(numbers.max())}, with {len(names)} names")

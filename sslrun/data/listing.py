@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,16 +60,19 @@ class Listing:
     pictures: Sequence[Picture] = ()  # of all images, where each has its own file
 
     def __post_init__(self) -> None:
-        _check("labels", self.labels, len(self.labels), self.class_names)
+        check_numbers("labels", self.labels, len(self.labels), self.class_names)
         if self.domains is not None:
-            _check("domains", self.domains, len(self.labels), self.domain_names)
+            check_numbers("domains", self.domains, len(self.labels), self.domain_names)
 
 
-def _check(what: str, numbers: Labels, count: int, names: Sequence[str]) -> None:
-    if numbers.dtype != np.int64 or numbers.shape != (count,):
-        raise ValueError(f"{what} are int64 ({count},), not {numbers.dtype} {numbers.shape}")
-    if count and (numbers.min() < -1 or numbers.max() >= len(names)):
-        told = f"{what} run from {numbers.min()} to {numbers.max()}, with {len(names)} names"
+def check_numbers(what: str, numbers: Any, count: int, names: Sequence[str]) -> None:
+    """Raise `ValueError` for labels or domains, an array or a tensor, that are no int64 (`count`,) of places in `names`
+    (-1 for none)."""
+    kind, shape = str(numbers.dtype).removeprefix("torch."), tuple(numbers.shape)
+    if kind != "int64" or shape != (count,):
+        raise ValueError(f"{what} must be int64 ({count},), not {kind} {shape}")
+    if count and (int(numbers.min()) < -1 or int(numbers.max()) >= len(names)):
+        told = f"{what} run from {int(numbers.min())} to {int(numbers.max())}, with {len(names)} names"
         raise ValueError(f"{told}: they are places in these, from 0, or -1 for none")
 
 

@@ -39,7 +39,7 @@ GIVES = "in_memory(images[part], labels[part], names)"
     [
         (GIVES, "in_memory(images[part], labels[part][1:], names)", "ValueError: 48 images with 47 labels"),
         (GIVES, "in_memory(images[part], labels[part] + 1, names)", "labels run from 1 to 4, with 4 names"),
-        (GIVES, "in_memory(images[part], labels[part] / 1, names)", "labels are int64 (48,), not float64 (48,)"),
+        (GIVES, "in_memory(images[part], labels[part] / 1, names)", "labels must be int64 (48,), not float64 (48,)"),
         (GIVES, "in_memory(images[part] / 255, labels[part], names)", "images are uint8 (N, C, H, W)"),
         ("return self.arrays[0].shape[1:]", "return (3, 12, 12)", "ArraysSet.shape is (3, 12, 12), and its images"),
     ],
